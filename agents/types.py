@@ -1,0 +1,143 @@
+"""Typed values of one rollout, from what the agent sees to a finished episode.
+
+    Observation -> Request -> Completion -> Turn ... -> Episode
+
+Ids are never decoded and encoded again: a `Turn` keeps the very ids that were sampled, and a
+training row is assembled from them. Loss masks come from lengths, never from text.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Protocol
+
+from ..envs.core import Observation
+
+
+class FinishReason(str, Enum):
+    """Why a completion ended: with the model's end token, or at the token limit."""
+
+    stop = "stop"
+    length = "length"
+
+
+class Status(str, Enum):
+    """How an episode ended; the three ways are kept apart because they are learnt from differently."""
+
+    terminated = "terminated"  # the game ended
+    turn_limit = "turn_limit"  # the environment truncated
+    context_limit = "context_limit"  # the policy's context had no room for another turn
+
+
+class ContextMode(str, Enum):
+    """What the policy sees at turn k.
+
+    concat: the whole conversation so far, one training row per episode.
+    single_turn: the present self-contained observation alone, one row per turn (the correct mode for
+        Mllama when later turns bring pictures: text before the first image attends to every image).
+    """
+
+    concat = "concat"
+    single_turn = "single_turn"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamKey:
+    """Names one stream of sampling randomness, so that results do not depend on batching or rank."""
+
+    seed: int  # of the run
+    step: int  # training step; 0 in evaluation
+    group: int  # global index of the task
+    member: int  # within the group
+    turn: int = 0
+
+    def as_ints(self) -> tuple[int, int, int, int, int]:
+        return (self.seed, self.step, self.group, self.member, self.turn)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """One sampled answer.
+
+    token_ids: sampled ids including the end token if it was sampled. [T]
+    logprobs: log-probability of each under the sampling distribution's full softmax at the sampling
+        temperature (before top-p / top-k), fp32. [T]; empty for agents without a policy.
+    """
+
+    text: str
+    token_ids: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
+    finish_reason: FinishReason = FinishReason.stop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One observation and its answer.
+
+    prompt_ids: the ids this turn put before the completion. `single_turn`: the whole prompt;
+        `concat`: the whole prompt in the first turn, only the environment's suffix later. [P]
+    """
+
+    observation: Observation
+    prompt_ids: tuple[int, ...]
+    completion: Completion
+    reward: float
+    reward_terms: Mapping[str, float]
+    outcome: str
+    success: bool
+    feedback: str
+    details: Mapping[str, Any] = field(default_factory=dict)  # the rest of `info`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Episode:
+    """One finished episode. `episode_return` is what the environment says the episode is worth."""
+
+    group: int
+    member: int
+    seed: int
+    task_id: str
+    split: str
+    rule: str
+    visual: str
+    context: ContextMode
+    turns: tuple[Turn, ...]
+    status: Status
+    success: bool
+    episode_return: float
+
+    @property
+    def num_sampled_tokens(self) -> int:
+        return sum(len(turn.completion.token_ids) for turn in self.turns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Asks an agent for its next answer in one running episode.
+
+    history: the finished turns of this episode, oldest first.
+    oracle: the environment's `oracle_action`, for the oracle agent only.
+    """
+
+    observation: Observation
+    history: tuple[Turn, ...]
+    stream: StreamKey
+    oracle: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An agent's answer. `prompt_ids` as in `Turn`; None as a completion: the context has no room."""
+
+    completion: Completion | None
+    prompt_ids: tuple[int, ...] = ()
+
+
+class Agent(Protocol):
+    """Anything that answers requests: a policy, a baseline, a person, a server."""
+
+    context: ContextMode
+
+    def act(self, requests: Sequence[Request]) -> list[Reply]:
+        """Answer every request, in order."""
+        ...
