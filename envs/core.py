@@ -10,6 +10,7 @@ Source of the interaction loop: *SFT Memorizes, RL Generalizes* (arXiv 2501.1716
 all randomness comes from `self.np_random`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -106,7 +107,7 @@ class FreeText(gym.Space[str]):
         return f"FreeText({self.max_chars})"
 
 
-class LanguageEnv(gym.Env[dict[str, Any], str]):
+class LanguageEnv(gym.Env[dict[str, Any], str], ABC):
     """Base class: a language agent answers a task over at most `max_turns` turns.
 
     A subclass deals a task in `_deal`, describes it in `_observe` and judges an answer in `_judge`;
@@ -139,28 +140,28 @@ class LanguageEnv(gym.Env[dict[str, Any], str]):
         info = {**self._task_info(), **self._verdict_info(verdict)}
         return self._observe(verdict).as_dict(), verdict.reward, terminated, truncated, info
 
+    @abstractmethod
     def oracle_action(self) -> str:
         """An answer that earns the maximum return from the present state."""
-        raise NotImplementedError(f"{type(self).__name__} must define oracle_action")
 
+    @abstractmethod
     def _deal(self, options: dict[str, Any]) -> None:
         """Draw the next task from `self.np_random`."""
-        raise NotImplementedError(f"{type(self).__name__} must define _deal")
 
+    @abstractmethod
     def _observe(self, verdict: Verdict | None) -> Observation:
         """Describe the present state; `verdict` is that of the last answer, None after a reset."""
-        raise NotImplementedError(f"{type(self).__name__} must define _observe")
 
+    @abstractmethod
     def _judge(self, action: str) -> Verdict:
         """Judge one answer and move the game on. Any text gives a verdict; nothing is raised."""
-        raise NotImplementedError(f"{type(self).__name__} must define _judge")
 
     def _is_over(self, verdict: Verdict) -> bool:
         return verdict.success
 
+    @abstractmethod
     def _task_info(self) -> dict[str, Any]:
         """What identifies the task, for logs: at least task_id, split, rule and visual."""
-        raise NotImplementedError(f"{type(self).__name__} must define _task_info")
 
     def _verdict_info(self, verdict: Verdict) -> dict[str, Any]:
         return {
