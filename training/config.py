@@ -1,0 +1,263 @@
+"""The one configuration schema: every command reads the sections it needs.
+
+`cardinal sft experiment=gp_l` and `cardinal compare experiment=gp_l` therefore mean the same
+experiment. Defaults live here; YAML holds only what differs. Dataclasses are not frozen, because
+OmegaConf refuses overrides of frozen ones; values are checked in `__post_init__`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from ..agents.policy import PolicyConfig
+from .advantages import AdvantageKind
+from .losses import Aggregation, KLKind
+
+
+class Schedule(str, Enum):
+    """Learning rate against the fraction of the budget that is spent."""
+
+    constant = "constant"
+    linear = "linear"
+    cosine = "cosine"
+
+
+class MetricKind(str, Enum):
+    """Ways to count a success; each names its sampling and its number of turns."""
+
+    success_within_turns = "success_within_turns"  # the study's: sampled, with feedback
+    sampled_single = "sampled_single"  # the first of those attempts alone
+    greedy_single = "greedy_single"  # one attempt, argmax
+
+
+@dataclass(kw_only=True, slots=True)
+class OptimConfig:
+    """AdamW with linear warm-up, a schedule over the budget, and clipping by the global norm."""
+
+    lr: float = 1e-4
+    schedule: Schedule = Schedule.constant
+    warmup_steps: int = 10
+    final_lr_fraction: float = 0.1  # of lr, where a schedule ends
+    weight_decay: float = 0.0
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.98])
+    max_grad_norm: float = 1.0
+    micro_batch_tokens: int = 8192  # padded tokens per forward pass: turn down when memory runs out
+    max_bad_updates: int = 5  # non-finite updates in a row before the run stops
+
+    def __post_init__(self) -> None:
+        _positive(self, "lr", "max_grad_norm", "micro_batch_tokens", "max_bad_updates")
+        _at_least_zero(self, "warmup_steps", "weight_decay")
+        if not 0 <= self.final_lr_fraction <= 1:
+            raise ValueError(
+                f"final_lr_fraction must be between 0 and 1; got {self.final_lr_fraction}"
+            )
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas must be two numbers in [0, 1); got {self.betas}")
+
+
+@dataclass(kw_only=True, slots=True)
+class BudgetConfig:
+    """Where a stage stops: at a number of steps, at a compute budget, or at whichever comes first.
+
+    tflops: by the study's formula, 6 N per trained and 2 N per token handled in rollouts.
+    """
+
+    steps: int | None = None
+    tflops: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "tflops"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ValueError(f"{name} must be positive or null; got {value}")
+
+
+@dataclass(kw_only=True, slots=True)
+class PretrainConfig:
+    """Broad supervised pretraining on many rules: stands in for the foundation model.
+
+    face_range: values that J, Q and K may take (inclusive).
+    allow_ood_faces: false keeps J = 11, Q = 12 and K = 13 each out of every rule (11-13 still occur
+        as values of the other faces); true leaves out only the exact triple.
+    revision_fraction: share of examples that begin with wrong attempts and their feedback, so that
+        the base has seen a conversation of several turns.
+    vision_steps: supervised steps for the vision tower alone (a 13-way head per card) beforehand.
+    """
+
+    budget: BudgetConfig = field(default_factory=lambda: BudgetConfig(steps=700))
+    batch_size: int = 64
+    optim: OptimConfig = field(
+        default_factory=lambda: OptimConfig(lr=2e-3, schedule=Schedule.cosine, warmup_steps=30)
+    )
+    face_range: list[int] = field(default_factory=lambda: [1, 13])
+    allow_ood_faces: bool = False
+    targets: list[int] = field(default_factory=lambda: list(range(10, 41)))
+    main_target_fraction: float = 0.5  # share of tasks with the environment's own target
+    card_counts: list[int] = field(default_factory=lambda: [3, 4])
+    main_count_fraction: float = 0.8  # share of tasks with the environment's own number of cards
+    revision_fraction: float = 0.3
+    max_wrong_attempts: int = 3
+    vision_steps: int = 0
+    vision_batch_size: int = 64
+    vision_lr: float = 2e-3
+
+    def __post_init__(self) -> None:
+        _positive(self, "batch_size", "vision_batch_size", "vision_lr", "max_wrong_attempts")
+        _at_least_zero(self, "vision_steps")
+        _fraction(self, "main_target_fraction", "main_count_fraction", "revision_fraction")
+        if len(self.face_range) != 2 or self.face_range[0] > self.face_range[1]:
+            raise ValueError(f"face_range must be [low, high]; got {self.face_range}")
+
+
+@dataclass(kw_only=True, slots=True)
+class SftConfig:
+    """Supervised fine-tuning on oracle episodes, loss on assistant tokens only.
+
+    data: a JSONL file of chat `messages` (or the study's `conversations`); null generates episodes.
+    """
+
+    budget: BudgetConfig = field(default_factory=lambda: BudgetConfig(steps=300))
+    batch_size: int = 64
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    aggregation: Aggregation = Aggregation.token_mean
+    revision_fraction: float = 0.3
+    max_wrong_attempts: int = 3
+    data: str | None = None
+
+    def __post_init__(self) -> None:
+        _positive(self, "batch_size", "max_wrong_attempts")
+        _fraction(self, "revision_fraction")
+
+
+@dataclass(kw_only=True, slots=True)
+class GrpoConfig:
+    """Multi-turn GRPO. One step = one rollout and all its updates."""
+
+    budget: BudgetConfig = field(default_factory=lambda: BudgetConfig(steps=300))
+    groups_per_step: int = 32
+    group_size: int = 8
+    temperature: float = 1.0
+    max_new_tokens: int = 64
+    advantage: AdvantageKind = AdvantageKind.dr_grpo
+    outcome_gate: bool = False
+    min_std: float = 0.0
+    aggregation: Aggregation = Aggregation.token_mean
+    clip_low: float = 0.2
+    clip_high: float = 0.28
+    epochs: int = 1  # passes over one rollout
+    minibatches: int = 1  # updates per pass
+    kl_coef: float = 0.0
+    kl_kind: KLKind = KLKind.k3_is
+    optim: OptimConfig = field(default_factory=OptimConfig)
+
+    def __post_init__(self) -> None:
+        _positive(self, "groups_per_step", "group_size", "temperature", "max_new_tokens")
+        _positive(self, "clip_low", "clip_high", "epochs", "minibatches")
+        _at_least_zero(self, "kl_coef", "min_std")
+
+
+@dataclass(kw_only=True, slots=True)
+class CellConfig:
+    """One place to measure: a shift of the experiment's environment, e.g. `{rule: faces_as_ranks}`."""
+
+    shift: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True, slots=True)
+class SuiteConfig:
+    """Named cells, evaluated on the same seeds for every policy. `id` is in distribution."""
+
+    name: str = "custom"
+    cells: dict[str, CellConfig] = field(default_factory=dict)
+
+
+@dataclass(kw_only=True, slots=True)
+class EvaluateConfig:
+    """How policies are measured.
+
+    temperature, top_p: of the sampled metrics (the study's evaluator uses the checkpoint's
+        defaults; for Llama these).
+    milestones: evaluations along each arm; the last one is final and uses `final_episodes`.
+    """
+
+    episodes: int = 256
+    final_episodes: int = 768
+    milestones: int = 4
+    temperature: float = 0.6
+    top_p: float = 0.9
+    max_new_tokens: int = 64
+    metrics: list[MetricKind] = field(default_factory=lambda: list(MetricKind))
+    seed: int = 1_000_000  # of the evaluation hands; the same for every policy and arm
+    batch_episodes: int = 256
+    sample_episodes: int = 12  # kept with pictures per cell, for the report's browser
+
+    def __post_init__(self) -> None:
+        _positive(self, "episodes", "final_episodes", "milestones", "max_new_tokens")
+        _positive(self, "temperature", "top_p", "batch_episodes")
+        _at_least_zero(self, "sample_episodes", "seed")
+        if not self.metrics:
+            raise ValueError("metrics must name at least one metric; got none")
+
+
+@dataclass(kw_only=True, slots=True)
+class ExperimentConfig:
+    """Everything one run needs. The run folder is `<output_dir>/<experiment>/<name>`.
+
+    seeds: number of training seeds of `compare` (seed, seed + 1, ...).
+    processes: how many arms `compare` trains at the same time; null: one per core.
+    """
+
+    experiment: str = "scratch"
+    name: str = "default"
+    output_dir: str = "runs"
+    seed: int = 0
+    seeds: int = 1
+    resume: bool = False
+    threads: int = 1
+    processes: int | None = None
+    trackers: list[str] = field(default_factory=lambda: ["tensorboard"])
+    checkpoint_every: int = 50  # steps
+    keep_checkpoints: int = 2
+    env: Any = None
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    suite: SuiteConfig = field(default_factory=SuiteConfig)
+    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
+    warmup: SftConfig = field(default_factory=lambda: SftConfig(budget=BudgetConfig(steps=20)))
+    sft: SftConfig = field(default_factory=SftConfig)
+    grpo: GrpoConfig = field(default_factory=GrpoConfig)
+    evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+
+    def __post_init__(self) -> None:
+        _positive(self, "seeds", "threads", "checkpoint_every", "keep_checkpoints")
+        _at_least_zero(self, "seed")
+        for name in ("experiment", "name"):
+            value = getattr(self, name)
+            if not value or value.strip(".") != value or any(c in value for c in "/\\\0"):
+                raise ValueError(f"{name} must be a plain folder name; got {value!r}")
+
+
+def shifted(env: Any, shift: Mapping[str, Any]) -> Any:
+    """The environment's configuration with some fields replaced, presets named or spelt out.
+
+    Raises ValueError for a field that the configuration does not have.
+    """
+    return type(env).from_mapping({**env.as_mapping(), **shift})
+
+
+def _positive(config: Any, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) <= 0:
+            raise ValueError(f"{name} must be positive; got {getattr(config, name)}")
+
+
+def _at_least_zero(config: Any, *names: str) -> None:
+    for name in names:
+        if getattr(config, name) < 0:
+            raise ValueError(f"{name} must be at least 0; got {getattr(config, name)}")
+
+
+def _fraction(config: Any, *names: str) -> None:
+    for name in names:
+        if not 0 <= getattr(config, name) <= 1:
+            raise ValueError(f"{name} must be between 0 and 1; got {getattr(config, name)}")
