@@ -1,0 +1,260 @@
+"""Checkpoints that survive kill -9, a full disk and damaged files.
+
+    checkpoints/step-00000120/
+        state.pt        tensors and plain values, read back with `weights_only=True`
+        model/          what `model_saver` wrote, usually `save_pretrained`
+        manifest.json   size and SHA-256 of every file above
+        PERMANENT       only in checkpoints that retention must keep
+
+A checkpoint is written under a temporary name and renamed when complete, so a folder `step-*` is
+whole unless the disk damaged it later; the manifest finds that out, and the one before is used.
+Equal states give equal bytes (`_canonical`): a resumed run's checkpoint can be compared as a file.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .files import (
+    TEMPORARY_PREFIX,
+    atomic_write_bytes,
+    atomic_write_json,
+    disk_full_error,
+    fsync_folder,
+    remove_leftovers,
+)
+from .rng import capture_rng, restore_rng
+
+__all__ = [
+    "Checkpoint", "capture_rng", "find_damage", "latest_checkpoint", "list_checkpoints",
+    "mark_permanent", "restore_rng", "save_checkpoint",
+]  # fmt: skip
+
+logger = logging.getLogger(__name__)
+
+_PLAIN_TYPES = (bool, int, float, type(None), bytes, torch.dtype, torch.device, torch.Size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """One complete checkpoint on disk."""
+
+    path: Path
+    step: int
+
+    @property
+    def model_path(self) -> Path:
+        return self.path / "model"
+
+    def load(self, map_location: str = "cpu") -> dict[str, Any]:
+        """The state that was saved. Raises ValueError in one line if it cannot be read."""
+        path = self.path / "state.pt"
+        try:
+            state = torch.load(path, map_location=map_location, weights_only=True)
+        except Exception as error:  # torch raises many types; the caller needs one
+            raise ValueError(
+                f"{path} must be a readable checkpoint; got {_one_line(error)}"
+            ) from error
+        return dict(state)
+
+
+def save_checkpoint(
+    folder: Path,
+    step: int,
+    state: dict[str, Any],
+    model_saver: Callable[[Path], None] | None = None,
+    keep: int = 2,
+    *,
+    permanent: bool = False,
+) -> Path:
+    """Write one checkpoint, then delete all but the newest `keep` and the permanent ones.
+
+    state: nested dicts, lists and tuples of tensors and plain values, keys included.
+    model_saver: called with an empty folder; what it writes belongs to the checkpoint.
+
+    Later steps are deleted too: they can only be damaged checkpoints that were passed over. Raises
+    ValueError naming the entry of `state` that could not be read back, and OSError in one line on a
+    full disk; earlier checkpoints are then untouched.
+    """
+    if keep < 1:
+        raise ValueError(f"keep must be at least 1; got {keep}")
+    if step < 0:
+        raise ValueError(f"step must be at least 0; got {step}")
+    canonical = _canonical(state, "state", {})
+    folder = Path(folder)
+    target = folder / _name(step)
+    temporary = folder / f"{TEMPORARY_PREFIX}{_name(step)}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
+        temporary.mkdir()
+        _write(temporary, step, canonical, model_saver, permanent)
+        if target.exists():  # a damaged one of the same step: resumption passed over it
+            target.rename(folder / f"{TEMPORARY_PREFIX}replaced-{_name(step)}")
+        temporary.rename(target)
+        fsync_folder(folder)
+    except BaseException as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        full = disk_full_error(error, target)
+        if full is not None:
+            raise full from error
+        raise
+    remove_leftovers(folder)
+    _prune(folder, keep, newest=step)
+    return target
+
+
+def latest_checkpoint(folder: Path, *, keep: int | None = None) -> Checkpoint | None:
+    """The newest sound checkpoint, or None if there is none; damaged ones are named in a warning.
+
+    keep: for the process that owns the folder: finish what a killed run left undone (unfinished
+        folders, deletion of old checkpoints), so that the folder equals an uninterrupted run's.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        return None
+    if keep is not None:
+        remove_leftovers(folder)
+    for checkpoint in reversed(list_checkpoints(folder)):
+        damage = find_damage(checkpoint)
+        if damage is None:
+            if keep is not None:
+                _prune(folder, keep, newest=checkpoint.step)
+            return checkpoint
+        logger.warning(
+            "checkpoint %s is damaged (%s); trying the one before", checkpoint.path, damage
+        )
+    return None
+
+
+def list_checkpoints(folder: Path) -> list[Checkpoint]:
+    """All complete checkpoints by step, oldest first, unverified."""
+    found = []
+    for path in Path(folder).glob("step-*"):
+        digits = path.name.removeprefix("step-")
+        if path.is_dir() and digits.isdecimal():
+            found.append(Checkpoint(path=path, step=int(digits)))
+    return sorted(found, key=lambda checkpoint: checkpoint.step)
+
+
+def mark_permanent(checkpoint: Checkpoint) -> None:
+    """Exempt a checkpoint from deletion."""
+    atomic_write_bytes(checkpoint.path / "PERMANENT", b"")
+
+
+def find_damage(checkpoint: Checkpoint) -> str | None:
+    """What is wrong with a checkpoint's files, or None if every checksum is right."""
+    try:
+        manifest = json.loads((checkpoint.path / "manifest.json").read_text(encoding="utf-8"))
+        files = manifest["files"]
+        if manifest["step"] != checkpoint.step or "state.pt" not in files:
+            return "manifest.json belongs to another checkpoint"
+        for name, entry in files.items():
+            path = checkpoint.path / name
+            if path.stat().st_size != entry["bytes"]:
+                return f"{name} has {path.stat().st_size} bytes instead of {entry['bytes']}"
+            if _sha256(path) != entry["sha256"]:
+                return f"{name} has a wrong checksum"
+    except FileNotFoundError as error:
+        return f"{Path(str(error.filename)).name} is missing"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "manifest.json is unreadable"
+    return None
+
+
+def _write(
+    folder: Path,
+    step: int,
+    state: dict[str, Any],
+    model_saver: Callable[[Path], None] | None,
+    permanent: bool,
+) -> None:
+    """Fill `folder` with a complete checkpoint and make it durable."""
+    torch.save(state, folder / "state.pt")
+    if model_saver is not None:
+        (folder / "model").mkdir()
+        model_saver(folder / "model")
+    files = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = path.relative_to(folder).as_posix()
+        files[name] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
+        _fsync_file(path)
+    for path in folder.rglob("*"):
+        if path.is_dir():
+            fsync_folder(path)
+    if permanent:
+        atomic_write_bytes(folder / "PERMANENT", b"")
+    atomic_write_json(folder / "manifest.json", {"step": step, "files": files})
+
+
+def _prune(folder: Path, keep: int, newest: int) -> None:
+    """Delete all but the last `keep` checkpoints up to `newest` and the permanent ones."""
+    past = [checkpoint for checkpoint in list_checkpoints(folder) if checkpoint.step <= newest]
+    kept = {checkpoint.step for checkpoint in past[-keep:]}
+    kept |= {checkpoint.step for checkpoint in past if (checkpoint.path / "PERMANENT").exists()}
+    for checkpoint in list_checkpoints(folder):
+        if checkpoint.step not in kept:
+            # renamed first: a kill in the middle must not leave half a folder called step-*
+            doomed = folder / f"{TEMPORARY_PREFIX}old-{checkpoint.path.name}"
+            checkpoint.path.rename(doomed)
+            shutil.rmtree(doomed, ignore_errors=True)
+
+
+def _canonical(value: Any, where: str, strings: dict[str, str]) -> Any:
+    """A copy of `value` in which equal strings are one object and containers are not shared.
+
+    Pickle writes a repeated object as a reference; without this, a state that was loaded and one
+    that never left memory would be equal and yet differ as files.
+    """
+    if isinstance(value, torch.Tensor):
+        return value.detach()
+    if type(value) is str:
+        return strings.setdefault(value, value)
+    if isinstance(value, Mapping):
+        return {
+            _canonical(key, f"a key of {where}", strings): _canonical(
+                item, f"{where}[{key!r}]", strings
+            )
+            for key, item in value.items()
+        }
+    if type(value) in (list, tuple):
+        items = (_canonical(item, f"{where}[{i}]", strings) for i, item in enumerate(value))
+        return type(value)(items)
+    if type(value) in _PLAIN_TYPES:
+        return value
+    raise ValueError(f"{where} must be a tensor or plain value; got {type(value).__name__}")
+
+
+def _name(step: int) -> str:
+    return f"step-{step:08d}"
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _fsync_file(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def _one_line(error: BaseException) -> str:
+    first = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first[:200]}"

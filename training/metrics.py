@@ -1,0 +1,269 @@
+"""What a run measures: defined names, a log that survives kills, compute ledgers.
+
+`metrics.jsonl` holds only what a repetition reproduces bit for bit; wall-clock and CPU times go to
+`timings.jsonl`. A checkpoint stores `MetricsLog.offset`, and a resumed run calls `truncate` with
+it, so that its file ends equal to that of a run that was never interrupted.
+"""
+
+import dataclasses
+import fnmatch
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .files import disk_full_error, plain, write_all
+
+logger = logging.getLogger(__name__)
+
+# Fields that say what a line is about. They are no metrics.
+CONTEXT_FIELDS = ("kind", "step", "stage", "arm", "suite", "policy", "seed")
+
+# Every metric that may be logged, by name or by pattern (`*` matches any text).
+METRICS: dict[str, str] = {
+    "loss": "objective of this update, averaged over all tokens it trains on",
+    "lr": "learning rate of this update",
+    "grad_norm": "norm of the whole gradient before clipping",
+    "token_accuracy": "share of trained tokens that the policy's most likely token matches",
+    "reward/mean": "mean episode return",
+    "reward/std": "standard deviation of the episode return over the batch",
+    "reward/accuracy": "mean of the last answer's accuracy term, before weighting",
+    "reward/format": "mean of the last answer's format term, before weighting",
+    "reward/recognition": "share of judged answers whose cards equal the hand",
+    "reward/*": "mean of the reward term of that name",
+    "advantage/*": "statistic of the advantages of trained tokens",
+    "success": "share of episodes that ended solved",
+    "success/first_turn": "share of episodes solved by the first answer",
+    "recognition": "share of judged answers whose cards equal the hand",
+    "entropy": "mean entropy of the policy at sampled tokens, nats",
+    "ratio/mean": "mean of new over old probability at trained tokens",
+    "ratio/max": "largest of new over old probability at trained tokens",
+    "clip_fraction": "share of trained tokens whose ratio was clipped",
+    "sampler_gap/max": "largest |log-probability by trainer - by sampler| at trained tokens",
+    "kl": "mean estimate of KL(policy | reference) at trained tokens, nats",
+    "groups/zero_variance": "groups dropped because all their returns are equal",
+    "groups/total": "groups sampled",
+    "episodes": "episodes finished so far",
+    "episodes/mean_turns": "mean number of answers of an episode",
+    "episodes/truncated": "share of episodes that ended at the turn limit",
+    "episodes/context_limit": "share of episodes that ended because the context was full",
+    "episodes/mean_tokens": "mean number of tokens sampled in an episode",
+    "completions/length_limit": "share of answers cut at the token limit",
+    "outcome/*": "share of episodes whose last answer had this outcome",
+    "tokens/train": "tokens passed through forward and backward so far",
+    "tokens/sampled": "tokens sampled so far",
+    "tokens/prompt": "prompt tokens read while sampling so far",
+    "tokens/trained": "the same as tokens/train",
+    "tokens/*": "tokens of that kind so far",
+    "flops": "6 N tokens/train + 2 N tokens/sampled so far, N parameters (the study's formula)",
+    "env_steps": "environment steps so far",
+    "updates": "optimizer steps so far",
+    "updates/skipped": "1 if this update was skipped because its gradient was not finite",
+    "epoch": "passes over the training data so far",
+    "eval/*": "value of the metric named last, on the evaluation suite named before it",
+    "cpu_s": "CPU seconds of this process, all threads, in this step (timings only)",
+    "wall_s": "seconds that this step took (timings only)",
+    "time/*": "seconds that this part of the step took (timings only)",
+    "tokens_per_s": "sampled and trained tokens per second of the step (timings only)",
+}
+
+
+def define_metric(name: str, definition: str) -> None:
+    """Add a metric (or a pattern with `*`); redefining one differently is a ValueError."""
+    if METRICS.setdefault(name, definition) != definition:
+        raise ValueError(f"metric must have one definition; got a second one for {name!r}")
+
+
+def definition_of(name: str) -> str | None:
+    """The definition of a metric: of its exact name, else of the longest pattern that matches."""
+    if name in METRICS:
+        return METRICS[name]
+    patterns = [key for key in METRICS if "*" in key and fnmatch.fnmatchcase(name, key)]
+    return METRICS[max(patterns, key=len)] if patterns else None
+
+
+class MetricsLog:
+    """Append-only JSON lines, each written at once, so that a kill tears none.
+
+    A torn last line left by a full disk or a power cut is removed on opening.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._size = _end_of_last_line(self._fd)
+        os.ftruncate(self._fd, self._size)
+
+    def log(self, values: Mapping[str, Any]) -> None:
+        """Append one line. `step` is required; other names must be metrics or context fields.
+
+        Values are plain or scalar tensors; a number that is not finite is written as null, with a
+        warning. Raises ValueError for an undefined name, OSError in one line on a full disk.
+        """
+        if "step" not in values:
+            raise ValueError(f"a metrics line must have a step; got {sorted(values)}")
+        undefined = [n for n in values if n not in CONTEXT_FIELDS and definition_of(n) is None]
+        if undefined:
+            raise ValueError(f"metric must be defined in METRICS; got {', '.join(undefined)}")
+        line = json.dumps({name: _finite(name, value) for name, value in values.items()})
+        data = line.encode("utf-8") + b"\n"
+        try:
+            write_all(self._fd, data)
+        except OSError as error:
+            os.ftruncate(self._fd, self._size)  # shrinking needs no space
+            raise disk_full_error(error, self.path) or error from error
+        self._size += len(data)
+
+    @property
+    def offset(self) -> int:
+        """Bytes written, made durable: to be stored in a checkpoint."""
+        os.fsync(self._fd)
+        return self._size
+
+    def truncate(self, offset: int) -> None:
+        """Forget what was logged after a checkpoint that stored `offset`."""
+        at_line_end = offset == 0 or os.pread(self._fd, 1, max(offset - 1, 0)) == b"\n"
+        if not 0 <= offset <= self._size or not at_line_end:
+            raise ValueError(
+                f"offset must end a line of {self.path} ({self._size} bytes); got {offset}"
+            )
+        os.ftruncate(self._fd, offset)
+        self._size = offset
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def __enter__(self) -> "MetricsLog":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """The lines of a JSONL file, without a torn last one; none if the file does not exist.
+
+    Raises ValueError naming the line if another line is damaged.
+    """
+    path = Path(path)
+    if not path.exists():
+        return []
+    lines = path.read_bytes().split(b"\n")
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            if number == len(lines):  # no newline after it
+                break
+            raise ValueError(f"{path} line {number} must be JSON; got {line[:60]!r}") from error
+    return rows
+
+
+def cpu_s_until(timings: Path, step: int, **context: Any) -> float:
+    """CPU seconds of the steps up to `step`, from the `cpu_s` of each in timings.jsonl.
+
+    A step that was repeated after a kill counts once, by its last line: with this, a resumed run
+    goes on counting where its checkpoint stands. `context`: only lines with these fields.
+    """
+    by_step = {
+        row["step"]: float(row["cpu_s"])
+        for row in read_jsonl(timings)
+        if row["step"] <= step and "cpu_s" in row and context.items() <= row.items()
+    }
+    return math.fsum(by_step.values())
+
+
+@dataclass(slots=True, kw_only=True)
+class Ledger:
+    """What a stage has spent so far.
+
+    num_parameters: N of the study's formula, all parameters of the policy.
+
+    `cpu_s` differs between repetitions: it stands in `timings.jsonl`, neither in `asdict` nor in
+    checkpoints.
+    """
+
+    num_parameters: int = 0
+    train_tokens: int = 0  # through forward and backward, counted once per pass
+    sampled_tokens: int = 0
+    prompt_tokens: int = 0  # read while sampling; the study's formula leaves them out
+    env_steps: int = 0
+    episodes: int = 0
+    updates: int = 0
+    cpu_s: float = dataclasses.field(default=0.0, compare=False)
+
+    def flops(self) -> int:
+        """X = 6 N train_tokens + 2 N sampled_tokens: the study's measure of compute."""
+        return self.num_parameters * (6 * self.train_tokens + 2 * self.sampled_tokens)
+
+    def add(self, **counts: int) -> None:
+        """Add to counters by name; ValueError for unknown names and negative counts."""
+        known = [name for name in self.asdict() if name != "num_parameters"]
+        for name, count in counts.items():
+            if name not in known:
+                raise ValueError(f"counter must be one of {', '.join(known)}; got {name}")
+            if count < 0:
+                raise ValueError(f"{name} must grow; got {count}")
+            setattr(self, name, getattr(self, name) + int(count))
+
+    @contextmanager
+    def counting_cpu(self) -> Iterator[None]:
+        """Add the CPU time of this process, all threads, that the block takes."""
+        start = time.process_time()
+        try:
+            yield
+        finally:
+            self.cpu_s += time.process_time() - start
+
+    def as_metrics(self) -> dict[str, int]:
+        """The counters under their metric names."""
+        return {
+            "tokens/train": self.train_tokens,
+            "tokens/sampled": self.sampled_tokens,
+            "tokens/prompt": self.prompt_tokens,
+            "flops": self.flops(),
+            "env_steps": self.env_steps,
+            "episodes": self.episodes,
+            "updates": self.updates,
+        }
+
+    def asdict(self) -> dict[str, int]:
+        """The counters that a repetition reproduces."""
+        names = (each.name for each in dataclasses.fields(self) if each.name != "cpu_s")
+        return {name: getattr(self, name) for name in names}
+
+    @classmethod
+    def from_dict(cls, counts: Mapping[str, int], cpu_s: float = 0.0) -> "Ledger":
+        return cls(**counts, cpu_s=cpu_s)
+
+
+def _finite(name: str, value: Any) -> Any:
+    value = plain(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        logger.warning("metric %s is %s", name, value)
+        return None
+    return value
+
+
+def _end_of_last_line(fd: int) -> int:
+    """Offset after the last newline; 0 if there is none."""
+    end = os.fstat(fd).st_size
+    while end > 0:
+        start = max(0, end - 65_536)
+        position = os.pread(fd, end - start, start).rfind(b"\n")
+        if position >= 0:
+            return start + position + 1
+        end = start
+    return 0

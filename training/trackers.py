@@ -1,0 +1,76 @@
+"""TensorBoard, Weights & Biases and others through accelerate's trackers."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from .files import plain
+from .metrics import CONTEXT_FIELDS
+from .run_folder import RunFolder, flatten
+
+
+class Trackers:
+    """TensorBoard, Weights & Biases and the like, fed the numbers that metrics.jsonl gets."""
+
+    def __init__(self, trackers: Sequence[Any]) -> None:
+        self._trackers = list(trackers)
+
+    def log(self, values: Mapping[str, Any], step: int) -> None:
+        numbers = {
+            name: value
+            for name, value in values.items()
+            if name not in CONTEXT_FIELDS and isinstance(value, (int, float))
+        }
+        for tracker in self._trackers:
+            tracker.log(numbers, step=step)
+
+    def close(self) -> None:
+        for tracker in self._trackers:
+            tracker.finish()
+
+
+def make_trackers(
+    names: Sequence[str], run_folder: RunFolder, config: Mapping[str, Any], *, first_step: int = 0
+) -> Trackers:
+    """Start accelerate's trackers by name, on the main process, after any `Accelerator` was made.
+
+    names: of accelerate's tracker classes (`tensorboard`, `wandb`, `mlflow`, `comet_ml`, ...).
+    first_step: of a resumed run; TensorBoard then hides what was logged later than that.
+
+    Raises ValueError in one line for an unknown name or a missing package.
+    """
+    if not names:
+        return Trackers([])
+    from accelerate import tracking  # costs a second, and a run without trackers needs none
+
+    classes = tracking.LOGGER_TYPE_TO_CLASS
+    available = [str(name) for name in tracking.get_available_trackers()]
+    started = []
+    for name in dict.fromkeys(names):
+        if name not in classes:
+            raise ValueError(f"tracker must be one of {', '.join(sorted(classes))}; got {name}")
+        if name not in available:
+            raise ValueError(f"tracker {name} must be installed to be used (pip install {name})")
+        arguments: dict[str, Any] = {}
+        project = run_folder.root.resolve().parent.name
+        if name == "tensorboard":
+            project = name  # accelerate makes the folder <logging_dir>/<run_name>
+            arguments["purge_step"] = first_step if first_step > 0 else None
+        elif name == "wandb":
+            identity = hashlib.sha256(str(run_folder.root.resolve()).encode()).hexdigest()[:16]
+            arguments = {"name": run_folder.root.name, "dir": str(run_folder.root)}
+            arguments |= {"id": identity, "resume": "allow"}
+        if classes[name].requires_logging_directory:
+            arguments["logging_dir"] = str(run_folder.root)
+        tracker = classes[name](project, **arguments)
+        if hasattr(tracker, "start"):  # older versions of accelerate start in __init__
+            tracker.start()
+        if name == "tensorboard":  # its own way writes a second run, named by the time
+            text = yaml.safe_dump(plain(config), sort_keys=False)
+            tracker.tracker.add_text("config", f"```yaml\n{text}```", global_step=first_step)
+        else:
+            tracker.store_init_configuration(flatten(plain(config)))
+        started.append(tracker)
+    return Trackers(started)
