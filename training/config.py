@@ -6,13 +6,12 @@ OmegaConf refuses overrides of frozen ones; values are checked in `__post_init__
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from typing import Any
 
-from ..agents.policy import PolicyConfig
+from ..agents.config import BuildConfig, PolicyConfig
 from .advantages import AdvantageKind
-from .losses import Aggregation, KLKind
 
 
 class Schedule(str, Enum):
@@ -29,6 +28,23 @@ class MetricKind(str, Enum):
     success_within_turns = "success_within_turns"  # the study's: sampled, with feedback
     sampled_single = "sampled_single"  # the first of those attempts alone
     greedy_single = "greedy_single"  # one attempt, argmax
+
+
+class Aggregation(str, Enum):
+    """How token losses become one number."""
+
+    token_mean = "token_mean"  # sum / tokens (DAPO)
+    seq_mean = "seq_mean"  # mean over rows of the row's token mean (the original GRPO)
+    const = "const"  # sum / (rows * length limit) (Dr. GRPO)
+
+
+class KLKind(str, Enum):
+    """Estimators of KL(pi_theta || pi_ref) used in the loss."""
+
+    k1 = "k1"  # l - f: zero expected gradient, for monitoring only
+    k2 = "k2"  # (l - f)^2 / 2: the right gradient on-policy
+    k3 = "k3"  # e^(f-l) - (f-l) - 1: the forward KL's gradient
+    k3_is = "k3_is"  # r * k3 with r differentiable: exact on- and off-policy
 
 
 @dataclass(kw_only=True, slots=True)
@@ -220,7 +236,9 @@ class ExperimentConfig:
     checkpoint_every: int = 50  # steps
     keep_checkpoints: int = 2
     env: Any = None
-    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    policy: PolicyConfig = field(
+        default_factory=lambda: PolicyConfig(name="tiny_text", build=BuildConfig())
+    )
     suite: SuiteConfig = field(default_factory=SuiteConfig)
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     warmup: SftConfig = field(default_factory=lambda: SftConfig(budget=BudgetConfig(steps=20)))
@@ -238,11 +256,17 @@ class ExperimentConfig:
 
 
 def shifted(env: Any, shift: Mapping[str, Any]) -> Any:
-    """The environment's configuration with some fields replaced, presets named or spelt out.
+    """The environment's configuration with some fields replaced; presets may be given by name.
 
     Raises ValueError for a field that the configuration does not have.
     """
-    return type(env).from_mapping({**env.as_mapping(), **shift})
+    known = [f.name for f in fields(env)]
+    unknown = [name for name in shift if name not in known]
+    if unknown:
+        raise ValueError(
+            f"a shift of {env.id} must name fields of {', '.join(known)}; got {', '.join(unknown)}"
+        )
+    return replace(env, **shift)
 
 
 def _positive(config: Any, *names: str) -> None:

@@ -11,29 +11,13 @@ Dr. GRPO (arXiv 2503.20783: constant normaliser), KL estimators: http://joschu.n
 """
 
 from dataclasses import dataclass
-from enum import Enum
 
 import torch
 from torch import Tensor
 
+from .config import Aggregation, KLKind
+
 MAX_LOG_RATIO = 20.0
-
-
-class Aggregation(str, Enum):
-    """How token losses become one number."""
-
-    token_mean = "token_mean"  # sum / tokens (DAPO)
-    seq_mean = "seq_mean"  # mean over rows of the row's token mean (the original GRPO)
-    const = "const"  # sum / (rows * length limit) (Dr. GRPO)
-
-
-class KLKind(str, Enum):
-    """Estimators of KL(pi_theta || pi_ref) used in the loss."""
-
-    k1 = "k1"  # l - f: zero expected gradient, for monitoring only
-    k2 = "k2"  # (l - f)^2 / 2: the right gradient on-policy
-    k3 = "k3"  # e^(f-l) - (f-l) - 1: the forward KL's gradient
-    k3_is = "k3_is"  # r * k3 with r differentiable: exact on- and off-policy
 
 
 @dataclass(frozen=True, slots=True)

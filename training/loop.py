@@ -1,0 +1,225 @@
+"""The training loop that every stage shares: resume, update, log, checkpoint, measure.
+
+A stage only says what one update is. The loop stops at the stage's budget, saves a checkpoint every
+few steps and at every milestone, and, started again in the same folder, goes on from the newest
+sound checkpoint so that the result is the same, bit for bit on a CPU, as without the interruption:
+every random draw is either keyed by (seed, step, …) or part of the checkpoint, and a checkpoint is
+only taken between steps, when no rollout is half used.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from ..agents.policy import Policy
+from .checkpoint import capture_rng, latest_checkpoint, restore_rng, save_checkpoint
+from .config import BudgetConfig, OptimConfig, Schedule
+from .distributed import Workers
+from .metrics import Ledger, MetricsLog, cpu_s_until
+from .progress import ProgressReporter
+
+logger = logging.getLogger(__name__)
+
+Metrics = dict[str, float]
+
+
+class TrainingDiverged(ValueError):
+    """Too many non-finite updates in a row; the message says what to turn down."""
+
+
+class Stage(Protocol):
+    """One kind of training: what an update is, and how long it goes on."""
+
+    name: str
+    budget: BudgetConfig
+    optim: OptimConfig
+
+    def update(self, state: "TrainState") -> Metrics:
+        """Do step `state.step`: compute gradients, call `state.apply_gradients`, count in the ledger."""
+        ...
+
+
+@dataclass(slots=True)
+class TrainState:
+    """What changes during training, all of it in the checkpoint."""
+
+    policy: Policy
+    optimizer: torch.optim.Optimizer
+    optim: OptimConfig
+    budget: BudgetConfig
+    workers: Workers
+    ledger: Ledger
+    step: int = 0
+    bad_updates: int = 0
+    milestones_done: int = 0
+    parameters: list[torch.nn.Parameter] = field(default_factory=list)
+
+    @classmethod
+    def create(
+        cls, policy: Policy, optim: OptimConfig, budget: BudgetConfig, workers: Workers
+    ) -> "TrainState":
+        """A fresh state: AdamW over every trainable parameter of the policy."""
+        if budget.steps is None and budget.tflops is None:
+            raise ValueError("budget must give steps or tflops; got neither")
+        parameters = [p for p in policy.model.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(
+            parameters,
+            lr=optim.lr,
+            betas=(optim.betas[0], optim.betas[1]),
+            weight_decay=optim.weight_decay,
+            fused=True,
+        )
+        ledger = Ledger(num_parameters=policy.num_parameters)
+        return cls(policy, optimizer, optim, budget, workers, ledger, parameters=parameters)
+
+    @property
+    def spent(self) -> float:
+        """The fraction of the budget that is used up, whichever limit is nearer."""
+        steps, tflops = self.budget.steps, self.budget.tflops
+        by_steps = self.step / steps if steps is not None else 0.0
+        by_flops = self.ledger.flops() / (tflops * 1e12) if tflops is not None else 0.0
+        return max(by_steps, by_flops)
+
+    def learning_rate(self) -> float:
+        """Linear warm-up in steps, then the schedule over the spent fraction of the budget."""
+        warm = min(1.0, (self.step + 1) / max(self.optim.warmup_steps, 1))
+        floor, spent = self.optim.final_lr_fraction, min(self.spent, 1.0)
+        left = {
+            Schedule.constant: 1.0,
+            Schedule.linear: 1.0 - spent * (1.0 - floor),
+            Schedule.cosine: floor + (1.0 - floor) * 0.5 * (1.0 + math.cos(math.pi * spent)),
+        }[self.optim.schedule]
+        return self.optim.lr * warm * left
+
+    def apply_gradients(self) -> Metrics:
+        """Sum gradients over processes, clip, step; a non-finite gradient is skipped and counted.
+
+        Raises TrainingDiverged after `max_bad_updates` bad ones in a row. Every process sees the
+        same summed gradient, so all of them agree.
+        """
+        self.workers.sum_gradients(self.parameters)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.optim.max_grad_norm)
+        finite = bool(torch.isfinite(norm))
+        learning_rate = self.learning_rate()
+        if finite:
+            for group in self.optimizer.param_groups:
+                group["lr"] = learning_rate
+            self.optimizer.step()
+            self.bad_updates = 0
+            self.ledger.updates += 1
+        else:
+            self.bad_updates += 1
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.bad_updates >= self.optim.max_bad_updates:
+            raise TrainingDiverged(
+                f"training stopped at step {self.step}: {self.bad_updates} non-finite updates in a "
+                "row; turn the learning rate down, or use float32"
+            )
+        shown = float(norm) if finite else 0.0
+        return {"grad_norm": shown, "lr": learning_rate, "updates/skipped": float(not finite)}
+
+
+Milestone = Callable[[TrainState, int], None]
+
+
+def train(
+    stage: Stage,
+    state: TrainState,
+    folder: Path,
+    *,
+    checkpoint_every: int,
+    keep_checkpoints: int,
+    num_milestones: int = 0,
+    on_milestone: Milestone | None = None,
+    on_metrics: Callable[[int, Mapping[str, float]], None] | None = None,
+    reporter: ProgressReporter | None = None,
+) -> TrainState:
+    """Train until the budget is spent; resume from `folder` if it holds a checkpoint.
+
+    folder: receives `metrics.jsonl` (deterministic), `timings.jsonl` and `checkpoints/`.
+    on_milestone(state, k): called when the k-th of `num_milestones` equal parts of the budget has
+        been spent, after the checkpoint; called again on resume if it did not finish.
+    """
+    is_main = state.workers.is_main
+    log = MetricsLog(folder / "metrics.jsonl") if is_main else None
+    timings = MetricsLog(folder / "timings.jsonl") if is_main else None
+    _resume(state, folder, log, keep_checkpoints)
+    _reach_milestones(state, num_milestones, on_milestone)
+    while state.spent < 1.0:
+        start, cpu_start = time.monotonic(), time.process_time()
+        metrics = stage.update(state)
+        cpu_s = time.process_time() - cpu_start
+        state.step += 1
+        state.ledger.cpu_s += cpu_s
+        if log is not None and timings is not None:
+            log.log({"kind": "train", "step": state.step, **metrics, **state.ledger.as_metrics()})
+            wall_s = time.monotonic() - start
+            timings.log({"step": state.step, "wall_s": wall_s, "cpu_s": cpu_s})
+            if on_metrics is not None:
+                on_metrics(state.step, metrics)
+        if reporter is not None:
+            reporter.update(stage=stage.name, done=min(state.spent, 1.0), step=state.step, **metrics)
+        due = _milestones_due(state, num_milestones) > state.milestones_done
+        if due or state.step % checkpoint_every == 0 or state.spent >= 1.0:
+            _save(state, folder, log, keep_checkpoints)
+        _reach_milestones(state, num_milestones, on_milestone)
+    return state
+
+
+def _milestones_due(state: TrainState, count: int) -> int:
+    return min(count, int(state.spent * count + 1e-9))
+
+
+def _reach_milestones(state: TrainState, count: int, reach: Milestone | None) -> None:
+    while state.milestones_done < _milestones_due(state, count):
+        if reach is not None:
+            reach(state, state.milestones_done + 1)
+        state.milestones_done += 1
+
+
+def _save(state: TrainState, folder: Path, log: MetricsLog | None, keep: int) -> None:
+    """Write a checkpoint. Random states differ between processes, so each keeps its own keyed draws;
+    only the main process writes, and no stage uses global random state."""
+    if log is not None:
+        save_checkpoint(
+            folder / "checkpoints",
+            state.step,
+            {
+                "model": state.policy.model.state_dict(),
+                "optimizer": state.optimizer.state_dict(),
+                "ledger": state.ledger.asdict(),
+                "step": state.step,
+                "bad_updates": state.bad_updates,
+                "milestones_done": state.milestones_done,
+                "metrics_offset": log.offset,
+                "rng": capture_rng(),
+            },
+            keep=keep,
+        )
+    state.workers.wait()
+
+
+def _resume(state: TrainState, folder: Path, log: MetricsLog | None, keep: int) -> None:
+    owned = keep if log is not None else None
+    checkpoint = latest_checkpoint(folder / "checkpoints", keep=owned)
+    if checkpoint is None:
+        if log is not None:
+            log.truncate(0)
+        return
+    saved: dict[str, Any] = checkpoint.load()
+    state.policy.model.load_state_dict(saved["model"])
+    state.optimizer.load_state_dict(saved["optimizer"])
+    state.step, state.bad_updates = saved["step"], saved["bad_updates"]
+    cpu_s = cpu_s_until(folder / "timings.jsonl", state.step)
+    state.ledger = Ledger.from_dict(saved["ledger"], cpu_s=cpu_s)
+    state.milestones_done = saved["milestones_done"]
+    restore_rng(saved["rng"])
+    if log is not None:
+        log.truncate(saved["metrics_offset"])
+    logger.info("resumed at step %d from %s", state.step, checkpoint.path)

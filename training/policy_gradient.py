@@ -1,0 +1,293 @@
+"""Multi-turn GRPO: one update, from tasks to gradients.
+
+    groups of G episodes on one reset seed -> returns -> advantages within the group
+    -> rows (ids as sampled, mask from lengths) -> clipped surrogate -> one optimizer step
+
+Source: DeepSeekMath (arXiv 2402.03300), with the choices of Dr. GRPO (arXiv 2503.20783: no division
+by the group's deviation) and DAPO (arXiv 2503.14476: token mean, asymmetric clip, no KL) as
+defaults. Departures: groups without variance are dropped before the forward pass and counted; with
+one update per rollout the old log-probabilities are the detached present ones (exactly r = 1) and
+the sampler's are only compared with them (`sampler_gap/mean`).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import gymnasium as gym
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..agents.rows import collate, rows_from_episode
+from ..agents.config import SamplingConfig
+from ..agents.policy import Policy
+from ..agents.rollout import PolicyAgent, rollout
+from ..agents.scoring import token_logprobs
+from ..agents.types import Episode, Status
+from .advantages import group_advantages
+from .batch import WeightedRow, column, micro_batches
+from .config import GrpoConfig
+from .losses import Totals, aggregate, kl_penalty, policy_loss
+from .loop import Metrics, TrainState
+from .sampler import task_seed
+
+
+@dataclass(slots=True)
+class _Sums:
+    """Token sums over the micro-batches of one process."""
+
+    loss: float = 0.0
+    clipped: float = 0.0
+    kl: float = 0.0
+    entropy: float = 0.0
+    gap: float = 0.0
+    trained: float = 0.0
+    ratio_max: float = 1.0
+
+
+@dataclass(slots=True)
+class _Rollout:
+    """What one rollout leaves for its updates. `old`: log-probabilities by row index. [T] each"""
+
+    rows: list[WeightedRow]
+    totals: Totals
+    old: dict[int, Tensor] = field(default_factory=dict)
+
+
+class GrpoStage:
+    """The GRPO arm. `reference` is needed when `kl_coef` is positive."""
+
+    name = "grpo"
+
+    def __init__(
+        self,
+        config: GrpoConfig,
+        make_env: Callable[[], gym.Env],
+        policy: Policy,
+        *,
+        run_seed: int,
+        reference: Policy | None = None,
+    ) -> None:
+        if config.kl_coef > 0 and reference is None:
+            raise ValueError("kl_coef > 0 needs a reference policy; got None")
+        self.budget, self.optim = config.budget, config.optim
+        self._config = config
+        self._make_env = make_env
+        self._run_seed = run_seed
+        self._reference = reference
+        sampling = SamplingConfig(
+            temperature=config.temperature, max_new_tokens=config.max_new_tokens
+        )
+        self._agent = PolicyAgent(policy, sampling)
+
+    def update(self, state: TrainState) -> Metrics:
+        """Roll out `groups_per_step` groups over all processes and train on them."""
+        episodes = self._rollout(state)
+        advantages = self._advantages(episodes)
+        rollout_metrics = self._describe(episodes, advantages, state)
+        batch = self._rows(episodes, advantages, state)
+        if batch.totals.tokens == 0:  # nothing to learn: not even momentum or decay may move weights
+            return rollout_metrics
+        if self._config.epochs * self._config.minibatches > 1:
+            self._remember_old(state, batch)
+        sums, metrics = _Sums(), {}
+        for epoch in range(self._config.epochs):
+            for part in self._minibatches(batch, epoch, state):
+                metrics = self._train(state, part, sums)
+        return {**rollout_metrics, **metrics, **self._reduce(sums, state)}
+
+    def _rollout(self, state: TrainState) -> list[Episode]:
+        config = self._config
+        first = state.step * config.groups_per_step
+        groups = state.workers.share(range(first, first + config.groups_per_step))
+        places = [(group, member) for group in groups for member in range(config.group_size)]
+        return rollout(
+            self._make_env,
+            self._agent,
+            [task_seed(self._run_seed, "grpo", group) for group, _ in places],
+            groups=[group for group, _ in places],
+            members=[member for _, member in places],
+            run_seed=self._run_seed,
+            step=state.step,
+        )
+
+    def _advantages(self, episodes: Sequence[Episode]) -> np.ndarray:
+        return group_advantages(
+            [episode.episode_return for episode in episodes],
+            [episode.group for episode in episodes],
+            self._config.advantage,
+            successes=[episode.success for episode in episodes],
+            outcome_gate=self._config.outcome_gate,
+            min_std=self._config.min_std,
+        ).values
+
+    def _rows(
+        self, episodes: Sequence[Episode], advantages: np.ndarray, state: TrainState
+    ) -> _Rollout:
+        """Rows with a signal, and the global counts that the loss is divided by."""
+        rows: list[WeightedRow] = []
+        offset = state.workers.rank * 1_000_000  # an index names a row on all processes together
+        for episode, advantage in zip(episodes, advantages, strict=True):
+            parts = rows_from_episode(episode, state.policy)
+            if advantage == 0.0:
+                continue
+            weight = 1.0 / len(parts)
+            for part in parts:
+                index = offset + len(rows)
+                rows.append(
+                    WeightedRow(row=part, advantage=float(advantage), weight=weight, index=index)
+                )
+        counts = state.workers.sum(
+            {
+                "rows": sum(row.weight for row in rows),
+                "sampled": sum(row.num_sampled for row in rows),
+                "trained": sum(row.num_tokens for row in rows),
+                **_played(episodes),
+            }
+        )
+        state.ledger.add(
+            train_tokens=int(counts["trained"]) * self._config.epochs,
+            **{name: int(counts[name]) for name in _played(())},
+        )
+        totals = Totals(
+            tokens=counts["sampled"], rows=counts["rows"], max_tokens=self._config.max_new_tokens
+        )
+        return _Rollout(rows=rows, totals=totals)
+
+    def _minibatches(self, batch: _Rollout, epoch: int, state: TrainState) -> list[_Rollout]:
+        """Split a pass over the rollout into updates, by a permutation keyed by (seed, step, epoch)."""
+        count = self._config.minibatches
+        if count == 1:
+            return [batch]
+        key = [self._run_seed, state.step, epoch, state.workers.rank]
+        order = np.random.default_rng(key).permutation(len(batch.rows))
+        parts = []
+        for chosen in np.array_split(order, count):
+            rows = [batch.rows[i] for i in chosen]
+            sums = state.workers.sum(
+                {
+                    "tokens": sum(row.num_sampled for row in rows),
+                    "rows": sum(row.weight for row in rows),
+                }
+            )
+            totals = Totals(
+                tokens=sums["tokens"], rows=sums["rows"], max_tokens=batch.totals.max_tokens
+            )
+            parts.append(_Rollout(rows=rows, totals=totals, old=batch.old))
+        return parts
+
+    def _train(self, state: TrainState, batch: _Rollout, sums: _Sums) -> Metrics:
+        for rows in micro_batches(batch.rows, self.optim.micro_batch_tokens):
+            self._backward(state, rows, batch, sums)
+        return state.apply_gradients()
+
+    def _remember_old(self, state: TrainState, batch: _Rollout) -> None:
+        """Fix the log-probabilities that ratios are taken against, before the first update."""
+        for rows in micro_batches(batch.rows, self.optim.micro_batch_tokens):
+            packed = collate(state.policy, [row.row for row in rows])
+            with torch.no_grad():
+                logp = token_logprobs(state.policy, packed, self._config.temperature)
+            for row, values in zip(rows, logp, strict=True):
+                batch.old[row.index] = values[: row.num_tokens]
+
+    def _backward(
+        self, state: TrainState, rows: Sequence[WeightedRow], rollout: _Rollout, sums: _Sums
+    ) -> None:
+        config = self._config
+        batch = collate(state.policy, [row.row for row in rows])
+        logp = token_logprobs(state.policy, batch, config.temperature)  # [B, T]
+        old = _stack(rollout.old, rows, logp) if rollout.old else logp.detach()
+        surrogate, metrics = policy_loss(
+            logp,
+            old,
+            column([row.advantage for row in rows], logp.device),
+            batch.mask,
+            clip_low=config.clip_low,
+            clip_high=config.clip_high,
+        )
+        if config.kl_coef > 0 and self._reference is not None:
+            with torch.no_grad():
+                ref = token_logprobs(self._reference, batch, config.temperature)
+            penalty = kl_penalty(logp, ref, old, config.kl_kind)
+            surrogate = surrogate + config.kl_coef * penalty
+            sums.kl += float((penalty * batch.mask).sum().detach())
+        weight = column([row.weight for row in rows], logp.device)[:, 0]
+        loss = aggregate(surrogate, batch.mask, weight, config.aggregation, rollout.totals)
+        loss.backward()
+        sums.loss += float(loss.detach())
+        sums.clipped += float(metrics["clip_fraction"])
+        sums.ratio_max = max(sums.ratio_max, float(metrics["ratio/max"]))
+        sums.entropy -= float((logp * batch.mask).sum().detach())
+        sums.gap += float(((old - batch.logprobs).abs() * batch.mask).sum())
+        sums.trained += float(batch.mask.sum())
+
+    def _reduce(self, sums: _Sums, state: TrainState) -> Metrics:
+        total = state.workers.sum(
+            {
+                "loss": sums.loss,
+                "clipped": sums.clipped,
+                "kl": sums.kl,
+                "entropy": sums.entropy,
+                "gap": sums.gap,
+                "trained": sums.trained,
+            }
+        )
+        tokens = max(total["trained"], 1.0)
+        metrics = {
+            "loss": total["loss"],
+            "clip_fraction": total["clipped"] / tokens,
+            "entropy": total["entropy"] / tokens,
+            "sampler_gap/mean": total["gap"] / tokens,
+            "ratio/max": max(state.workers.gather([sums.ratio_max])),
+        }
+        return {**metrics, "kl": total["kl"] / tokens} if self._config.kl_coef > 0 else metrics
+
+    def _describe(
+        self, episodes: Sequence[Episode], advantages: np.ndarray, state: TrainState
+    ) -> Metrics:
+        """Means over all episodes of the step, whichever process played them."""
+        sums: dict[str, float] = {"n": len(episodes)}
+        signal = {e.group for e, a in zip(episodes, advantages, strict=True) if a != 0.0}
+        sums["groups/zero_variance"] = len({e.group for e in episodes}) - len(signal)
+        for episode in episodes:
+            last = episode.turns[-1] if episode.turns else None
+            parts = {
+                "reward/mean": episode.episode_return,
+                "success": float(episode.success),
+                "success/first_turn": float(bool(last and episode.turns[0].success)),
+                "episodes/mean_turns": float(len(episode.turns)),
+                "episodes/truncated": float(episode.status is not Status.terminated),
+                "episodes/mean_tokens": float(episode.num_sampled_tokens),
+            }
+            for name, value in last.reward_terms.items() if last else ():
+                parts[f"reward/{name}"] = float(value)
+            if last:
+                parts[f"outcome/{last.outcome}"] = 1.0
+            for name, value in parts.items():
+                sums[name] = sums.get(name, 0.0) + value
+        total = state.workers.sum(sums)
+        count = max(total.pop("n"), 1.0)
+        silent = total.pop("groups/zero_variance")
+        means = {name: value / count for name, value in sorted(total.items())}
+        groups = self._config.groups_per_step
+        return {**means, "groups/zero_variance": silent, "groups/total": float(groups)}
+
+
+def _played(episodes: Sequence[Episode]) -> dict[str, int]:
+    """What these episodes add to the ledger."""
+    turns = [turn for episode in episodes for turn in episode.turns]
+    return {
+        "sampled_tokens": sum(len(turn.completion.token_ids) for turn in turns),
+        "prompt_tokens": sum(len(turn.prompt_ids) for turn in turns),
+        "env_steps": len(turns),
+        "episodes": len(episodes),
+    }
+
+
+def _stack(old: dict[int, Tensor], rows: Sequence[WeightedRow], like: Tensor) -> Tensor:
+    """Stored log-probabilities of these rows, padded with zeros on the right. [B, T]"""
+    stacked = torch.zeros_like(like, requires_grad=False)
+    for place, row in enumerate(rows):
+        values = old[row.index]
+        stacked[place, : len(values)] = values
+    return stacked

@@ -1,0 +1,78 @@
+"""Supervised fine-tuning on demonstrations: one clear update.
+
+The loss is the negative log-likelihood of assistant tokens (the end token included), divided by a
+count over the whole step, through the same `aggregate` as GRPO. The arm's data never repeat: step k
+takes demonstrations k * B ... (k + 1) * B - 1 of an endless stream that is addressed by index, so
+order, micro-batch size and number of processes do not change what is learnt from.
+
+Source: *SFT Memorizes, RL Generalizes* (arXiv 2501.17161), section 4 (SFT on expert answers).
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ..agents.rows import Row, collate
+from ..agents.scoring import token_logprobs
+from .batch import WeightedRow, column, micro_batches
+from .config import Aggregation, BudgetConfig, OptimConfig
+from .loop import Metrics, TrainState
+from .losses import Totals, aggregate
+
+
+class Demonstrations(Protocol):
+    """An endless stream of supervised rows, addressed by index."""
+
+    def rows(self, indices: Sequence[int]) -> list[Row]: ...
+
+
+class SupervisedStage:
+    """Pretraining, SFT warm-up and SFT: they differ in their demonstrations and budgets only."""
+
+    def __init__(
+        self,
+        name: str,
+        demonstrations: Demonstrations,
+        *,
+        batch_size: int,
+        budget: BudgetConfig,
+        optim: OptimConfig,
+        aggregation: Aggregation = Aggregation.token_mean,
+    ) -> None:
+        self.name = name
+        self.budget = budget
+        self.optim = optim
+        self._demonstrations = demonstrations
+        self._batch_size = batch_size
+        self._aggregation = aggregation
+
+    def update(self, state: TrainState) -> Metrics:
+        """One step on the next `batch_size` demonstrations of all processes together."""
+        first = state.step * self._batch_size
+        mine = state.workers.share(range(first, first + self._batch_size))
+        rows = [
+            WeightedRow(row=row, index=index)
+            for index, row in zip(mine, self._demonstrations.rows(mine), strict=True)
+        ]
+        counts = state.workers.sum(
+            {
+                "rows": len(rows),
+                "sampled": sum(row.num_sampled for row in rows),
+                "tokens": sum(row.num_tokens for row in rows),
+            }
+        )
+        longest = max(state.workers.gather([max(row.num_sampled for row in rows)]))
+        totals = Totals(tokens=counts["sampled"], rows=counts["rows"], max_tokens=longest)
+        loss = 0.0
+        for batch in micro_batches(rows, self.optim.micro_batch_tokens):
+            loss += self._backward(state, batch, totals)
+        metrics = state.apply_gradients()
+        state.ledger.add(train_tokens=int(counts["tokens"]), episodes=int(counts["rows"]))
+        return {"loss": state.workers.sum({"loss": loss})["loss"], **metrics}
+
+    def _backward(self, state: TrainState, rows: Sequence[WeightedRow], totals: Totals) -> float:
+        batch = collate(state.policy, [row.row for row in rows])
+        logp = token_logprobs(state.policy, batch)  # [B, T]
+        weight = column([row.weight for row in rows], logp.device)[:, 0]
+        loss = aggregate(-logp, batch.mask, weight, self._aggregation, totals)
+        loss.backward()
+        return float(loss.detach())
