@@ -1,0 +1,141 @@
+"""What the cards lie on: felt, wood, marble, a dark cloth or a plain colour.
+
+Made from fixed random streams, so a table is the same in every process; cached per size and colour.
+"""
+
+from functools import lru_cache
+
+import cv2
+import numpy as np
+
+from .config import AUTO_COLOR, Table
+
+# The study's background, https://arxiv.org/abs/2501.17161: a plain green.
+STUDY_GREEN = "#35654d"
+_COLORS = {
+    Table.felt: STUDY_GREEN,
+    Table.wood: "#8a5a34",
+    Table.marble: "#e4e4e8",
+    Table.dark: "#2b1d52",
+    Table.plain: "#eceef0",
+}
+
+
+@lru_cache(maxsize=8)
+def table_pixels(table: Table, color: str, width: int, height: int) -> np.ndarray:
+    """The empty table, read-only uint8 [height, width, 3]."""
+    tint = _rgb(_COLORS[table] if color == AUTO_COLOR else color)
+    rng = np.random.default_rng(20501)
+    image = _PAINTERS[table](np.array(tint, np.float32), width, height, rng)
+    if table is not Table.plain:  # half a grey level of noise, so that gradients do not band
+        image = image + rng.uniform(-0.5, 0.5, size=(height, width, 1)).astype(np.float32)
+    pixels = np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    pixels.setflags(write=False)
+    return pixels
+
+
+def _rgb(color: str) -> tuple[int, int, int]:
+    return int(color[1:3], 16), int(color[3:5], 16), int(color[5:7], 16)
+
+
+def _plain(tint: np.ndarray, width: int, height: int, rng: np.random.Generator) -> np.ndarray:
+    return np.broadcast_to(tint, (height, width, 3))
+
+
+def _felt(tint: np.ndarray, width: int, height: int, rng: np.random.Generator) -> np.ndarray:
+    """Short fibres in two directions, a soft cloudiness and a slight fall of light."""
+    side = min(width, height)
+    grain = rng.normal(size=(height, width)).astype(np.float32)
+    fibres = cv2.GaussianBlur(grain, (0, 0), sigmaX=1.6, sigmaY=0.5)
+    fibres += cv2.GaussianBlur(grain[::-1], (0, 0), sigmaX=0.5, sigmaY=1.6)
+    clouds = _smooth_noise(rng, width, height, side / 6)
+    strength = min(1.0, 0.4 + side / 700)  # coarse canvases would show grain as speckle
+    light = 1 + strength * (0.055 * fibres + 0.02 * clouds)
+    return tint * (light * _spot(width, height, 1.06, 0.80))[..., None]
+
+
+def _dark(tint: np.ndarray, width: int, height: int, rng: np.random.Generator) -> np.ndarray:
+    return tint * _spot(width, height, 1.25, 0.45)[..., None]
+
+
+def _wood(tint: np.ndarray, width: int, height: int, rng: np.random.Generator) -> np.ndarray:
+    """Five planks; the grain of each is noise drawn out along it."""
+    planks = 5
+    edges = np.rint(np.linspace(0, height, planks + 1)).astype(int)
+    image = np.empty((height, width, 3), np.float32)
+    side = max(width, height)
+    for top, bottom in zip(edges[:-1], edges[1:], strict=True):
+        tall = bottom - top
+        shift = float(rng.uniform(-0.5, 0.5))
+        waves = 0.06 * side * _smooth_noise(rng, width, tall, side / 3) * 0.25
+        broad = _streaks(rng, width, tall, side / 2, side / 26)
+        fine = _streaks(rng, width, tall, side / 5, side / 160)
+        x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(tall, dtype=np.float32))
+        rings = np.sin((y + waves + 0.4 * tall * shift) * (2 * np.pi / (0.042 * side)))
+        light = 1 + 0.10 * shift + 0.09 * broad + 0.06 * fine + 0.035 * rings
+        plank = tint * light[..., None]
+        plank[..., 0] += 6 * broad
+        plank[..., 2] -= 5 * broad
+        image[top:bottom] = plank
+    seam = max(1, round(side / 420))
+    for edge in edges[1:-1]:
+        image[edge - seam : edge] *= 0.42
+        image[edge : edge + seam] *= 1.16
+    return image * _spot(width, height, 1.04, 0.80)[..., None]
+
+
+def _marble(tint: np.ndarray, width: int, height: int, rng: np.random.Generator) -> np.ndarray:
+    """Veins where warped noise crosses zero, in three sizes, over faint clouds."""
+    side = max(width, height)
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    image = 1 + 0.03 * _smooth_noise(rng, width, height, side / 3)
+    for scale, width_of_vein, depth in ((2.2, 0.05, 0.30), (4.5, 0.06, 0.16), (10, 0.10, 0.07)):
+        field = _smooth_noise(rng, width, height, side / scale)
+        bend_x = side / 9 * _octaves(rng, width, height, side / 5)
+        bend_y = side / 9 * _octaves(rng, width, height, side / 5)
+        warped = cv2.remap(
+            field, x + bend_x, y + bend_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
+        )
+        strength = np.clip(0.6 + 0.6 * _smooth_noise(rng, width, height, side / 4), 0, 1.3)
+        image -= depth * strength * np.exp(-np.abs(warped) / width_of_vein)
+        image -= 0.3 * depth * strength * np.exp(-np.abs(warped) / (5 * width_of_vein))
+    return np.minimum(tint * image[..., None] + (0, 0, 1), 255)
+
+
+def _smooth_noise(rng: np.random.Generator, width: int, height: int, cell: float) -> np.ndarray:
+    """Unit-variance noise [height, width] with features about `cell` pixels wide."""
+    return _streaks(rng, width, height, cell, cell)
+
+
+def _streaks(
+    rng: np.random.Generator, width: int, height: int, cell_x: float, cell_y: float
+) -> np.ndarray:
+    """Noise [height, width] with features cell_x by cell_y pixels."""
+    columns = max(2, round(width / max(1.0, cell_x)) + 2)
+    rows = max(2, round(height / max(1.0, cell_y)) + 2)
+    coarse = rng.normal(size=(rows, columns)).astype(np.float32)
+    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+def _octaves(rng: np.random.Generator, width: int, height: int, cell: float) -> np.ndarray:
+    total = np.zeros((height, width), np.float32)
+    for octave in range(4):
+        total += _smooth_noise(rng, width, height, cell / 2**octave) * 0.5**octave
+    return total
+
+
+def _spot(width: int, height: int, middle: float, rim: float) -> np.ndarray:
+    """Light [height, width] that falls from `middle` to `rim` in the corners."""
+    x = np.linspace(-1, 1, width, dtype=np.float32)
+    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
+    distance = (x * x + y * y) / 2
+    return middle + (rim - middle) * distance
+
+
+_PAINTERS = {
+    Table.felt: _felt,
+    Table.wood: _wood,
+    Table.marble: _marble,
+    Table.dark: _dark,
+    Table.plain: _plain,
+}
