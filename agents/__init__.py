@@ -1,4 +1,5 @@
-"""Policies as agents: chat rendering, tokens, generation, rollouts.
+"""Policies and other agents: chat rendering, tokens, generation, rollouts.
 
-Importing this package loads nothing heavy: `cardinal_gym.agents.policy` and its neighbours do.
+Importing this package is cheap: torch and transformers load with `policy`, `generation` and the
+other modules that need them; `config`, `types` and `baselines` do without.
 """

@@ -1,0 +1,134 @@
+"""Observations to prompt ids, through the policy's own chat template.
+
+The first prompt is the template's rendering of the observation. A later prompt in `concat` mode is
+the earlier prompt, the ids that were sampled (verbatim, never decoded and encoded again), and the
+environment's suffix: what the template puts between two answers. The suffix is found by rendering a
+conversation with marker answers and cutting after the marker, so that any template works whose text
+after an answer does not depend on the answer. Templates that rewrite earlier turns (for example by
+dropping their reasoning) therefore differ from a fresh rendering: the policy sees what it said.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..envs.core import Observation
+from .policy import Policy
+from .types import ContextMode, Turn
+
+MARKER = "ANSWERMARK"  # a plain word: templates strip whitespace around contents
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """What the policy reads before it answers.
+
+    ids: the whole prompt. [P]
+    images: the pictures shown in it, one per image placeholder.
+    new_ids: the part that this turn adds: all of it, or in `concat` mode the environment's suffix.
+    """
+
+    ids: tuple[int, ...]
+    images: tuple[np.ndarray, ...]
+    new_ids: tuple[int, ...]
+
+
+def encode_first(policy: Policy, observation: Observation) -> Prompt:
+    """The prompt of a conversation's first turn, or of a turn that stands alone.
+
+    Raises ValueError if the observation has a picture and the policy cannot see.
+    """
+    images = _images(policy, observation)
+    messages = [_user(observation.text, bool(images))]
+    ids = _encode(policy, _render(policy, messages, answer_next=True))
+    return Prompt(ids=ids, images=images, new_ids=ids)
+
+
+def encode_next(policy: Policy, history: Sequence[Turn], observation: Observation) -> Prompt:
+    """The prompt after `history` (oldest first; may be empty) for the present observation."""
+    if policy.context is ContextMode.single_turn or not history:
+        return encode_first(policy, observation)
+    ids = [i for turn in history for i in (*turn.prompt_ids, *turn.completion.token_ids)]
+    shown = shown_images(policy, [turn.observation for turn in history])
+    new = _new_images(policy, history[-1].observation, observation)
+    suffix = _suffix(policy, observation.update, history[-1].completion.token_ids, bool(new))
+    return Prompt(ids=(*ids, *suffix), images=(*shown, *new), new_ids=suffix)
+
+
+def encode_answer(policy: Policy, text: str) -> tuple[int, ...]:
+    """The ids of an answer as if it had been sampled: its text and the end token. For SFT."""
+    return (*_encode(policy, text), policy.end_ids[0])
+
+
+def decode_answer(policy: Policy, ids: Sequence[int]) -> str:
+    """The text of a completion, for the environment; without its end token."""
+    body = ids[:-1] if ids and ids[-1] in policy.end_ids else ids
+    return policy.tokenizer.decode(list(body), skip_special_tokens=False)
+
+
+def shown_images(policy: Policy, observations: Sequence[Observation]) -> tuple[np.ndarray, ...]:
+    """The pictures a `concat` conversation over `observations` shows: each change of picture once."""
+    images = _images(policy, observations[0])
+    for before, after in zip(observations, observations[1:], strict=False):
+        images = (*images, *_new_images(policy, before, after))
+    return images
+
+
+def _images(policy: Policy, observation: Observation) -> tuple[np.ndarray, ...]:
+    if observation.image is None:
+        return ()
+    if policy.vision is None:
+        raise ValueError(
+            f"a policy of family {policy.family.value} cannot see the environment's picture: "
+            "use modality=text or a vision policy"
+        )
+    return (observation.image,)
+
+
+def _new_images(policy: Policy, before: Observation, after: Observation) -> tuple[np.ndarray, ...]:
+    if before.image is not None and after.image is not None:
+        if np.array_equal(before.image, after.image):
+            return ()
+    return _images(policy, after)
+
+
+def _suffix(
+    policy: Policy, update: str, answer_ids: Sequence[int], with_image: bool
+) -> tuple[int, ...]:
+    """Ids between an answer and the next: end of turn (if not sampled), user turn, answer's start."""
+    messages = [
+        _user("first", False),
+        {"role": "assistant", "content": MARKER},
+        _user(update, with_image),
+    ]
+    rendered = _render(policy, messages, answer_next=True)
+    _, found, after = rendered.partition(MARKER)
+    if not found:
+        raise ValueError("the policy's chat template must render assistant messages verbatim")
+    ids = _encode(policy, after)
+    sampled_end = bool(answer_ids) and answer_ids[-1] in policy.end_ids
+    if sampled_end and ids and ids[0] in policy.end_ids:
+        return ids[1:]
+    if not sampled_end and (not ids or ids[0] not in policy.end_ids):
+        return (policy.end_ids[0], *ids)
+    return ids
+
+
+def _user(text: str, with_image: bool) -> dict[str, Any]:
+    if not with_image:
+        return {"role": "user", "content": text}
+    return {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": text}]}
+
+
+def _render(policy: Policy, messages: list[dict[str, Any]], *, answer_next: bool) -> str:
+    rendered = policy.tokenizer.apply_chat_template(
+        messages, add_generation_prompt=answer_next, tokenize=False
+    )
+    assert isinstance(rendered, str)
+    return rendered
+
+
+def _encode(policy: Policy, text: str) -> tuple[int, ...]:
+    return tuple(policy.tokenizer.encode(text, add_special_tokens=False))

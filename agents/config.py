@@ -1,0 +1,145 @@
+"""Settings of policies and of sampling. No torch here, so that `--help` and configs stay quick.
+
+Dataclasses are OmegaConf-compatible (keyword-only, mutable, enums with lowercase members) and check
+themselves: a bad value raises ValueError with "must be ...; got ...".
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from .types import ContextMode
+
+
+class Family(str, Enum):
+    """How a policy takes its observations in; one vision path per family."""
+
+    text = "text"  # Llama, Qwen2, Qwen3: no pictures
+    mllama = "mllama"  # Llama-3.2-Vision: cross-attention to image tiles
+
+
+class Dtype(str, Enum):
+    """Number format of the weights; `auto` takes the checkpoint's own."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    auto = "auto"
+
+
+@dataclass(kw_only=True, slots=True)
+class BuildConfig:
+    """Shape of a policy built from scratch, with random weights.
+
+    intermediate_size: width of the MLPs; None: three times `hidden_size`.
+    vision_*, tile_size, max_tiles, patch_size: the vision tower of `family: mllama`; a picture is
+        fitted into at most `max_tiles` square tiles of `tile_size` pixels.
+    seed: of the weights.
+    """
+
+    family: Family = Family.text
+    hidden_size: int = 128
+    num_layers: int = 4
+    num_heads: int = 4
+    intermediate_size: int | None = None
+    vision_hidden_size: int = 96
+    vision_layers: int = 2
+    tile_size: int = 56
+    max_tiles: int = 2
+    patch_size: int = 14
+    max_position: int = 1024
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in (
+            "hidden_size",
+            "num_layers",
+            "num_heads",
+            "vision_hidden_size",
+            "vision_layers",
+            "tile_size",
+            "max_tiles",
+            "patch_size",
+            "max_position",
+        ):
+            _require(getattr(self, name) >= 1, f"build.{name}", "at least 1", getattr(self, name))
+        _require(
+            self.hidden_size % (2 * self.num_heads) == 0,
+            "build.hidden_size",
+            f"a multiple of 2 x num_heads ({2 * self.num_heads})",
+            self.hidden_size,
+        )
+        if self.family is Family.mllama:
+            _require(
+                self.num_layers >= 2, "build.num_layers", "at least 2 for mllama", self.num_layers
+            )
+            _require(
+                self.tile_size % self.patch_size == 0,
+                "build.tile_size",
+                f"a multiple of patch_size ({self.patch_size})",
+                self.tile_size,
+            )
+            _require(
+                self.vision_hidden_size % 4 == 0,
+                "build.vision_hidden_size",
+                "a multiple of 4",
+                self.vision_hidden_size,
+            )
+
+
+@dataclass(kw_only=True, slots=True)
+class PolicyConfig:
+    """Which policy, from where, on what.
+
+    path: a Hugging Face folder or hub name; wins over `build`.
+    build: shape of a policy to build when there is no `path`.
+    attn_implementation: as transformers names it: sdpa, eager, flash_attention_2.
+    device: auto, cpu, cuda, cuda:1, ...
+    context: what the policy sees at later turns (see `ContextMode`).
+    max_context: longest prompt plus completion, in tokens; None: the model's own limit.
+    """
+
+    name: str
+    path: str | None = None
+    build: BuildConfig | None = None
+    dtype: Dtype = Dtype.float32
+    attn_implementation: str = "sdpa"
+    device: str = "auto"
+    context: ContextMode = ContextMode.concat
+    max_context: int | None = None
+
+    def __post_init__(self) -> None:
+        limit = self.max_context
+        _require(limit is None or limit >= 1, "policy.max_context", "at least 1 or null", limit)
+
+
+@dataclass(kw_only=True, slots=True)
+class SamplingConfig:
+    """How completions are drawn.
+
+    temperature divides the logits; reported log-probabilities use it too. `greedy` takes the most
+    probable token (and reports log-probabilities at `temperature`). top_p = 1 and top_k = 0 are off:
+    training needs them off, or the sampled distribution is not the one that is trained.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    greedy: bool = False
+    max_new_tokens: int = 64
+
+    def __post_init__(self) -> None:
+        _require(
+            self.temperature > 0,
+            "sampling.temperature",
+            "greater than 0 (for argmax use greedy=true)",
+            self.temperature,
+        )
+        _require(0 < self.top_p <= 1, "sampling.top_p", "in (0, 1]", self.top_p)
+        _require(self.top_k >= 0, "sampling.top_k", "at least 0", self.top_k)
+        _require(
+            self.max_new_tokens >= 1, "sampling.max_new_tokens", "at least 1", self.max_new_tokens
+        )
+
+
+def _require(holds: bool, name: str, allowed: str, value: object) -> None:
+    if not holds:
+        raise ValueError(f"{name} must be {allowed}; got {value}")

@@ -1,0 +1,195 @@
+"""A policy: a Hugging Face model with its tokenizer, image processor and context mode.
+
+`load_policy` takes a config that names a folder, a hub model or a shape to build, and every later
+step treats the three alike. `Policy.save` writes one folder that the Auto classes load.
+"""
+
+import logging
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoTokenizer,
+    MllamaImageProcessorPil,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from .build import build
+from .config import BuildConfig, Dtype, Family, PolicyConfig
+from .hub import check_reachable
+from .types import ContextMode
+from .vision import MllamaVision, encode_pictures, mask_unseen_cross_attention
+
+__all__ = ["BuildConfig", "Policy", "PolicyConfig", "load_policy"]
+
+logger = logging.getLogger(__name__)
+
+TEXT_MODEL_TYPES = ("llama", "qwen2", "qwen3")
+
+
+class Policy:
+    """A model that answers, with all that is needed to ask it.
+
+    model: the Hugging Face model, evaluated and trained in place.
+    tokenizer: with a chat template.
+    processor: the image processor; None for text.
+    vision: pictures -> tensors; None for text.
+    end_ids: ids that end an answer; the first is the one that SFT teaches.
+    banned_ids: ids never sampled (special, image, padding and out-of-vocabulary ids).
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        processor: MllamaImageProcessorPil | None = None,
+        context: ContextMode = ContextMode.concat,
+        max_context: int | None = None,
+    ) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.processor = processor
+        self.context = ContextMode(context)
+        self.family = Family.text if processor is None else Family.mllama
+        self.vision = None if processor is None else MllamaVision(processor, model.config)
+        if self.vision is not None:
+            mask_unseen_cross_attention(model)
+        limit = model.config.get_text_config().max_position_embeddings
+        self.max_context = min(max_context or limit, limit)
+        self.end_ids = _end_ids(model, tokenizer)
+        self.banned_ids = _banned_ids(model, tokenizer, self.end_ids)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+    @property
+    def num_parameters(self) -> int:
+        return sum(parameter.numel() for parameter in self.model.parameters())
+
+    @cached_property
+    def pad_id(self) -> int:
+        pad = self.tokenizer.pad_token_id
+        return int(self.end_ids[0] if pad is None else pad)
+
+    def save(self, folder: str | Path) -> None:
+        """Write model, tokenizer with chat template, and image processor, as Auto classes read."""
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+        if self.processor is not None:
+            self.processor.save_pretrained(folder)
+
+    def image_features(self, images: list[np.ndarray]) -> torch.Tensor:
+        """Projected patches of each picture, as the language model sees them.
+
+        images: uint8 [H, W, 3] each. Returns [B, max_tiles * patches, hidden]; differentiable.
+        Raises ValueError for a text policy.
+        """
+        if self.vision is None:
+            raise ValueError(f"a policy of family {self.family.value} has no image features")
+        tensors = self.vision.pixels([(image,) for image in images], self.device)
+        return encode_pictures(self.model, tensors)
+
+
+def load_policy(config: PolicyConfig) -> Policy:
+    """Load `config.path`, or build `config.build`.
+
+    Raises ValueError, in one line, for a folder without a model, a name that cannot be reached or
+    does not exist, a gated model, and a model class that no family covers.
+    """
+    device = _device(config.device)
+    if config.path is None and config.build is None:
+        raise ValueError(f"policy {config.name!r} must have a path or a build; got neither")
+    if config.path is None:
+        model, tokenizer, processor = build(config.build, config.attn_implementation)
+        if config.dtype is Dtype.bfloat16:
+            model = model.to(torch.bfloat16)
+    else:
+        model, tokenizer, processor = _from_pretrained(config)
+    model = model.to(device).eval()
+    policy = Policy(
+        model,
+        tokenizer,
+        processor=processor,
+        context=config.context,
+        max_context=config.max_context,
+    )
+    logger.info("policy %s: %d parameters on %s", config.name, policy.num_parameters, device)
+    return policy
+
+
+def _from_pretrained(
+    config: PolicyConfig,
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, MllamaImageProcessorPil | None]:
+    path = str(Path(config.path).expanduser()) if config.path.startswith("~") else config.path
+    check_reachable(path)
+    try:
+        model_type = AutoConfig.from_pretrained(path).model_type
+        if model_type in TEXT_MODEL_TYPES:
+            auto: Any = AutoModelForCausalLM
+            processor = None
+        elif model_type == "mllama":
+            auto = AutoModelForImageTextToText
+            processor = MllamaImageProcessorPil.from_pretrained(path)
+        else:
+            raise ValueError(
+                f"policy model type must be one of {', '.join(TEXT_MODEL_TYPES)}, mllama; "
+                f"got {model_type} in {path}"
+            )
+        dtype = "auto" if config.dtype is Dtype.auto else getattr(torch, config.dtype.value)
+        model = auto.from_pretrained(
+            path, dtype=dtype, attn_implementation=config.attn_implementation
+        )
+        tokenizer = AutoTokenizer.from_pretrained(path)
+    except OSError as error:
+        raise ValueError(f"policy {path!r} could not be loaded: {_first_line(error)}") from error
+    if tokenizer.chat_template is None:
+        raise ValueError(f"policy {path!r} must have a chat template; its tokenizer has none")
+    return model, tokenizer, processor
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(
+            f"policy.device must be auto, cpu, cuda or cuda:<n>; got {name!r}"
+        ) from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"policy.device is {name!r}, but torch sees no CUDA device")
+    return device
+
+
+def _end_ids(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """The tokenizer's end token first, then what the generation config names besides."""
+    declared = model.generation_config.eos_token_id
+    more = declared if isinstance(declared, list) else [declared]
+    ids = [i for i in (tokenizer.eos_token_id, *more) if i is not None]
+    if not ids:
+        raise ValueError("a policy's tokenizer must have an end token; it has none")
+    return tuple(dict.fromkeys(int(i) for i in ids))
+
+
+def _banned_ids(
+    model: nn.Module, tokenizer: PreTrainedTokenizerBase, end_ids: tuple[int, ...]
+) -> tuple[int, ...]:
+    special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    special |= set(tokenizer.all_special_ids)
+    rows = model.get_output_embeddings().weight.shape[0]
+    beyond = set(range(len(tokenizer), rows))  # rows of the head that no token has
+    return tuple(sorted(i for i in (special | beyond) - set(end_ids) if i < rows))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

@@ -1,0 +1,157 @@
+"""Plays episodes: every running episode asks the agent, the agent answers all of them at once.
+
+    episodes = rollout(lambda: gym.make("cardinal/GeneralPoints-v0"), agent, seeds=[7, 7], ...)
+
+Episodes move in lock-step, turn by turn, so that a policy decodes large batches. An episode's result
+depends on its own seed and stream alone, never on which episodes run beside it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium as gym
+
+from ..envs.core import Observation
+from .types import Agent, Episode, Reply, Request, Status, StreamKey, Turn
+
+TURN_FIELDS = ("reward_terms", "outcome", "success", "feedback")
+
+
+def rollout(
+    make_env: Callable[[], gym.Env[Any, Any]],
+    agent: Agent,
+    seeds: Sequence[int],
+    *,
+    groups: Sequence[int] | None = None,
+    members: Sequence[int] | None = None,
+    run_seed: int = 0,
+    step: int = 0,
+    max_concurrency: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+    pool: list[gym.Env[Any, Any]] | None = None,
+) -> list[Episode]:
+    """Play one episode per seed and return them in order.
+
+    make_env: makes one environment; as many are made as episodes run at once.
+    seeds: reset seed of each episode; a group's members share theirs.
+    groups, members: names of the episodes in sampling randomness (default: 0, 1, 2, ... and 0).
+    run_seed, step: the rest of the sampling randomness (see `StreamKey`).
+    max_concurrency: episodes at once; None: all.
+    on_progress: told (episodes finished, episodes in all) after every turn.
+    pool: environments of an earlier call to use again; new ones are added to it, and it is not
+        closed. None: environments are closed at the end.
+    """
+    groups = range(len(seeds)) if groups is None else groups
+    members = [0] * len(seeds) if members is None else members
+    if not len(seeds) == len(groups) == len(members):
+        raise ValueError(
+            "seeds, groups and members must have equal lengths; "
+            f"got {len(seeds)}, {len(groups)} and {len(members)}"
+        )
+    envs = [] if pool is None else pool
+    width = max(1, max_concurrency or len(seeds))
+    episodes: list[Episode] = []
+    try:
+        for start in range(0, len(seeds), width):
+            runs = []
+            for i in range(start, min(start + width, len(seeds))):
+                if len(runs) == len(envs):
+                    envs.append(make_env())
+                stream = StreamKey(seed=run_seed, step=step, group=groups[i], member=members[i])
+                runs.append(_Run(envs[len(runs)], int(seeds[i]), stream))
+            _play(runs, agent, len(episodes), len(seeds), on_progress)
+            episodes += [run.episode(agent) for run in runs]
+    finally:
+        if pool is None:
+            for env in envs:
+                env.close()
+    return episodes
+
+
+def _play(
+    runs: Sequence["_Run"],
+    agent: Agent,
+    already: int,
+    total: int,
+    on_progress: Callable[[int, int], None] | None,
+) -> None:
+    running = list(runs)
+    while running:
+        replies = agent.act([run.request() for run in running])
+        for run, reply in zip(running, replies, strict=True):
+            run.take(reply)
+        running = [run for run in running if run.status is None]
+        if on_progress is not None:
+            on_progress(already + len(runs) - len(running), total)
+
+
+@dataclass(slots=True)
+class _Run:
+    """One episode being played."""
+
+    env: gym.Env[Any, Any]
+    seed: int
+    stream: StreamKey
+    turns: list[Turn] = field(default_factory=list)
+    status: Status | None = None
+    observation: Observation = field(init=False)
+    info: dict[str, Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        observed, self.info = self.env.reset(seed=self.seed)
+        self.observation = Observation(**observed)
+
+    def request(self) -> Request:
+        key = self.stream
+        return Request(
+            observation=self.observation,
+            history=tuple(self.turns),
+            stream=StreamKey(
+                seed=key.seed,
+                step=key.step,
+                group=key.group,
+                member=key.member,
+                turn=len(self.turns),
+            ),  # fmt: skip
+            oracle=getattr(self.env.unwrapped, "oracle_action", None),
+        )
+
+    def take(self, reply: Reply) -> None:
+        """Let the environment judge an answer; a missing one means that the context is full."""
+        if reply.completion is None:
+            self.status = Status.context_limit
+            return
+        observed, reward, terminated, truncated, self.info = self.env.step(reply.completion.text)
+        self.turns.append(
+            Turn(
+                observation=self.observation,
+                prompt_ids=reply.prompt_ids,
+                completion=reply.completion,
+                reward=float(reward),
+                details={k: v for k, v in self.info.items() if k not in TURN_FIELDS},
+                **{name: self.info[name] for name in TURN_FIELDS},
+            )
+        )
+        self.observation = Observation(**observed)
+        if terminated or truncated:
+            self.status = Status.terminated if terminated else Status.turn_limit
+
+    def episode(self, agent: Agent) -> Episode:
+        assert self.status is not None
+        rewards = sum(turn.reward for turn in self.turns)
+        return Episode(
+            group=self.stream.group,
+            member=self.stream.member,
+            seed=self.seed,
+            task_id=str(self.info["task_id"]),
+            split=str(self.info["split"]),
+            rule=str(self.info["rule"]),
+            visual=str(self.info["visual"]),
+            context=agent.context,
+            turns=tuple(self.turns),
+            status=self.status,
+            success=any(turn.success for turn in self.turns),
+            # Absent only when the context was full before the environment ended the episode.
+            episode_return=float(self.info.get("episode_return", rewards)),
+        )

@@ -1,0 +1,137 @@
+"""Log-probabilities of given tokens: the trainer's forward pass.
+
+The head is applied only where the mask is 1, and logp = logit - logsumexp in fp32, in pieces when
+the vocabulary is large, so that no [B, T, V] tensor ever exists.
+"""
+
+from typing import Any, Literal, overload
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from .policy import Policy
+from .rows import Batch
+from .vision import mllama_inputs
+
+MAX_LOGITS = (
+    1 << 27
+)  # logits held at once (512 MB in fp32); more are recomputed in the backward pass
+
+
+class Scorer(nn.Module):
+    """`token_logprobs` as a module, for wrappers (DDP, FSDP) that must see a forward call."""
+
+    def __init__(self, policy: Policy) -> None:
+        super().__init__()
+        self.model = policy.model
+
+    def forward(
+        self, batch: Batch, temperature: float = 1.0, with_entropy: bool = False
+    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+        return _score(self.model, batch, temperature, with_entropy)
+
+
+@overload
+def token_logprobs(
+    policy: Policy, batch: Batch, temperature: float = 1.0, with_entropy: Literal[False] = False
+) -> torch.Tensor: ...
+@overload
+def token_logprobs(
+    policy: Policy, batch: Batch, temperature: float = 1.0, *, with_entropy: Literal[True]
+) -> tuple[torch.Tensor, torch.Tensor]: ...
+def token_logprobs(
+    policy: Policy, batch: Batch, temperature: float = 1.0, with_entropy: bool = False
+) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+    """fp32 [B, T]: at t the log-probability of input_ids[:, t] given the past; 0 where mask is 0.
+
+    temperature: divides the logits. with_entropy: return (logprobs, entropy), both [B, T].
+    Differentiable; wrap in `torch.no_grad()` to only measure. A mask at t = 0 has no past: ignored.
+    """
+    return _score(policy.model, batch, temperature, with_entropy)
+
+
+def hidden_states(
+    model: Any,
+    input_ids: torch.Tensor,
+    *,
+    attention_mask: torch.Tensor | None,
+    position_ids: torch.Tensor | None,
+    cache: Any = None,
+    **family_inputs: torch.Tensor,
+) -> torch.Tensor:
+    """The last layer's states, [B, T, D], for any family. `cache` is filled if given."""
+    return model.model(
+        input_ids=input_ids,
+        attention_mask=attention_mask,
+        position_ids=position_ids,
+        past_key_values=cache,
+        use_cache=cache is not None,
+        **family_inputs,
+    ).last_hidden_state
+
+
+def positions(attention_mask: torch.Tensor) -> torch.Tensor:
+    """Position of each token within its row, not counting padding. [B, T]"""
+    return (attention_mask.cumsum(1) - 1).clamp(min=0)
+
+
+def _score(
+    model: nn.Module, batch: Batch, temperature: float, with_entropy: bool
+) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
+    # Right padding lies in every token's future: the causal mask hides it already.
+    left = batch.padded_left
+    states = hidden_states(
+        model,
+        batch.input_ids,
+        attention_mask=batch.attention_mask if left else None,
+        position_ids=positions(batch.attention_mask) if left else None,
+        **(mllama_inputs(model, batch.vision) if batch.vision else {}),
+    )
+    chosen = batch.mask[:, 1:] > 0  # [B, T - 1]
+    flat = states[:, :-1][chosen]  # [n, D]
+    targets = batch.input_ids[:, 1:][chosen]
+    head = model.get_output_embeddings()
+    scores = _score_flat(head, flat, targets, temperature, with_entropy)  # [n] each
+    grids = [_scatter(chosen, score) for score in scores]
+    return (grids[0], grids[1]) if with_entropy else grids[0]
+
+
+def _score_flat(
+    head: Any,
+    states: torch.Tensor,
+    targets: torch.Tensor,
+    temperature: float,
+    with_entropy: bool,
+) -> tuple[torch.Tensor, ...]:
+    """Log-probability (and entropy) for each of n states [n, D]: one or two tensors [n]."""
+    rows = max(1, MAX_LOGITS // head.weight.shape[0])
+    if len(states) <= rows:
+        return _piece(head, states, targets, temperature, with_entropy)
+    pieces = [
+        checkpoint(_piece, head, s, t, temperature, with_entropy, use_reentrant=False)
+        for s, t in zip(states.split(rows), targets.split(rows), strict=True)
+    ]
+    return tuple(torch.cat(scores) for scores in zip(*pieces, strict=True))
+
+
+def _piece(
+    head: Any,
+    states: torch.Tensor,
+    targets: torch.Tensor,
+    temperature: float,
+    with_entropy: bool,
+) -> tuple[torch.Tensor, ...]:
+    logits = head(states).float() / temperature
+    total = logits.logsumexp(-1)
+    logprobs = logits.gather(-1, targets[:, None])[:, 0] - total
+    if not with_entropy:
+        return (logprobs,)
+    probabilities = (logits - total[:, None]).exp()
+    return logprobs, total - (probabilities * logits).sum(-1)
+
+
+def _scatter(chosen: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Values [n] back to their places in [B, T], 0 elsewhere; the first column is always 0."""
+    grid = torch.zeros(chosen.shape, dtype=values.dtype, device=values.device)
+    return nn.functional.pad(grid.masked_scatter(chosen, values), (1, 0))
