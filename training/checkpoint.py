@@ -19,7 +19,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -180,7 +180,7 @@ def _write(
     permanent: bool,
 ) -> None:
     """Fill `folder` with a complete checkpoint and make it durable."""
-    torch.save(state, folder / "state.pt")
+    _save_state(state, folder / "state.pt")
     if model_saver is not None:
         (folder / "model").mkdir()
         model_saver(folder / "model")
@@ -195,6 +195,37 @@ def _write(
     if permanent:
         atomic_write_bytes(folder / "PERMANENT", b"")
     atomic_write_json(folder / "manifest.json", {"step": step, "files": files})
+
+
+def _save_state(state: dict[str, Any], path: Path) -> None:
+    """torch.save that raises the system's own error: on a full disk torch's tells nothing of it."""
+    with open(path, "wb") as file:
+        sink = _Sink(file)
+        try:
+            torch.save(state, sink)  # type: ignore[arg-type]
+            file.flush()
+        except Exception:
+            if sink.error is not None:
+                raise sink.error from None
+            raise
+
+
+class _Sink:
+    """Passes writes on to a file and remembers the first that failed."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.error = self.error or error
+            raise
+
+    def flush(self) -> None:
+        self._file.flush()
 
 
 def _prune(folder: Path, keep: int, newest: int) -> None:

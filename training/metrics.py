@@ -45,6 +45,7 @@ METRICS: dict[str, str] = {
     "ratio/mean": "mean of new over old probability at trained tokens",
     "ratio/max": "largest of new over old probability at trained tokens",
     "clip_fraction": "share of trained tokens whose ratio was clipped",
+    "sampler_gap/mean": "mean |log-probability of the trainer - of the sampler| at trained tokens",
     "sampler_gap/max": "largest |log-probability by trainer - by sampler| at trained tokens",
     "kl": "mean estimate of KL(policy | reference) at trained tokens, nats",
     "groups/zero_variance": "groups dropped because all their returns are equal",

@@ -7,7 +7,7 @@
         .lock              held by the process that writes the folder
 
 Files are replaced atomically (temporary file in the same folder, fsync, rename, fsync of the
-folder), so that Ctrl-C, kill -9 or a full disk leave either the old or the new content, never half of it.
+folder): Ctrl-C, kill -9 or a full disk leave either the old or the new content, never half of it.
 """
 
 import errno

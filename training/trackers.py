@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from .files import plain
+from .files import disk_full_error, plain
 from .metrics import CONTEXT_FIELDS
 from .run_folder import RunFolder, flatten
 
@@ -14,8 +15,8 @@ from .run_folder import RunFolder, flatten
 class Trackers:
     """TensorBoard, Weights & Biases and the like, fed the numbers that metrics.jsonl gets."""
 
-    def __init__(self, trackers: Sequence[Any]) -> None:
-        self._trackers = list(trackers)
+    def __init__(self, trackers: Sequence[Any], root: Path) -> None:
+        self._trackers, self._root = list(trackers), root
 
     def log(self, values: Mapping[str, Any], step: int) -> None:
         numbers = {
@@ -23,8 +24,11 @@ class Trackers:
             for name, value in values.items()
             if name not in CONTEXT_FIELDS and isinstance(value, (int, float))
         }
-        for tracker in self._trackers:
-            tracker.log(numbers, step=step)
+        try:
+            for tracker in self._trackers:
+                tracker.log(numbers, step=step)
+        except OSError as error:
+            raise disk_full_error(error, self._root) or error from error
 
     def close(self) -> None:
         for tracker in self._trackers:
@@ -42,7 +46,7 @@ def make_trackers(
     Raises ValueError in one line for an unknown name or a missing package.
     """
     if not names:
-        return Trackers([])
+        return Trackers([], run_folder.root)
     from accelerate import tracking  # costs a second, and a run without trackers needs none
 
     classes = tracking.LOGGER_TYPE_TO_CLASS
@@ -73,4 +77,4 @@ def make_trackers(
         else:
             tracker.store_init_configuration(flatten(plain(config)))
         started.append(tracker)
-    return Trackers(started)
+    return Trackers(started, run_folder.root)
