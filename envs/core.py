@@ -144,6 +144,13 @@ class LanguageEnv(gym.Env[dict[str, Any], str], ABC):
     def oracle_action(self) -> str:
         """An answer that earns the maximum return from the present state."""
 
+    def flawed_action(self) -> str | None:
+        """A well-formed answer that is wrong, for demonstrations of revision; None if there is none.
+
+        It must not end the game.
+        """
+        return None
+
     @abstractmethod
     def _deal(self, options: dict[str, Any]) -> None:
         """Draw the next task from `self.np_random`."""
