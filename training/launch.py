@@ -1,0 +1,175 @@
+"""The entry of every Hydra command: `@command("grpo")` over `hydra.main`.
+
+    @command("grpo")
+    def main(config: ExperimentConfig) -> None: ...
+
+    if __name__ == "__main__":
+        main()
+
+`hydra.main` itself stays the entry, so `-m`, launchers, `--cfg`, `--config-dir` and
+`accelerate launch -m` work. Around it: the composed configuration arrives as a dataclass, and what
+a user can get wrong ends in one line on stderr.
+
+| What happened                                          | stderr      | status |
+|--------------------------------------------------------|-------------|--------|
+| misspelt override, unknown choice, bad value           | one line    | 2      |
+| ValueError raised by this package                      | one line    | 2      |
+| Ctrl-C                                                 | one line    | 130    |
+| full disk, accelerator out of memory                   | one line    | 1      |
+| anything else is a bug of ours                         | a traceback | 1      |
+
+With HYDRA_FULL_ERROR=1 every error shows its traceback.
+"""
+
+import errno
+import functools
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from .override_errors import CONF, CONFIG_ERRORS, did_you_mean, explain, one_line, to_config
+from .schema import register
+
+logger = logging.getLogger(__name__)
+
+PACKAGE = "cardinal_gym"
+FULL_ERROR = "HYDRA_FULL_ERROR"
+WANTS_TRACEBACK = os.environ.get(FULL_ERROR) == "1"  # read once: the boundary sets it too
+USAGE, FAILURE, INTERRUPTED = 2, 1, 130
+FLAGS = (
+    "--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run", "--multirun",
+    "--shell-completion", "--config-path", "--config-name", "--config-dir", "--experimental-rerun",
+    "--info",
+)  # fmt: skip
+MAX_NAME_CHARS = 120
+
+
+def command(config_name: str) -> Callable[[Callable[[Any], None]], Callable[[], None]]:
+    """Make a function of one configuration dataclass a Hydra program; conf/<config_name>.yaml."""
+
+    def decorate(run: Callable[[Any], None]) -> Callable[[], None]:
+        @functools.wraps(run)
+        def task(cfg: DictConfig) -> None:
+            with _default_error_mode():
+                _run(run, cfg, config_name)
+
+        @functools.wraps(run)
+        def main() -> None:
+            register()
+            entry = hydra.main(
+                config_path=f"pkg://{CONF}", config_name=config_name, version_base="1.3"
+            )(task)
+            with _errors_in_one_line(config_name):
+                _refuse_unknown_flags(sys.argv[1:])
+                entry()
+
+        return main
+
+    return decorate
+
+
+def _run(run: Callable[[Any], None], cfg: DictConfig, config_name: str) -> None:
+    """The job itself, inside Hydra.
+
+    Hydra prints a line of its own for an exception that leaves a job; a user's mistake therefore
+    leaves as SystemExit, except in a sweep, where it must not end the other jobs.
+    """
+    multirun = HydraConfig.get().mode == RunMode.MULTIRUN
+    if multirun:
+        _name_after_overrides(cfg)
+    try:
+        run(to_config(cfg))
+    except ValueError as error:
+        if multirun or WANTS_TRACEBACK or not _is_ours(error):
+            raise
+        logger.debug("where it was raised", exc_info=True)
+        raise SystemExit(_report(config_name, str(error), USAGE)) from error
+
+
+@contextmanager
+def _errors_in_one_line(config_name: str) -> Iterator[None]:
+    """The boundary. Hydra hands exceptions over instead of printing them only under FULL_ERROR."""
+    if WANTS_TRACEBACK:
+        yield
+        return
+    os.environ[FULL_ERROR] = "1"
+    try:
+        yield
+    except KeyboardInterrupt:
+        advice = "interrupted; the same command with resume=true goes on from what was saved"
+        raise SystemExit(_report(config_name, advice, INTERRUPTED)) from None
+    except CONFIG_ERRORS as error:
+        raise SystemExit(_report(config_name, explain(error), USAGE)) from None
+    except Exception as error:
+        status = _status(error)
+        if status is None:
+            raise
+        raise SystemExit(_report(config_name, str(error), status)) from None
+    finally:
+        os.environ.pop(FULL_ERROR, None)
+
+
+@contextmanager
+def _default_error_mode() -> Iterator[None]:
+    """While a job runs, so that programs it starts do not inherit the switch of the boundary."""
+    switch = os.environ.pop(FULL_ERROR, None) if not WANTS_TRACEBACK else None
+    try:
+        yield
+    finally:
+        if switch is not None:
+            os.environ[FULL_ERROR] = switch
+
+
+def _status(error: Exception) -> int | None:
+    """Exit status of an error that is told in one line; None for a bug."""
+    if isinstance(error, ValueError) and _is_ours(error):
+        return USAGE
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return FAILURE
+    if type(error).__name__ == "OutOfMemoryError":  # torch's; not imported for its own sake
+        return FAILURE
+    return None
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether this package raised it: a ValueError from inside a library is a bug of ours."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    module = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
+    return module == "__main__" or module.split(".")[0] == PACKAGE
+
+
+def _report(config_name: str, message: str, status: int) -> int:
+    sys.stdout.flush()
+    sys.stderr.write(f"cardinal {config_name}: {one_line(message)}\n")
+    return status
+
+
+def _refuse_unknown_flags(arguments: list[str]) -> None:
+    """ValueError for `--seed 3` and the like, where argparse would print its whole usage."""
+    for argument in arguments:
+        flag, equals, value = argument.partition("=")
+        if flag.startswith("--") and not any(known.startswith(flag) for known in FLAGS):
+            setting = f"{flag.lstrip('-')}={value if equals else 'value'}"
+            raise ValueError(
+                f"{flag} is not a flag{did_you_mean(flag, FLAGS)}; a setting is written without "
+                f"dashes, as in {setting}; flags: {', '.join(FLAGS)}"
+            )
+
+
+def _name_after_overrides(cfg: DictConfig) -> None:
+    """In a sweep every job gets a folder of its own, named after what was overridden."""
+    job = HydraConfig.get()
+    if "name" in cfg and not any(item.startswith("name=") for item in job.overrides.task):
+        name = re.sub(r"[^\w.,=+-]+", "_", job.job.override_dirname).strip(".")[:MAX_NAME_CHARS]
+        cfg.name = name or cfg.name

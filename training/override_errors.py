@@ -1,0 +1,200 @@
+"""Turns whatever composing a configuration can raise into one line: key, value, what is allowed.
+
+Hydra and OmegaConf keep the facts in the exception's attributes (`full_key`, `value`, the node, the
+options of a group); their own messages spread over several lines and name internals. Nothing here
+decides what is an error: it only says it.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator
+from enum import Enum
+from importlib.resources import files
+from typing import Any
+
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+CONF = "cardinal_gym.conf"
+PRESET_GROUPS = {"env.rule": "rules", "env.visual": "visuals"}  # sections that have a group
+NODE_WORDS = {
+    "IntegerNode": "an integer",
+    "FloatNode": "a number",
+    "BooleanNode": "true or false",
+    "StringNode": "text",
+    "PathNode": "a path",
+}
+
+CONFIG_ERRORS = (HydraException, OmegaConfBaseException)
+
+
+def explain(error: BaseException) -> str:
+    """One line for an exception of Hydra or OmegaConf."""
+    cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
+    if isinstance(error, OverrideParseException):
+        return _malformed(error.override)
+    if isinstance(error, MissingConfigException):
+        return _unknown_choice(error)
+    if isinstance(cause, (ConfigAttributeError, ConfigKeyError)):
+        return _where(error) + _unknown_key(cause)
+    if isinstance(cause, OmegaConfBaseException):
+        return _where(error) + _bad_value(cause)
+    return one_line(str(error)) or type(error).__name__
+
+
+def to_config(cfg: DictConfig) -> Any:
+    """The dataclass behind a composed configuration.
+
+    Raises ValueError, with the full key in front, where a dataclass refuses its values or a value
+    is missing.
+    """
+    try:
+        return OmegaConf.to_object(cfg)
+    except OmegaConfBaseException as error:
+        raise ValueError(explain(error)) from error
+    except ValueError as error:
+        path, node = _refusing_node(cfg)
+        raise ValueError(with_path(path, str(error), node)) from error
+
+
+def with_path(path: list[str], message: str, node: Any = None) -> str:
+    """`message` about a field of the section at `path`, with the field's full key.
+
+    A message that names part of the path already ("build.width must be ...") is not doubled.
+    """
+    subject = message.split(" ", 1)[0].split(".")
+    for overlap in range(min(len(path), len(subject)), 0, -1):
+        if path[-overlap:] == subject[:overlap]:
+            return ".".join([*path[:-overlap], message])
+    known = list(node) if isinstance(node, DictConfig) else []
+    if not path or re.split(r"[.\[:]", subject[0])[0] in known:
+        return ".".join([*path, message])
+    return f"{'.'.join(path)}: {message}"
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """` (did you mean x?)`, or nothing when no choice is near."""
+    near = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.6)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def one_line(text: str) -> str:
+    return "; ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def groups() -> dict[str, list[str]]:
+    """The choices of every group that comes with the package."""
+    return {
+        folder.name: sorted(
+            entry.name.removesuffix(".yaml")
+            for entry in folder.iterdir()
+            if entry.name.endswith(".yaml")
+        )
+        for folder in files(CONF).iterdir()
+        if folder.is_dir() and folder.name not in ("hydra", "__pycache__")
+    }
+
+
+def _malformed(override: str) -> str:
+    key, equals, value = override.partition("=")
+    if not equals:
+        return f"{override} must be key=value; got no '='"
+    return (
+        f"{key} must be a value that Hydra can read (quote text that has special characters, "
+        f"as in '{key}=\"a=b\"'); got {value}"
+    )
+
+
+def _unknown_choice(error: MissingConfigException) -> str:
+    name = error.missing_cfg_file or ""
+    group, _, choice = name.rpartition("/")
+    options = [option for option in error.options or () if option != "__init__"]
+    if not group:
+        return f"{name or 'the configuration'} must be a configuration file; got none of that name"
+    return (
+        f"{group} must be one of {', '.join(options) or 'nothing (the group is empty)'}; "
+        f"got {choice}{did_you_mean(choice, options)}"
+    )
+
+
+def _unknown_key(error: OmegaConfBaseException) -> str:
+    parent, key = error.parent_node, str(error.key)
+    full_key = error.full_key or key
+    siblings = [str(name) for name in parent] if isinstance(parent, DictConfig) else []
+    prefix = full_key[: -len(key)] if full_key.endswith(key) else ""
+    if not prefix:  # at the top a choice of a group is written like a setting
+        siblings = [*dict.fromkeys([*siblings, *groups()])]
+        siblings.remove("hydra")
+    near = difflib.get_close_matches(key, siblings, n=1)
+    suggestions = [f"{prefix}{near[0]}"] if near else _same_name_elsewhere(parent, key)
+    hint = f"did you mean {' or '.join(suggestions)}? " if suggestions else ""
+    where = prefix.rstrip(".") or "the configuration"
+    is_mapping = isinstance(parent, DictConfig) and parent._metadata.object_type is dict
+    add = f"; a new entry is written +{full_key}=..." if is_mapping else ""
+    return f"{full_key} is not a key of {where}; {hint}allowed: {', '.join(siblings)}{add}"
+
+
+def _same_name_elsewhere(parent: Any, key: str) -> list[str]:
+    """Full keys that end with `key`, at most three, for a user who left out the section."""
+    if not isinstance(parent, DictConfig):
+        return []
+    return [full for full in _walk(parent._get_root()) if full.split(".")[-1] == key][:3]
+
+
+def _walk(node: Any, prefix: str = "") -> Iterator[str]:
+    for key in node:
+        if prefix or key != "hydra":
+            yield f"{prefix}{key}"
+            child = node._get_node(key)
+            if isinstance(child, DictConfig) and not child._is_none():
+                yield from _walk(child, f"{prefix}{key}.")
+
+
+def _bad_value(error: OmegaConfBaseException) -> str:
+    allowed = _allowed(error)
+    key = error.full_key
+    if not key or allowed is None:
+        first = one_line((error.msg or str(error)).split("\n")[0])
+        return f"{key}: {first}" if key else first
+    value = "null" if error.value is None else repr(error.value)
+    group = PRESET_GROUPS.get(key)
+    hint = f" (a preset is chosen with {group}=name: {', '.join(groups()[group])})" if group else ""
+    return f"{key} must be {allowed}; got {value}{hint}"
+
+
+def _allowed(error: OmegaConfBaseException) -> str | None:
+    """What the schema allows at the place of the error, in words; None when it cannot be told."""
+    node = error.child_node
+    enum = getattr(node, "enum_type", None)
+    expected = re.search(r"expected one of \[(.*?)\]", error.msg or "")
+    converted = re.search(r"could not be converted to (\w+)", error.msg or "")
+    if isinstance(enum, type) and issubclass(enum, Enum):
+        return f"one of {', '.join(member.name for member in enum)}"
+    if expected:
+        return f"one of {expected[1]}"
+    if isinstance(node, ListConfig):
+        return "a list, as in [a,b]"
+    if isinstance(node, DictConfig):
+        return f"a section with {', '.join(map(str, node)) or 'keys and values'}"
+    return NODE_WORDS.get(f"{converted[1]}Node" if converted else type(node).__name__)
+
+
+def _where(error: BaseException) -> str:
+    """The file, when the fault is in a YAML file rather than in an override."""
+    found = re.match(r"In '([^']+)': ", str(error))
+    return f"{found[1]}.yaml: " if found else ""
+
+
+def _refusing_node(node: Any) -> tuple[list[str], Any]:
+    """Path and node of the innermost section whose dataclass refuses its values."""
+    keys = range(len(node)) if isinstance(node, ListConfig) else list(node)
+    for key in keys:
+        child = node._get_node(key)
+        if isinstance(child, (DictConfig, ListConfig)) and not child._is_none():
+            try:
+                OmegaConf.to_object(child)
+            except ValueError:
+                path, refusing = _refusing_node(child)
+                return [str(key), *path], refusing
+    return [], node

@@ -1,0 +1,51 @@
+"""Registers the dataclasses as Hydra schemas, so that YAML and overrides are checked by type.
+
+The schemas live in a group of their own (`schema/...`), which keeps the lists of choices that a
+user sees (`env`, `policy`, ...) down to what can be chosen. One departure from the dataclasses'
+defaults: an environment's rule and look come blank, because the groups `rules` and `visuals` fill
+them; merged into a preset, a rule that names only an ace would keep the preset's faces.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+
+from ..envs.general_points.config import GeneralPointsConfig, Rule
+from ..envs.general_points.render.config import VisualConfig
+from .config import ExperimentConfig
+
+
+@dataclass(kw_only=True, slots=True)
+class PlayConfig:
+    """A person plays in the terminal.
+
+    seed: of the first hand; null deals another one every time.
+    hands: how many hands; null: until Ctrl-D.
+    pictures: folder for the pictures; null: a new one in the system's temporary folder.
+    open_pictures: show each picture in a window where the machine has a screen.
+    """
+
+    seed: int | None = None
+    hands: int | None = None
+    pictures: str | None = None
+    open_pictures: bool = True
+    env: Any = None
+
+    def __post_init__(self) -> None:
+        for name in ("seed", "hands"):
+            value = getattr(self, name)
+            if value is not None and value < (name == "hands"):
+                raise ValueError(f"{name} must be at least {int(name == 'hands')}; got {value}")
+
+
+def register() -> None:
+    """Store every schema; calling it again changes nothing. Loads no torch."""
+    store = ConfigStore.instance()
+    store.store(group="schema", name="experiment", node=ExperimentConfig)
+    store.store(group="schema", name="play", node=PlayConfig)
+    store.store(
+        group="schema",
+        name="general_points",
+        node=GeneralPointsConfig(rule=Rule(name="unnamed"), visual=VisualConfig()),
+    )
