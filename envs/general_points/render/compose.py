@@ -132,7 +132,9 @@ def _inside(style: FaceStyle) -> np.ndarray:
 
 @lru_cache(maxsize=16)
 def _table_with_blanks(
-    table: tuple, plan: Arrangement, style: FaceStyle  # type: ignore[type-arg]
+    table: tuple,
+    plan: Arrangement,
+    style: FaceStyle,  # type: ignore[type-arg]
 ) -> np.ndarray:
     """The table with an unprinted card and its shadow in every slot, uint8 [H, W, 3]."""
     image = table_pixels(*table).copy()

@@ -138,6 +138,7 @@ _ENUM_FIELDS: dict[str, type[Enum]] = {
     "palette": Palette,
 }
 
+
 def as_visual(value: "str | Mapping[str, Any] | VisualConfig", **changes: Any) -> VisualConfig:
     """A look of one's own from a preset's name, a mapping of fields or another look.
 

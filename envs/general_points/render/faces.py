@@ -1,8 +1,7 @@
-"""What is printed on a card: the big-index face and the drawn face.
+"""What is printed on a card: the court, the drawn and the big-index faces.
 
 A face is painted at the size it is shown at: every mask is scaled to a whole pixel box, so that an
-index is as crisp at 20 px as at 200 px. All faces are symmetric under half a turn, as on real cards,
-except the tiny big-index face, which spends every pixel on one upright rank and suit.
+index is as crisp at 20 px as at 200 px. Small cards get a jumbo index, as casino cards have.
 """
 
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import cv2
 import numpy as np
 
 from .config import Deck, Font
-from .glyphs import SUITS, pip_mask, rank_mask
+from .glyphs import SUITS, court_pip_mask, court_rank_mask, pip_mask, portrait, rank_mask
 from .inks import Inks, Rgb
 
 CORNER_MIN_WIDTH = 56  # narrower big-index cards have no corner index: one large rank only
@@ -36,6 +35,8 @@ PIPS: dict[str, list[tuple[float, float]]] = {
     "9": [*_EIGHT, (0.0, 0.0)],
     "10": [*_EIGHT, (0.0, -2 / 3), (0.0, 2 / 3)],
 }
+# Which court portraits, besides the kings, leave their top left corner free for the pip.
+_FREE_LEFT = {("Q", "hearts"), ("J", "spades")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ def paint_face(style: FaceStyle, rank: str, suit: int) -> np.ndarray:
     face[:] = style.inks.stock
     if style.deck is Deck.big_index:
         _paint_big_index(face, style, rank, suit)
+    elif style.deck is Deck.court:
+        _paint_court(face, style, rank, suit)
     else:
         _paint_drawn(face, style, rank, suit)
     return face
@@ -83,7 +86,7 @@ def stamp(
 
 
 def fit(mask: np.ndarray, max_width: float, max_height: float) -> tuple[int, int]:
-    """The largest whole-pixel (width, height) for a mask, squeezing it a little where that helps."""
+    """The largest whole-pixel (width, height) for a mask, squeezing it where that helps."""
     aspect = mask.shape[1] / mask.shape[0]
     height = max_height
     if aspect * height > max_width:
@@ -92,9 +95,10 @@ def fit(mask: np.ndarray, max_width: float, max_height: float) -> tuple[int, int
     return max(1, round(width)), max(1, round(height))
 
 
-def paint_corners(face: np.ndarray, style: FaceStyle, glyph: np.ndarray, pip: np.ndarray,
-                  color: Rgb) -> float:  # fmt: skip
-    """Rank and suit in the top left and, turned, the bottom right; returns their width in pixels."""
+def paint_corners(
+    face: np.ndarray, style: FaceStyle, glyph: np.ndarray, pip: np.ndarray, color: Rgb
+) -> float:
+    """Rank and suit in the top left and, turned, the bottom right; returns where they end in x."""
     width, height = style.width_px, style.height_px
     share = index_share(style)
     box = fit(glyph, share * height * 1.02, share * height)
@@ -146,6 +150,30 @@ def _paint_drawn(face: np.ndarray, style: FaceStyle, rank: str, suit: int) -> No
     small = fit(pip, 0.26 * width, 0.15 * height)
     stamp(face, glyph, (width / 2, 0.43 * height), box, color)
     stamp(face, pip, (width / 2, 0.72 * height), small, color)
+
+
+def _paint_court(face: np.ndarray, style: FaceStyle, rank: str, suit: int) -> None:
+    width, height = style.width_px, style.height_px
+    glyph, pip, color = court_rank_mask(rank), court_pip_mask(SUITS[suit]), style.inks.suits[suit]
+    column = paint_corners(face, style, glyph, pip, color)
+    if rank in PIPS:
+        paint_pips(face, pip, rank, (column + 0.02 * width, 0.1 * height), color)
+        return
+    picture = portrait(rank, SUITS[suit])
+    inset = max(0.155 * width, column + 0.015 * width)
+    left = round(inset)
+    box_w = width - 2 * left
+    box_h = min(round(box_w * picture.shape[0] / picture.shape[1]), round(0.86 * height))
+    box_h -= (height - box_h) % 2  # equal margins above and below
+    top = (height - box_h) // 2
+    printed = cv2.resize(picture, (box_w, box_h), interpolation=cv2.INTER_AREA)
+    paper = np.array(style.inks.panel, np.uint16)
+    face[top : top + box_h, left : left + box_w] = (printed * paper + 127) // 255
+    small = fit(pip, 0.30 * box_w, 0.19 * box_h)
+    side = -1 if rank == "K" or (rank, SUITS[suit]) in _FREE_LEFT else 1
+    across, down = side * (0.475 * box_w - small[0] / 2), 0.478 * box_h - small[1] / 2
+    stamp(face, pip, (width / 2 + across, height / 2 - down), small, color)
+    stamp(face, pip, (width / 2 - across, height / 2 + down), small, color, flip=True)
 
 
 def paint_pips(

@@ -1,8 +1,9 @@
-"""Ink shapes: rank lettering from fonts and suit pips drawn as curves, as large coverage masks.
+"""Ink shapes: rank lettering, suit pips and court portraits, larger than they are printed.
 
 A mask is uint8 [h, w], 255 where there is ink, cropped to its ink. Faces scale masks to whole pixel
-boxes with area averaging, so that straight edges stay crisp at any size. Fonts are drawn with
-Pillow's basic layout, which does not depend on optional libraries.
+boxes with area averaging, so that straight edges stay crisp at any size. The drawn decks take their
+lettering from fonts (with Pillow's basic layout, which needs no optional library) and their pips
+from curves; the court deck's shapes are pictures (`assets/README.md` says whence).
 """
 
 from functools import lru_cache
@@ -16,7 +17,7 @@ from .config import Font
 SUITS = ("spades", "hearts", "clubs", "diamonds")
 FONT_PX = 320
 PIP_PX = 480
-_FONTS = Path(__file__).parent / "assets" / "fonts"
+_ASSETS = Path(__file__).parent / "assets"
 _FONT_FILES = {
     Font.sans: "inter-800.woff2",
     Font.condensed: "oswald-600.woff2",
@@ -55,9 +56,32 @@ def pip_mask(suit: str) -> np.ndarray:
     return _cropped(np.asarray(big))
 
 
+@lru_cache(maxsize=64)
+def court_rank_mask(rank: str) -> np.ndarray:
+    """The court deck's lettering of a rank [h, w]."""
+    return _picture(f"rank_{rank}", "L")
+
+
+@lru_cache(maxsize=8)
+def court_pip_mask(suit: str) -> np.ndarray:
+    """The court deck's suit symbol [h, w]."""
+    return _picture(f"pip_{suit}", "L")
+
+
+@lru_cache(maxsize=16)
+def portrait(rank: str, suit: str) -> np.ndarray:
+    """A king, queen or jack within its frame, on white: uint8 [h, w, 3]."""
+    return _picture(f"{rank}_{suit}", "RGB")
+
+
+def _picture(name: str, mode: str) -> np.ndarray:
+    with Image.open(_ASSETS / "court" / f"{name}.png") as file:
+        return np.asarray(file.convert(mode))
+
+
 def _letter(font: Font, letter: str) -> np.ndarray:
     face = ImageFont.truetype(
-        str(_FONTS / _FONT_FILES[font]), FONT_PX, layout_engine=ImageFont.Layout.BASIC
+        str(_ASSETS / "fonts" / _FONT_FILES[font]), FONT_PX, layout_engine=ImageFont.Layout.BASIC
     )
     page = Image.new("L", (FONT_PX * 2, FONT_PX * 2))
     ImageDraw.Draw(page).text((FONT_PX // 2, FONT_PX // 4), letter, fill=255, font=face)

@@ -43,12 +43,15 @@ SUITS_OF: dict[SuitSet, tuple[int, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Inks:
-    """The colours of a deck; `suits` in the order spades, hearts, clubs, diamonds."""
+    """The colours of a deck; `suits` in the order spades, hearts, clubs, diamonds.
+
+    panel: the paper under court portraits, light even on dark stock.
+    """
 
     stock: Rgb
+    panel: Rgb
     edge: Rgb
     suits: tuple[Rgb, Rgb, Rgb, Rgb]
-    dark: bool
 
 
 def inks_of(visual: VisualConfig) -> Inks:
@@ -60,7 +63,7 @@ def inks_of(visual: VisualConfig) -> Inks:
     dark = visual.face is Face.night
     return Inks(
         stock=_STOCK[visual.face],
+        panel=_STOCK[Face.ivory] if dark else _STOCK[visual.face],
         edge=_EDGE[visual.face],
         suits=(_DARK_STOCK if dark else _LIGHT_STOCK)[palette],
-        dark=dark,
     )

@@ -162,7 +162,7 @@ def _margin(width: int, height: int) -> int:
 def _cell_slots(
     width: int, height: int, num_cards: int, columns: int, card: tuple[int, int]
 ) -> tuple[Slot, ...]:
-    """Centres of cards spread evenly over the canvas, on whole pixels; a short last row is centred."""
+    """Centres of cards spread evenly over the canvas, on whole pixels; a short row is centred."""
     rows = math.ceil(num_cards / columns)
     slots = []
     for index in range(num_cards):
@@ -195,7 +195,8 @@ def _fan(width: int, height: int, num_cards: int, deck: Deck) -> Arrangement:
         corners = np.concatenate([_corners(*place) for place in unit])  # [4 N, 2]
         low, high = corners.min(axis=0), corners.max(axis=0)
         margin = 1.5 * _margin(width, height)
-        scale = min((width - 2 * margin) / (high[0] - low[0]), _fan_height(height, margin, low, high))
+        across, down = high - low + (0.0, 0.06)  # room for the jitter
+        scale = min((width - 2 * margin) / across, (height - 2 * margin) / down)
         middle = (low + high) / 2
         slots = tuple(
             Slot(
@@ -223,10 +224,6 @@ def _fan(width: int, height: int, num_cards: int, deck: Deck) -> Arrangement:
     )
 
 
-def _fan_height(height: int, margin: float, low: np.ndarray, high: np.ndarray) -> float:
-    return (height - 2 * margin) / (high[1] - low[1] + 0.06)
-
-
 def _scatter(width: int, height: int, num_cards: int, deck: Deck) -> Arrangement:
     """One card in each cell of a grid, turned and moved as far as it stays inside the cell."""
     plans = []
@@ -251,8 +248,8 @@ def _scatter(width: int, height: int, num_cards: int, deck: Deck) -> Arrangement
         in_row = min(columns, num_cards - row * columns)
         left = (width - in_row * cell_w) / 2
         slots.append(Slot(x_px=left + (column + 0.5) * cell_w, y_px=(row + 0.5) * cell_h))
-    box = _turned_box(turn_deg)
-    free = [max(0.0, cell - card_width * side) / 2 for cell, side in zip((cell_w, cell_h), box)]
+    box_w, box_h = _turned_box(turn_deg)
+    free = max(0.0, cell_w - card_width * box_w) / 2, max(0.0, cell_h - card_width * box_h) / 2
     return Arrangement(
         layout=Layout.scatter,
         deck=_readable(deck, card_width),
@@ -274,5 +271,5 @@ def _turned_box(turn_deg: float) -> tuple[float, float]:
 def _corners(x: float, y: float, turn_deg: float) -> np.ndarray:
     """Corners [4, 2] of a card one unit wide, centred at (x, y) and turned."""
     cos, sin = math.cos(math.radians(turn_deg)), math.sin(math.radians(turn_deg))
-    half = np.array([(-0.5, -ASPECT / 2), (0.5, -ASPECT / 2), (0.5, ASPECT / 2), (-0.5, ASPECT / 2)])
+    half = np.array([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)]) * (1.0, ASPECT)
     return half @ np.array([(cos, sin), (-sin, cos)]) + (x, y)

@@ -4,6 +4,7 @@ Made from fixed random streams, so a table is the same in every process; cached 
 """
 
 from functools import lru_cache
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -64,13 +65,13 @@ def _wood(tint: np.ndarray, width: int, height: int, rng: np.random.Generator) -
     edges = np.rint(np.linspace(0, height, planks + 1)).astype(int)
     image = np.empty((height, width, 3), np.float32)
     side = max(width, height)
-    for top, bottom in zip(edges[:-1], edges[1:], strict=True):
+    for top, bottom in pairwise(edges.tolist()):
         tall = bottom - top
         shift = float(rng.uniform(-0.5, 0.5))
         waves = 0.06 * side * _smooth_noise(rng, width, tall, side / 3) * 0.25
         broad = _streaks(rng, width, tall, side / 2, side / 26)
         fine = _streaks(rng, width, tall, side / 5, side / 160)
-        x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(tall, dtype=np.float32))
+        y = np.arange(tall, dtype=np.float32)[:, None]
         rings = np.sin((y + waves + 0.4 * tall * shift) * (2 * np.pi / (0.042 * side)))
         light = 1 + 0.10 * shift + 0.09 * broad + 0.06 * fine + 0.035 * rings
         plank = tint * light[..., None]
