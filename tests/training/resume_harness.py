@@ -1,11 +1,12 @@
 """Kill a command again and again, resume it, and compare its folder with an undisturbed run's.
 
-    report = check_resume([sys.executable, "-m", "cardinal_gym.training.cli", "sft", ...],
-                          tmp_path, run_folder="runs/test/sft", kills=3, seed=0)
+    command = [sys.executable, "-m", "cardinal_gym.training.cli", "sft", ...]
+    check_resume(command, tmp_path, run_folder="runs/test/sft", kills=3, seed=0)
 
 Both runs get the same command line, each in a working directory of its own, so that nothing in the
-stored configuration differs. A kill is SIGKILL to the whole process group at a random moment between
-two lines of the run's `metrics.jsonl` (or at a random time of the start-up).
+stored configuration differs; a start after a kill adds `resume=true`. A kill is SIGKILL to the
+whole process group at a random moment between two lines of the run's `metrics.jsonl`, or at a random
+time of the start-up.
 """
 
 import fnmatch

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-
 from cardinal_gym.training import checkpoint as checkpoint_module
 from cardinal_gym.training.checkpoint import (
     capture_rng,
@@ -175,7 +174,7 @@ def test_a_full_disk_leaves_earlier_checkpoints_and_says_so(
         return real(sink, data)
 
     monkeypatch.setattr(checkpoint_module._Sink, "write", write)
-    with pytest.raises(OSError, match="disk is full.*resume=true") as error:
+    with pytest.raises(OSError, match=r"disk is full.*resume=true") as error:
         save_checkpoint(tmp_path, 2, {"weights": torch.ones(9_000)}, keep=1)
     assert error.value.errno == errno.ENOSPC
     assert "\n" not in str(error.value)

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-
 from cardinal_gym.training import metrics as metrics_module
 from cardinal_gym.training.metrics import (
     METRICS,
@@ -195,7 +194,7 @@ def test_a_ledger_adds_and_round_trips_without_its_cpu_time() -> None:
 
 
 def test_a_ledger_refuses_unknown_names_and_negative_counts() -> None:
-    with pytest.raises(ValueError, match="counter must be one of .*; got tokens"):
+    with pytest.raises(ValueError, match=r"counter must be one of .*; got tokens"):
         Ledger().add(tokens=1)
     with pytest.raises(ValueError, match="counter must be one of"):
         Ledger().add(num_parameters=1)
@@ -242,6 +241,6 @@ def test_an_unknown_or_missing_tracker_is_one_line(
     with pytest.raises(ValueError, match=r"tracker must be one of .*tensorboard.*; got tensorbord"):
         make_trackers(["tensorbord"], RunFolder(tmp_path), {})
     tracking = pytest.importorskip("accelerate.tracking")
-    monkeypatch.setattr(tracking, "get_available_trackers", lambda: [])
+    monkeypatch.setattr(tracking, "get_available_trackers", list)
     with pytest.raises(ValueError, match="wandb must be installed"):
         make_trackers(["wandb"], RunFolder(tmp_path), {})

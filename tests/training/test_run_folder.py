@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from cardinal_gym.training.files import atomic_write_bytes, atomic_write_json, atomic_write_text
 from cardinal_gym.training.run_folder import RunFolder
 
@@ -171,7 +170,7 @@ def test_a_full_disk_keeps_the_old_file_and_says_so_in_one_line(
     path = tmp_path / "x.json"
     atomic_write_json(path, {"a": 1})
     fill_disk(monkeypatch, after_bytes=5)
-    with pytest.raises(OSError, match="disk is full.*resume=true") as error:
+    with pytest.raises(OSError, match=r"disk is full.*resume=true") as error:
         atomic_write_text(path, "0123456789")
     monkeypatch.undo()
     assert error.value.errno == errno.ENOSPC
