@@ -1,0 +1,89 @@
+"""An answer as its three fields: `cards`, `number` and `formula`, whatever types they came in."""
+
+import re
+from dataclasses import dataclass
+
+from ..parsing import Value, between_tags, find_object
+from .cards import RANKS
+from .config import AnswerFormat
+from .rules import MAX_DIGITS
+
+FIELDS = ("cards", "number", "formula")
+_KEYS = (*FIELDS, "numbers")
+_MAX_ITEMS = 16
+
+_NAMES = {
+    **{rank.lower(): rank for rank in RANKS},
+    **{"1": "A", "ace": "A", "t": "10", "jack": "J", "queen": "Q", "king": "K"},
+}
+_SUIT = re.compile(r"\s*(?:of\s+)?(?:[♠♥♦♣♤♡♢♧]\ufe0f?|spades?|hearts?|diamonds?|clubs?|[shdc])$")
+_INTEGER = re.compile(rf"[+-]?[0-9]{{1,{MAX_DIGITS}}}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What was answered.
+
+    cards: ranks as stated, normalised to A, 2..10, J, Q, K; None when absent or not ranks.
+    numbers: the values stated; None when absent or not integers.
+    formula: as written; None when absent.
+    error: why there is no answer at all, None when one was found.
+    """
+
+    cards: tuple[str, ...] | None = None
+    numbers: tuple[int, ...] | None = None
+    formula: str | None = None
+    error: str | None = None
+
+
+def read_answer(text: str, answer_format: AnswerFormat) -> Answer:
+    """The answer in a model's text; any text gives an `Answer`."""
+    if answer_format is AnswerFormat.tagged:
+        inside = between_tags(text, "answer")
+        if inside is None:
+            return Answer(error="no <answer>...</answer>")
+        text = inside
+    found = find_object(text, _KEYS)
+    if found is None:
+        return Answer(error="no object with the fields " + ", ".join(FIELDS))
+    return Answer(
+        cards=_all(_items(found.get("cards")), _rank),
+        numbers=_all(_items(found.get("number", found.get("numbers"))), _integer),
+        formula=_formula(found.get("formula")),
+    )
+
+
+def _items(value: Value) -> list[Value] | None:
+    """A list, or a string that lists its items; None for anything else."""
+    if isinstance(value, str):
+        return list(value.replace(",", " ").split())
+    return value if isinstance(value, list) else None
+
+
+def _all(items, read):  # type: ignore[no-untyped-def]
+    """Every item read, or None if one cannot be."""
+    if items is None or len(items) > _MAX_ITEMS:
+        return None
+    values = [read(item) for item in items]
+    return None if any(value is None for value in values) else tuple(values)
+
+
+def _rank(item: Value) -> str | None:
+    if isinstance(item, bool) or not isinstance(item, (str, int)):
+        return None
+    name = str(item).strip().lower()[:40]
+    return _NAMES.get(name) or _NAMES.get(_SUIT.sub("", name))
+
+
+def _integer(item: Value) -> int | None:
+    if isinstance(item, int) and not isinstance(item, bool):
+        return item
+    if isinstance(item, str) and _INTEGER.fullmatch(item.strip()):
+        return int(item)
+    return None
+
+
+def _formula(value: Value) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        return None
+    return str(value)

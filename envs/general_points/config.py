@@ -1,0 +1,188 @@
+"""Everything that can be set about General Points, with the defaults; rules are data, not code."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, TypeVar
+
+from ..core import MAX_TEXT_CHARS
+from .render.config import VISUALS, VisualConfig, as_visual
+from .rules import OPERATORS, RULES, Rule, as_rule, preset_rule, require_short_int
+
+__all__ = ["OPERATORS", "RULES", "VISUALS", "Rule", "VisualConfig"]  # beside what is defined here
+
+MIN_CARDS, MAX_CARDS = 2, 6
+
+
+class Modality(str, Enum):
+    text = "text"  # the cards are listed in the prompt
+    image = "image"  # the cards are only in the picture
+
+
+class Split(str, Enum):
+    train = "train"
+    eval = "eval"
+    all = "all"
+
+
+class PromptStyle(str, Enum):
+    study = "study"  # the paper's fields, explained in sentences
+    compact = "compact"  # at most 40 words, for tiny policies
+
+
+class AnswerFormat(str, Enum):
+    json = "json"  # the study's object with `cards`, `number` and `formula`
+    tagged = "tagged"  # reasoning first, then the same object inside <answer> tags
+
+
+class RewardKind(str, Enum):
+    study = "study"
+    binary = "binary"
+    weighted = "weighted"
+
+
+class EpisodeReturn(str, Enum):
+    """What an episode of several answers is worth."""
+
+    last = "last"  # the reward of the last answer
+    sum = "sum"
+    discounted = "discounted"  # sum of discount^k * reward_k
+
+
+class FeedbackKind(str, Enum):
+    none = "none"
+    verdict = "verdict"  # the paper's: only that the answer is wrong
+    detail = "detail"  # also which numbers are unused or invalid
+
+
+class OracleStyle(str, Enum):
+    first = "first"
+    shortest = "shortest"
+    random = "random"
+
+
+WEIGHTED_TERMS = ("accuracy", "format", "recognition")
+
+
+@dataclass(kw_only=True, slots=True)
+class RewardConfig:
+    """How an answer is paid; see `reward.py` for the terms of each kind.
+
+    weights: by term, for the kind `weighted`; a term that is not named weighs 0.
+    """
+
+    kind: RewardKind = RewardKind.weighted
+    weights: dict[str, float] = field(
+        default_factory=lambda: {"accuracy": 1.0, "format": 0.1, "recognition": 0.1}
+    )
+
+    def __post_init__(self) -> None:
+        self.kind = _member(RewardKind, "reward.kind", self.kind)
+        unknown = set(self.weights) - set(WEIGHTED_TERMS)
+        if unknown:
+            raise ValueError(
+                f"reward.weights must name {', '.join(WEIGHTED_TERMS)}; got {sorted(unknown)}"
+            )
+        if any(weight < 0 for weight in self.weights.values()):
+            raise ValueError(f"reward.weights must not be negative; got {self.weights}")
+
+
+@dataclass(kw_only=True, slots=True)
+class GeneralPointsConfig:
+    """One General Points environment.
+
+    rule, visual: a preset's name, a mapping of fields, or the dataclass itself.
+    require_face_card: every hand holds at least one J, Q or K.
+    solvable_only: hands must be solvable under `rule` and under every rule of `solvable_under`.
+    solvable_under: the rules compared with each other; hands are drawn among those solvable under
+        all of them, so that one seed gives the same hand under each.
+    split_rule: the rule whose values decide which hands are held out (the training rule).
+    held_out_fraction: of all canonical ids, by a hash salted with `split_salt`.
+    """
+
+    id: str = "cardinal/GeneralPoints-v0"
+    modality: Modality = Modality.text
+    rule: Rule = field(default_factory=lambda: preset_rule("faces_as_ten"))
+    target: int = 24
+    num_cards: int = 4
+    replacement: bool = False
+    require_face_card: bool = False
+    solvable_only: bool = True
+    solvable_under: list[Rule] = field(
+        default_factory=lambda: [preset_rule("faces_as_ten"), preset_rule("faces_as_ranks")]
+    )
+    split: Split = Split.train
+    split_rule: Rule = field(default_factory=lambda: preset_rule("faces_as_ten"))
+    held_out_fraction: float = 0.5
+    split_salt: int = 0
+    prompt: PromptStyle = PromptStyle.study
+    answer: AnswerFormat = AnswerFormat.json
+    reward: RewardConfig = field(default_factory=RewardConfig)
+    episode_return: EpisodeReturn = EpisodeReturn.last
+    discount: float = 0.9
+    max_turns: int = 5
+    feedback: FeedbackKind = FeedbackKind.verdict
+    visual: VisualConfig = field(default_factory=lambda: as_visual("black_suits"))
+    oracle_style: OracleStyle = OracleStyle.first
+    max_answer_chars: int = MAX_TEXT_CHARS
+
+    def __post_init__(self) -> None:
+        self._coerce()
+        require_short_int("target", self.target)
+        if not MIN_CARDS <= self.num_cards <= MAX_CARDS:
+            raise ValueError(f"num_cards must be {MIN_CARDS} to {MAX_CARDS}; got {self.num_cards}")
+        if not 0.0 <= self.held_out_fraction <= 1.0:
+            raise ValueError(f"held_out_fraction must be in [0, 1]; got {self.held_out_fraction}")
+        if not 0.0 <= self.discount <= 1.0:
+            raise ValueError(f"discount must be in [0, 1]; got {self.discount}")
+        if self.max_turns < 1:
+            raise ValueError(f"max_turns must be at least 1; got {self.max_turns}")
+        if self.max_answer_chars < 1:
+            raise ValueError(f"max_answer_chars must be at least 1; got {self.max_answer_chars}")
+        self._refuse_paid_stalling()
+
+    @property
+    def compared_rules(self) -> tuple[Rule, ...]:
+        """The rule in force, the split's rule and those of `solvable_under`."""
+        return (self.rule, self.split_rule, *self.solvable_under)
+
+    def _coerce(self) -> None:
+        self.modality = _member(Modality, "modality", self.modality)
+        self.split = _member(Split, "split", self.split)
+        self.prompt = _member(PromptStyle, "prompt", self.prompt)
+        self.answer = _member(AnswerFormat, "answer", self.answer)
+        self.episode_return = _member(EpisodeReturn, "episode_return", self.episode_return)
+        self.feedback = _member(FeedbackKind, "feedback", self.feedback)
+        self.oracle_style = _member(OracleStyle, "oracle_style", self.oracle_style)
+        self.rule = as_rule(self.rule)
+        self.split_rule = as_rule(self.split_rule)
+        self.solvable_under = [as_rule(rule) for rule in self.solvable_under]
+        self.visual = as_visual(self.visual)
+        if isinstance(self.reward, str):
+            self.reward = RewardConfig(kind=RewardKind(self.reward))
+        elif isinstance(self.reward, Mapping):
+            self.reward = RewardConfig(**self.reward)
+
+    def _refuse_paid_stalling(self) -> None:
+        """Under a summed return, pay for wrong answers must not exceed what waiting costs."""
+        if self.reward.kind is not RewardKind.weighted or self.episode_return is EpisodeReturn.last:
+            return
+        partial = sum(w for term, w in self.reward.weights.items() if term != "accuracy")
+        whole = sum(self.reward.weights.values())
+        discount = self.discount if self.episode_return is EpisodeReturn.discounted else 1.0
+        if self.max_turns > 1 and partial > (1.0 - discount) * whole:
+            raise ValueError(
+                f"episode_return must be last when wrong answers are paid (up to {partial:g} each): "
+                f"answering wrongly on purpose would earn more; got {self.episode_return.value}"
+            )
+
+
+_Member = TypeVar("_Member", bound=Enum)
+
+
+def _member(kind: type[_Member], name: str, value: Any) -> _Member:
+    try:
+        return kind(value)
+    except ValueError:
+        allowed = ", ".join(str(member.value) for member in kind)
+        raise ValueError(f"{name} must be one of {allowed}; got {value!r}") from None

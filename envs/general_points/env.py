@@ -1,0 +1,233 @@
+"""The General Points environment: an episode, composed of the parts of this folder."""
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import gymnasium as gym
+import numpy as np
+
+from ..core import FreeText, LanguageEnv, Observation, Verdict
+from .answer import read_answer
+from .config import EpisodeReturn, GeneralPointsConfig, Modality
+from .oracle import flawed_answer, oracle_answer
+from .prompts import feedback_text, prompt_text, revision_text
+from .reward import Assessment, assess, reward_terms, total_reward
+from .splits import canonical_id
+from .task import Task, deal_from, dealer_of, make_task
+
+if TYPE_CHECKING:
+    from .render import CardRenderer
+
+_SEED_RANGE = 2**63  # of the integer from which an episode's other streams are derived
+_PICTURE, _ORACLE, _FLAW = 0, 1, 2  # names of those streams
+
+
+class GeneralPointsEnv(LanguageEnv):
+    """Combine the values of a hand of cards into a formula that equals the target.
+
+    ## Description
+    A hand of `num_cards` cards is dealt from a 52-card deck. Every card is worth a number, which the
+    rule in force says (faces as ten, faces as 11, 12, 13, ...), and all of them, each exactly once,
+    must be combined with the allowed operators and parentheses into a formula that equals the target.
+    A wrong answer may be revised until `max_turns` answers are given. The hands are a uniform deal
+    conditioned on the filters: solvable under the rule in force and under every compared rule (so
+    that one seed gives the same hand under each rule and look), in the split, with a face card if so
+    required. A configuration under which no hand qualifies raises ValueError at reset.
+
+    ## Action Space
+    The model's raw text, `FreeText(max_answer_chars)`. The answer in it is an object with `cards`
+    (ranks), `number` (their values) and `formula`, for example
+    `{"cards": ["5", "J", "3", "A"], "number": [5, 10, 3, 1], "formula": "(5-3)*10+4=24"}`; the format
+    `tagged` wants it between <answer> and </answer>. Any text is judged, in bounded time.
+
+    ## Observation
+    `text`: self-contained; rule, target, in text mode the cards, later the last formula and the
+    verifier's message. `update`: what a running conversation gains in this turn. `image`, in image
+    mode only: uint8 [H, W, 3], the same picture at every turn of an episode.
+    `info` is for logs: task_id, split, rule, visual, ranks, values, target; after a step also turn,
+    outcome, success, reward_terms, feedback, recognized; at the end episode_return.
+
+    ## Rewards
+    The terms of `reward.kind` (see `reward.py`): study +5, -1, -2 or -3, and -1.5 for misread cards
+    in image mode; binary 1 or 0; weighted accuracy, format and recognition. `episode_return` in the
+    last `info` is the last reward, the sum, or the discounted sum, as configured.
+
+    ## Termination
+    A correct answer terminates; `max_turns` wrong answers truncate.
+
+    ## References
+    *SFT Memorizes, RL Generalizes* (https://arxiv.org/abs/2501.17161), General Points; how each part
+    departs from the study's code stands at the top of its file.
+
+    ## Version History
+    * v0: first version.
+    """
+
+    metadata = {"render_modes": ["rgb_array", "ansi", "human"], "render_fps": 1}
+
+    def __init__(
+        self,
+        config: GeneralPointsConfig | Mapping[str, Any] | None = None,
+        render_mode: str | None = None,
+        **fields: Any,
+    ) -> None:
+        """Takes a configuration, or its fields by name, not both. ValueError for a bad value."""
+        if config is not None and fields:
+            raise ValueError(f"give either config or its fields; got config and {sorted(fields)}")
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            allowed = ", ".join(self.metadata["render_modes"])
+            raise ValueError(f"render_mode must be one of {allowed}; got {render_mode!r}")
+        if not isinstance(config, GeneralPointsConfig):
+            config = _config_of(fields if config is None else config)
+        self.config = config
+        self.render_mode = render_mode
+        self.max_turns = config.max_turns
+        self.action_space = FreeText(config.max_answer_chars)
+        self.observation_space = _observation_space(config)
+        self._dealer = dealer_of(config)
+        self._renderer: CardRenderer | None = None
+        self._image: np.ndarray | None = None
+        self._task: Task
+        self._assessment: Assessment
+
+    def oracle_action(self) -> str:
+        """An answer that earns the maximum return; ValueError before the first reset."""
+        self._require_task()
+        return oracle_answer(
+            self._task, self.config.oracle_style, self._stream(_ORACLE), self.config.answer
+        )
+
+    def flawed_action(self) -> str | None:
+        """A well-formed wrong answer, another one at every turn; None if there is none."""
+        self._require_task()
+        rng = np.random.default_rng([self._episode_seed, _FLAW, self._turn])
+        return flawed_answer(self._task, rng)
+
+    def render(self) -> Any:
+        """`rgb_array`: the cards, uint8 [H, W, 3]; `ansi`: the observation's text.
+
+        `human`, called at every reset and step: writes the text to the terminal and, in image mode,
+        opens the picture of a new hand in the desktop's viewer.
+        """
+        self._require_task()
+        if self.render_mode == "rgb_array":
+            return self._picture().copy()
+        if self.render_mode == "ansi":
+            return self._spoken
+        if self.render_mode == "human":
+            sys.stdout.write(self._spoken + "\n")
+            if self.config.modality is Modality.image and self._turn == 0:
+                _open_picture(self._picture())
+        return None
+
+    def _deal(self, options: dict[str, Any]) -> None:
+        config = self.config
+        self._episode_seed = int(self.np_random.integers(_SEED_RANGE))
+        if "ranks" in options:
+            ranks = list(options["ranks"])
+            if len(ranks) != config.num_cards:
+                raise ValueError(f"ranks must be {config.num_cards} cards; got {ranks}")
+            self._task = make_task(ranks, config.rule, config.target)
+        else:
+            self._task = deal_from(self._dealer, self.np_random, config.rule)
+        self._prompt = prompt_text(self._task, config.prompt, config.modality, config.answer)
+        self._task_id = canonical_id(
+            make_task(self._task.ranks, config.split_rule, config.target).values, config.target
+        )
+        self._image = None
+        self._rewards: list[float] = []
+
+    def _judge(self, action: str) -> Verdict:
+        config = self.config
+        found = assess(read_answer(action, config.answer), self._task)
+        terms = reward_terms(found, config.reward, config.modality)
+        reward = total_reward(terms, config.reward)
+        self._assessment = found
+        self._rewards.append(reward)
+        return Verdict(
+            outcome=found.outcome.value,
+            success=found.success,
+            reward=reward,
+            terms=terms,
+            feedback=feedback_text(found, config.feedback, config.prompt),
+            details={"recognized": found.recognized},
+        )
+
+    def _observe(self, verdict: Verdict | None) -> Observation:
+        if verdict is None:
+            text = update = self._prompt
+        else:
+            style, update = self.config.prompt, verdict.feedback
+            text = revision_text(self._prompt, self._assessment, update, style)
+        self._spoken = text
+        if self.render_mode == "human":
+            self.render()
+        image = self._picture().copy() if self.config.modality is Modality.image else None
+        return Observation(text=text, update=update, image=image)
+
+    def _task_info(self) -> dict[str, Any]:
+        config, task = self.config, self._task
+        return {
+            "task_id": self._task_id,
+            "split": config.split.value,
+            "rule": config.rule.name,
+            "visual": config.visual.name,
+            "ranks": list(task.ranks),
+            "values": list(task.values),
+            "target": task.target,
+        }
+
+    def _verdict_info(self, verdict: Verdict) -> dict[str, Any]:
+        info = super()._verdict_info(verdict)
+        if self._done:
+            info["episode_return"] = episode_return(self._rewards, self.config)
+        return info
+
+    def _picture(self) -> np.ndarray:
+        """The present hand, uint8 [H, W, 3]; drawn once an episode."""
+        if self._image is None:
+            if self._renderer is None:
+                from .render import CardRenderer  # brings Pillow and OpenCV
+
+                self._renderer = CardRenderer(self.config.visual)
+            self._image = self._renderer.render(self._task.ranks, self._stream(_PICTURE))
+        return self._image
+
+    def _stream(self, name: int) -> np.random.Generator:
+        """A stream of this episode's own that leaves the dealing of hands alone."""
+        return np.random.default_rng([self._episode_seed, name, self._turn * name])
+
+    def _require_task(self) -> None:
+        if not hasattr(self, "_task"):
+            raise ValueError("there is no task yet: call reset() first")
+
+
+def episode_return(rewards: list[float], config: GeneralPointsConfig) -> float:
+    """What an episode of these rewards is worth, as `config.episode_return` says."""
+    if config.episode_return is EpisodeReturn.last:
+        return rewards[-1]
+    discount = config.discount if config.episode_return is EpisodeReturn.discounted else 1.0
+    return sum(discount**turn * reward for turn, reward in enumerate(rewards))
+
+
+def _config_of(fields: Mapping[str, Any]) -> GeneralPointsConfig:
+    known = GeneralPointsConfig.__dataclass_fields__
+    unknown = [name for name in fields if name not in known]
+    if unknown:
+        raise ValueError(f"fields must be among {', '.join(known)}; got {', '.join(unknown)}")
+    return GeneralPointsConfig(**fields)
+
+
+def _observation_space(config: GeneralPointsConfig) -> gym.spaces.Dict:
+    spaces: dict[str, gym.Space[Any]] = {"text": FreeText(), "update": FreeText()}
+    if config.modality is Modality.image:
+        shape = (config.visual.height, config.visual.width, 3)
+        spaces["image"] = gym.spaces.Box(0, 255, shape, np.uint8)
+    return gym.spaces.Dict(spaces)
+
+
+def _open_picture(picture: np.ndarray) -> None:
+    from PIL import Image
+
+    Image.fromarray(picture).show()

@@ -1,0 +1,267 @@
+"""Formulas as text: reading one in bounded time, exactly, and writing one with few parentheses.
+
+    formula  = sum [ "=" [ "-" ] number ]
+    sum      = product { ("+" | "-") product }
+    product  = operand { ("*" | "/") operand }
+    operand  = [ "-" ] number | "(" sum ")"
+
+A minus before a number belongs to the number (so that cards may be worth negative values); before a
+parenthesis it is an error, as is any function, power or decimal point. Signs that people and models
+write for the operators (× · ÷ : − and so on) mean the ASCII ones; digits are the ASCII digits only.
+
+Departure from the study's code: no `eval`, values are exact rationals, and what follows `=` is read
+(there, anything after it was ignored). https://arxiv.org/abs/2501.17161
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import gcd
+
+from .rules import MAX_DIGITS
+
+MAX_FORMULA_CHARS = 1_000
+MAX_DEPTH = 32  # of parentheses
+MAX_NUMBERS = 32
+
+Rational = tuple[
+    int, int
+]  # numerator, denominator; lowest terms and a positive denominator if reduced
+
+_SAME_SIGN = {
+    "+": "＋﹢➕",
+    "-": "−‐‑‒–—﹣－➖",
+    "*": "×·⋅∙•✕✖✗∗⨯＊xX",
+    "/": "÷∕⁄➗／:∶：",
+    "(": "（[{",
+    ")": "）]}",
+    "=": "＝",
+}
+_ASCII = str.maketrans({sign: plain for plain, signs in _SAME_SIGN.items() for sign in signs})
+_TOKEN = re.compile(r"[0-9]+|\S")
+_PRECEDENCE = {"+": 1, "-": 1, "*": 2, "/": 2, "(": 0}
+_DIGITS = frozenset("0123456789")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Formula:
+    """A formula as read.
+
+    numbers: in the order written.
+    value: of the part before `=`, not in lowest terms; (0, 0) when there is an error.
+    claim: the number after `=`, None without one.
+    operators: those used.
+    tokens: of the part before `=`, in ASCII.
+    error: what makes it illegal, None when it is legal.
+    """
+
+    numbers: tuple[int, ...] = ()
+    value: Rational = (0, 0)
+    claim: int | None = None
+    operators: frozenset[str] = frozenset()
+    tokens: tuple[str, ...] = ()
+    error: str | None = None
+
+    def equals(self, target: int) -> bool:
+        """Whether the value is the target and nothing else is claimed."""
+        numerator, denominator = self.value
+        return numerator == target * denominator and self.claim in (None, target)
+
+
+class _IllegalFormula(Exception):
+    """Caught in `read_formula` and nowhere else."""
+
+
+def read_formula(text: str) -> Formula:
+    """Read a formula; whatever the text, the result is a `Formula`, with `error` if it is illegal."""
+    if len(text) > MAX_FORMULA_CHARS:
+        return Formula(error=f"longer than {MAX_FORMULA_CHARS} characters")
+    tokens = _TOKEN.findall(text.translate(_ASCII))
+    try:
+        left, claim = _split_claim(tokens)
+        value, numbers, operators = _evaluate(left, None)
+    except _IllegalFormula as problem:
+        return Formula(error=str(problem))
+    return Formula(
+        numbers=tuple(numbers),
+        value=value,
+        claim=claim,
+        operators=frozenset(operators),
+        tokens=tuple(left),
+    )
+
+
+def trace(text: str) -> list[str]:
+    """The steps of a legal formula in the order computed, e.g. ["5-3=2", "2*10=20", "20+4=24"]."""
+    steps: list[str] = []
+    _evaluate(_split_claim(_TOKEN.findall(text.translate(_ASCII)))[0], steps)
+    return steps
+
+
+def show_rational(value: Rational) -> str:
+    """`7/3`, or `7` for an integer; any denominator but 0."""
+    numerator, denominator = reduced(*value)
+    return str(numerator) if denominator == 1 else f"{numerator}/{denominator}"
+
+
+def reduced(numerator: int, denominator: int) -> Rational:
+    """In lowest terms with a positive denominator."""
+    divisor = gcd(numerator, denominator)
+    if denominator < 0:
+        divisor = -divisor
+    return numerator // divisor, denominator // divisor
+
+
+# Canonical forms. A sum holds its added and its subtracted terms, a product its numerators and its
+# denominators, each sorted and none of the node's own kind: commuting or re-associating an expression
+# gives the same node. Nodes are plain tuples that compare and hash fast.
+NUMBER, SUM, PRODUCT = 0, 1, 2
+Node = tuple  # (NUMBER, value) | (SUM, added, subtracted) | (PRODUCT, numerators, denominators)
+
+
+def combine(op: str, left: Node, right: Node) -> Node:
+    """The canonical form of `left op right`."""
+    kind = SUM if op in "+-" else PRODUCT
+    over, under = (left[1], left[2]) if left[0] == kind else ((left,), ())
+    more_over, more_under = (right[1], right[2]) if right[0] == kind else ((right,), ())
+    if op in "-/":
+        more_over, more_under = more_under, more_over
+    return (kind, tuple(sorted(over + more_over)), tuple(sorted(under + more_under)))
+
+
+def write(node: Node, operators: str = "+-*/") -> str:
+    """The node as a formula with minimal parentheses, using only the allowed operators.
+
+    Larger and compound terms come first: `(5-3)*10+4`. Without `+`, a sum such as a + b - c is
+    written a-(c-b), without `*` likewise.
+    """
+    return _write(node, operators)[0]
+
+
+def _write(node: Node, operators: str) -> tuple[str, Rational]:
+    if node[0] == NUMBER:
+        return (str(node[1]) if node[1] >= 0 else f"({node[1]})"), (node[1], 1)
+    join, cut = ("+", "-") if node[0] == SUM else ("*", "/")
+    over = _in_order([_term(part, node[0], operators) for part in node[1]])
+    under = _in_order([_term(part, node[0], operators) for part in node[2]])
+    value = over[0][1]
+    for _, other, _ in over[1:]:
+        value = apply(join, value, other)
+    for _, other, _ in under:
+        value = apply(cut, value, other)
+    above, below = [text for text, _, _ in over], [text for text, _, _ in under]
+    if len(above) > 1 and join not in operators:
+        # a + b + d - c - e  =  a - (c - b - d) - e
+        below[0] = "(" + cut.join([below[0], *above[1:]]) + ")"
+        above = above[:1]
+    return cut.join([join.join(above), *below]), value
+
+
+def _term(part: Node, parent: int, operators: str) -> tuple[str, Rational, bool]:
+    text, value = _write(part, operators)
+    if parent == PRODUCT and part[0] == SUM:
+        text = f"({text})"
+    return text, value, part[0] != NUMBER
+
+
+def _in_order(terms: list[tuple[str, Rational, bool]]) -> list[tuple[str, Rational, bool]]:
+    """Compound terms first, then by value, the largest first; text breaks ties."""
+    return sorted(terms, key=lambda term: (not term[2], -term[1][0] / term[1][1], term[0]))
+
+
+def apply(op: str, left: Rational, right: Rational) -> Rational:
+    """left op right, not reduced; ZeroDivisionError where it is undefined."""
+    (a, b), (c, d) = left, right
+    if op == "+":
+        return a * d + c * b, b * d
+    if op == "-":
+        return a * d - c * b, b * d
+    if op == "*":
+        return a * c, b * d
+    if c == 0:
+        raise ZeroDivisionError("division by zero")
+    return a * d, b * c
+
+
+def _split_claim(tokens: list[str]) -> tuple[list[str], int | None]:
+    if "=" not in tokens:
+        return tokens, None
+    at = tokens.index("=")
+    claim = tokens[at + 1 :]
+    sign = -1 if claim[:1] == ["-"] else 1
+    digits = claim[1:] if sign < 0 else claim
+    if len(digits) != 1:
+        raise _IllegalFormula("what follows = must be one number")
+    return tokens[:at], sign * _integer(digits[0])
+
+
+def _integer(token: str) -> int:
+    if token[0] not in _DIGITS:
+        raise _IllegalFormula(f"unexpected {token!r}")
+    if len(token) > MAX_DIGITS:
+        raise _IllegalFormula(f"a number of more than {MAX_DIGITS} digits")
+    return int(token)
+
+
+def _evaluate(
+    tokens: Sequence[str], steps: list[str] | None
+) -> tuple[Rational, list[int], list[str]]:
+    """Value, numbers and operators of a token list, by operator precedence on two stacks."""
+    values: list[Rational] = []
+    pending: list[str] = []  # operators and open parentheses
+    numbers: list[int] = []
+    used: list[str] = []
+    operand_next, negative, depth = True, False, 0
+    for token in tokens:
+        if operand_next:
+            if token[0] in _DIGITS:
+                number = -_integer(token) if negative else _integer(token)
+                numbers.append(number)
+                values.append((number, 1))
+                operand_next = negative = False
+            elif token == "(" and not negative:
+                pending.append(token)
+                depth += 1
+            elif token == "-" and not negative:
+                negative = True
+            else:
+                raise _IllegalFormula(f"unexpected {token!r}")
+        elif token == ")":
+            _reduce(values, pending, 1, steps)
+            if not pending:
+                raise _IllegalFormula("unbalanced parentheses")
+            pending.pop()
+            depth -= 1
+        elif token in "+-*/":
+            _reduce(values, pending, _PRECEDENCE[token], steps)
+            pending.append(token)
+            used.append(token)
+            operand_next = True
+        else:
+            raise _IllegalFormula(f"unexpected {token!r}")
+        if depth > MAX_DEPTH or len(numbers) > MAX_NUMBERS:
+            raise _IllegalFormula("too long or too deep")
+    if operand_next or depth:
+        raise _IllegalFormula("incomplete")
+    _reduce(values, pending, 1, steps)
+    return values[0], numbers, used
+
+
+def _reduce(
+    values: list[Rational], pending: list[str], precedence: int, steps: list[str] | None
+) -> None:
+    """Apply pending operators that bind at least as tightly, down to an open parenthesis."""
+    while pending and _PRECEDENCE[pending[-1]] >= precedence:
+        op = pending.pop()
+        right, left = values.pop(), values.pop()
+        try:
+            values.append(apply(op, left, right))
+        except ZeroDivisionError as problem:
+            raise _IllegalFormula(str(problem)) from None
+        if steps is not None:
+            steps.append(f"{_operand(left)}{op}{_operand(right)}={show_rational(values[-1])}")
+
+
+def _operand(value: Rational) -> str:
+    shown = show_rational(value)
+    return shown if shown.isdigit() else f"({shown})"

@@ -1,0 +1,168 @@
+"""What General Points says: the prompt, and the verifier's feedback, in two styles.
+
+`study` asks in sentences for the fields of the paper. `compact` says the same in at most 40 words for
+tiny policies with a word-level vocabulary:
+
+    rule J = 10 Q = 10 K = 10 target 24 cards 5 J 3 A
+    rule J = 11 Q = 12 K = 13 A = 14 use + - * target 24 cards 5 J 3 A last ( 5 - 1 ) * 3 wrong
+
+Its words are rule use target cards last wrong right again unused invalid illegal missing value, the
+ranks, whole numbers and ( ) + - * / =. In image mode no style lists the cards. Later observations
+repeat the task, so that each can be answered by itself.
+
+Departure from the study's code: feedback never holds a part of a solution.
+"""
+
+from .cards import FACES, RANK_INDEX, RANKS
+from .config import AnswerFormat, FeedbackKind, Modality, PromptStyle
+from .expression import show_rational
+from .reward import Assessment, GeneralPointsOutcome
+from .rules import OPERATORS, Rule
+from .task import Task
+
+MAX_WORDS = 40  # of a compact observation: a last formula that does not fit is not repeated
+
+
+def prompt_text(
+    task: Task,
+    style: PromptStyle = PromptStyle.study,
+    modality: Modality = Modality.text,
+    answer: AnswerFormat = AnswerFormat.json,
+) -> str:
+    """The task as the agent sees it first."""
+    if style is PromptStyle.compact:
+        return _compact_prompt(task, modality)
+    return _study_prompt(task, modality, answer)
+
+
+def feedback_text(assessment: Assessment, kind: FeedbackKind, style: PromptStyle) -> str:
+    """The verifier's message about one answer; it never contains any part of a solution."""
+    if style is PromptStyle.compact:
+        return _compact_feedback(assessment, kind)
+    return _study_feedback(assessment, kind)
+
+
+def revision_text(prompt: str, assessment: Assessment, feedback: str, style: PromptStyle) -> str:
+    """A self-contained later observation: the prompt, the last formula and the feedback."""
+    words = assessment.formula.tokens
+    if style is PromptStyle.compact:
+        room = MAX_WORDS - 1 - len(prompt.split()) - len(feedback.split())
+        last = ["last", *words] if 0 < len(words) <= room else []
+        return " ".join([prompt, *last, feedback])
+    last_line = f"Your last formula was: {' '.join(words)}\n" if words else ""
+    return f"{prompt}\n\n{last_line}{feedback}"
+
+
+def _compact_prompt(task: Task, modality: Modality) -> str:
+    rule = " ".join(f"{rank} = {value}" for rank, value in _stated_values(task.rule))
+    operators = task.rule.allowed
+    use = "" if len(operators) == len(OPERATORS) else " use " + " ".join(operators)
+    cards = "" if modality is Modality.image else " cards " + " ".join(task.ranks)
+    return f"rule {rule}{use} target {task.target}{cards}"
+
+
+def _stated_values(rule: Rule) -> list[tuple[str, int]]:
+    """The faces always, then what else is not worth its pips."""
+    table = rule.value_table
+    stated = [(rank, table[RANK_INDEX[rank]]) for rank in FACES]
+    others = [rank for rank in RANKS if rank not in FACES]
+    pips = [(rank, table[i]) for i, rank in enumerate(others) if table[i] != i + 1]
+    return stated + pips
+
+
+def _study_prompt(task: Task, modality: Modality, answer: AnswerFormat) -> str:
+    count = len(task.ranks)
+    values = ", ".join(f"{rank} = {value}" for rank, value in _stated_values(task.rule))
+    operators = " ".join(task.rule.allowed)
+    numbers = "A = 1 unless stated otherwise; every other number card is worth its number"
+    lines = [
+        f"Combine the values of {count} playing cards into a formula that equals {task.target}.",
+        f"Use every card exactly once; allowed are the operators {operators} and parentheses.",
+        f"Card values: {values}; {numbers}.",
+    ]
+    if modality is Modality.image:
+        lines.append("The cards are shown in the picture.")
+    else:
+        lines.append("Cards: " + ", ".join(task.ranks))
+    lines += ["", _ANSWER_REQUEST[answer], _fields(task.target)]
+    if answer is AnswerFormat.tagged:
+        lines.append("</answer>")
+    return "\n".join(lines)
+
+
+_ANSWER_REQUEST = {
+    AnswerFormat.json: "Answer with a JSON object of this form:",
+    AnswerFormat.tagged: (
+        "Reason inside <think> and </think>, then answer with a JSON object of this form:\n<answer>"
+    ),
+}
+
+
+def _fields(target: int) -> str:
+    return (
+        '{"cards": [the rank of each card, as a string], '
+        '"number": [the value of each card], '
+        f'"formula": "a formula over these numbers, ={target}"}}'
+    )
+
+
+def _compact_feedback(assessment: Assessment, kind: FeedbackKind) -> str:
+    if assessment.success:
+        return "right"
+    if kind is FeedbackKind.none:
+        return "again"
+    if kind is FeedbackKind.verdict:
+        return "wrong"
+    outcome = assessment.outcome
+    if outcome is GeneralPointsOutcome.no_answer:
+        return "wrong missing"
+    if outcome is GeneralPointsOutcome.illegal_formula:
+        return "wrong illegal"
+    if outcome is GeneralPointsOutcome.wrong_value:
+        return f"wrong value {_short_value(assessment)}".rstrip()
+    return " ".join(["wrong", *_listed("unused", assessment.unused), *_invalid(assessment)])
+
+
+def _study_feedback(assessment: Assessment, kind: FeedbackKind) -> str:
+    if assessment.success:
+        return "Correct."
+    if kind is FeedbackKind.none:
+        return "Answer again."
+    said = "The formula is incorrect."
+    if kind is FeedbackKind.detail:
+        said = " ".join([said, *_study_detail(assessment)])
+    return f"{said} Answer again."
+
+
+def _study_detail(assessment: Assessment) -> list[str]:
+    outcome = assessment.outcome
+    if outcome is GeneralPointsOutcome.no_answer:
+        return ["No answer with a formula was found."]
+    if outcome is GeneralPointsOutcome.illegal_formula:
+        return ["It is not a legal formula."]
+    if outcome is GeneralPointsOutcome.wrong_value:
+        value = _short_value(assessment)
+        return [f"Its value is {value}."] if value else []
+    unused = ", ".join(_listed("", assessment.unused)[1:])
+    invalid = ", ".join(_invalid(assessment)[1:])
+    return [f"Unused numbers: {unused}."] * bool(unused) + [f"Invalid numbers: {invalid}."] * bool(
+        invalid
+    )
+
+
+def _listed(name: str, numbers: tuple[int, ...]) -> list[str]:
+    return [name, *[str(number) for number in numbers]] if numbers else []
+
+
+def _invalid(assessment: Assessment) -> list[str]:
+    return _listed("invalid", assessment.invalid[:_MAX_LISTED])
+
+
+def _short_value(assessment: Assessment) -> str:
+    """The formula's value; nothing where it is long."""
+    shown = show_rational(assessment.formula.value)
+    return shown if len(shown) <= _MAX_VALUE_CHARS else ""
+
+
+_MAX_LISTED = 6
+_MAX_VALUE_CHARS = 16

@@ -1,0 +1,130 @@
+"""Judging an answer: what it is (`assess`), and what it pays (`reward_terms`).
+
+Outcomes, the worst fault first: no answer, an illegal formula, wrong numbers, a wrong value, correct.
+An answer has exactly one. The formula alone decides; `cards` and `number` decide recognition.
+
+    kind       terms and what they pay
+    study      outcome +5 correct, -1 wrong value, -2 wrong numbers, -3 illegal or no formula
+               misread -1.5 in image mode when `cards` is not the hand (order does not matter)
+    binary     accuracy 1 when correct
+    weighted   accuracy 1 when correct; format 1 for a legal formula that uses exactly the hand's
+               numbers; recognition 1 when `cards` and `number` are both right; times the weights
+
+Source of `study`: https://arxiv.org/abs/2501.17161, appendix A. Departures: values are compared as
+rationals; an answer without `cards` counts as misread (else saying nothing would pay more than a
+wrong reading); the last answer gets its own reward and no further -1 for the turn limit.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from .answer import Answer
+from .config import Modality, RewardConfig, RewardKind
+from .expression import Formula, read_formula
+from .task import Task
+
+
+class GeneralPointsOutcome(str, Enum):
+    correct = "correct"
+    wrong_value = "wrong_value"  # all numbers used once, another value or another number after =
+    wrong_numbers = "wrong_numbers"  # a legal formula over other numbers than the hand's
+    illegal_formula = "illegal_formula"  # not a formula, a forbidden operator, division by zero
+    no_answer = "no_answer"  # no object with the answer's fields, or no formula in it
+
+
+STUDY_REWARD = {
+    GeneralPointsOutcome.correct: 5.0,
+    GeneralPointsOutcome.wrong_value: -1.0,
+    GeneralPointsOutcome.wrong_numbers: -2.0,
+    GeneralPointsOutcome.illegal_formula: -3.0,
+    GeneralPointsOutcome.no_answer: -3.0,
+}
+STUDY_MISREAD = -1.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """What an answer is.
+
+    formula: as read; without numbers when there is none.
+    recognized: `cards` names the hand, in any order.
+    numbers_right: `number` gives the values of the hand, in any order.
+    unused, invalid: numbers of the hand that the formula leaves out, and others that it uses; empty
+        unless the formula is legal.
+    """
+
+    outcome: GeneralPointsOutcome
+    formula: Formula
+    recognized: bool
+    numbers_right: bool
+    unused: tuple[int, ...] = ()
+    invalid: tuple[int, ...] = ()
+
+    @property
+    def success(self) -> bool:
+        return self.outcome is GeneralPointsOutcome.correct
+
+
+def assess(answer: Answer, task: Task) -> Assessment:
+    """Judge an answer against a task."""
+    formula = _NO_FORMULA if answer.formula is None else read_formula(answer.formula)
+    unused, invalid = _difference(task.values, formula.numbers) if not formula.error else ((), ())
+    return Assessment(
+        outcome=_outcome(answer, formula, task),
+        formula=formula,
+        recognized=answer.cards is not None and sorted(answer.cards) == sorted(task.ranks),
+        numbers_right=answer.numbers is not None and sorted(answer.numbers) == sorted(task.values),
+        unused=unused,
+        invalid=invalid,
+    )
+
+
+def reward_terms(
+    assessment: Assessment, reward: RewardConfig, modality: Modality
+) -> dict[str, float]:
+    """The terms of the reward by name, before weighting."""
+    accuracy = float(assessment.success)
+    if reward.kind is RewardKind.binary:
+        return {"accuracy": accuracy}
+    if reward.kind is RewardKind.weighted:
+        well_formed = assessment.outcome in _WELL_FORMED
+        read = assessment.recognized and assessment.numbers_right
+        return {"accuracy": accuracy, "format": float(well_formed), "recognition": float(read)}
+    terms = {"outcome": STUDY_REWARD[assessment.outcome]}
+    if modality is Modality.image:
+        terms["misread"] = 0.0 if assessment.recognized else STUDY_MISREAD
+    return terms
+
+
+def total_reward(terms: Mapping[str, float], reward: RewardConfig) -> float:
+    """The weighted sum of the terms; weights are 1 except for the kind `weighted`."""
+    if reward.kind is not RewardKind.weighted:
+        return float(sum(terms.values()))
+    return float(sum(reward.weights.get(name, 0.0) * value for name, value in terms.items()))
+
+
+_WELL_FORMED = (GeneralPointsOutcome.correct, GeneralPointsOutcome.wrong_value)
+_NO_FORMULA = Formula(error="no formula")
+
+
+def _outcome(answer: Answer, formula: Formula, task: Task) -> GeneralPointsOutcome:
+    if answer.formula is None:
+        return GeneralPointsOutcome.no_answer
+    if formula.error or not formula.operators.issubset(task.rule.operators):
+        return GeneralPointsOutcome.illegal_formula
+    if sorted(formula.numbers) != sorted(task.values):
+        return GeneralPointsOutcome.wrong_numbers
+    if not formula.equals(task.target):
+        return GeneralPointsOutcome.wrong_value
+    return GeneralPointsOutcome.correct
+
+
+def _difference(
+    hand: tuple[int, ...], used: tuple[int, ...]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    if sorted(hand) == sorted(used):
+        return (), ()
+    held, taken = Counter(hand), Counter(used)
+    return tuple((held - taken).elements()), tuple((taken - held).elements())

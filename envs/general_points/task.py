@@ -1,0 +1,171 @@
+"""A task and how it is dealt: the pure functions that the environment composes.
+
+`deal_task` needs no environment, so that training over thousands of rules is cheap.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .cards import FIRST_FACE, RANK_INDEX, RANKS, Hand, all_hands, deal
+from .config import GeneralPointsConfig, Split
+from .rules import Rule
+from .solver import is_solvable
+from .splits import TaskSplit, canonical_id
+
+MAX_SOLVED = 200  # hands of five and six cards that may turn out unsolvable before dealing gives up
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """One hand to be combined into a target.
+
+    ranks: in the order dealt, e.g. ("5", "J", "3", "A").
+    values: of the ranks under `rule`, in the same order.
+    """
+
+    ranks: tuple[str, ...]
+    values: tuple[int, ...]
+    rule: Rule
+    target: int
+
+    @property
+    def is_solvable(self) -> bool:
+        return is_solvable(self.values, self.target, self.rule.allowed)
+
+
+def make_task(ranks: Sequence[str], rule: Rule, target: int) -> Task:
+    """The task of a given hand; ValueError for a rank that does not exist."""
+    unknown = [rank for rank in ranks if rank not in RANK_INDEX]
+    if unknown:
+        raise ValueError(f"ranks must be among {', '.join(RANKS)}; got {unknown}")
+    return _task(tuple([RANK_INDEX[rank] for rank in ranks]), rule, target, rule.value_table)
+
+
+class Dealer:
+    """Deals hands that qualify, and remembers which hands do.
+
+    rules: a hand must be solvable under each (none: any hand).
+    keeps: a further filter of sorted rank indices, e.g. a split.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_cards: int,
+        target: int,
+        rules: Sequence[Rule] = (),
+        require_face_card: bool = False,
+        replacement: bool = False,
+        keeps: Callable[[Hand], bool] | None = None,
+    ) -> None:
+        self.num_cards, self.target, self.replacement = num_cards, target, replacement
+        self._require_face_card, self._keeps = require_face_card, keeps
+        self._solve_under = tuple({(rule.value_table, rule.allowed): None for rule in rules})
+        self._known: dict[Hand, bool] = {}
+
+    def deal(self, rng: np.random.Generator) -> Hand:
+        """Rank indices in the order dealt. Raises ValueError when no hand qualifies."""
+        return deal(rng, self.num_cards, self.qualifies, replacement=self.replacement)
+
+    def qualifies(self, hand: Hand) -> bool:
+        """Whether a sorted hand may be dealt."""
+        known = self._known.get(hand)
+        if known is None:
+            known = self._known[hand] = self._examine(hand)
+        return known
+
+    def hands(self) -> list[Hand]:
+        """Every hand that may be dealt, sorted."""
+        return [
+            hand for hand in all_hands(self.num_cards, self.replacement) if self.qualifies(hand)
+        ]
+
+    def _examine(self, hand: Hand) -> bool:
+        if self._require_face_card and hand[-1] < FIRST_FACE:
+            return False
+        if self._keeps is not None and not self._keeps(hand):
+            return False
+        for table, operators in self._solve_under:
+            if not is_solvable([table[index] for index in hand], self.target, operators):
+                return False
+        return True
+
+
+def deal_task(
+    rng: np.random.Generator,
+    rule: Rule,
+    target: int,
+    num_cards: int,
+    split: TaskSplit | None = None,
+    *,
+    solvable: bool = True,
+    require_face_card: bool = False,
+    replacement: bool = False,
+) -> Task:
+    """One task under any rule; with `split`, only hands that are clean to train on.
+
+    Raises ValueError when no hand qualifies.
+    """
+    table = rule.value_table
+    dealer = Dealer(
+        num_cards=num_cards,
+        target=target,
+        rules=(rule,) if solvable else (),
+        require_face_card=require_face_card,
+        replacement=replacement,
+        keeps=None if split is None else lambda hand: split.is_clean_hand(hand, table, target),
+    )
+    return _task(dealer.deal(rng), rule, target, table)
+
+
+def task_split(config: GeneralPointsConfig) -> TaskSplit:
+    """The split that a configuration describes."""
+    return TaskSplit(
+        split_rule=config.split_rule,
+        compared=config.compared_rules,
+        target=config.target,
+        num_cards=config.num_cards,
+        held_out_fraction=config.held_out_fraction,
+        salt=config.split_salt,
+    )
+
+
+def dealer_of(config: GeneralPointsConfig) -> Dealer:
+    """The dealer that a configuration describes."""
+    split, table = task_split(config), config.rule.value_table
+    keeps: Callable[[Hand], bool] | None = None
+    if config.split is Split.eval:
+        keeps = split.holds_out
+    elif config.split is Split.train:
+        keeps = lambda hand: split.is_clean_hand(hand, table, config.target)  # noqa: E731
+    return Dealer(
+        num_cards=config.num_cards,
+        target=config.target,
+        rules=(config.rule, *config.solvable_under) if config.solvable_only else (),
+        require_face_card=config.require_face_card,
+        replacement=config.replacement,
+        keeps=keeps,
+    )
+
+
+def deal_from(dealer: Dealer, rng: np.random.Generator, rule: Rule) -> Task:
+    """The dealer's next hand as a task under `rule`."""
+    return _task(dealer.deal(rng), rule, dealer.target, rule.value_table)
+
+
+def distinct_task_ids(config: GeneralPointsConfig) -> list[str]:
+    """The ids of all tasks that a configuration can deal, sorted: the number that stands beside n."""
+    table = config.split_rule.value_table
+    hands = dealer_of(config).hands()
+    return sorted({canonical_id([table[i] for i in hand], config.target) for hand in hands})
+
+
+def _task(hand: Hand, rule: Rule, target: int, table: tuple[int, ...]) -> Task:
+    return Task(
+        ranks=tuple([RANKS[index] for index in hand]),
+        values=tuple([table[index] for index in hand]),
+        rule=rule,
+        target=target,
+    )
