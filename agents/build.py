@@ -1,7 +1,7 @@
 """Builds tiny policies from a config: a Llama, or a Mllama with a small vision tower.
 
-Both are ordinary Hugging Face models, so that `save_pretrained` folders load anywhere. The
-built Mllama departs from transformers' initialisation in one thing: the gates of its cross-attention,
+Both are ordinary Hugging Face models, so that `save_pretrained` folders load anywhere. The built
+Mllama departs from transformers' initialisation in one thing: the gates of its cross-attention,
 global vision layers and positional embeddings start open (at 0 they suit grafting onto a trained
 language model, but starve a model that learns from nothing).
 """

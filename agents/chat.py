@@ -10,6 +10,7 @@ dropping their reasoning) therefore differ from a fresh rendering: the policy se
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -69,9 +70,9 @@ def decode_answer(policy: Policy, ids: Sequence[int]) -> str:
 
 
 def shown_images(policy: Policy, observations: Sequence[Observation]) -> tuple[np.ndarray, ...]:
-    """The pictures a `concat` conversation over `observations` shows: each change of picture once."""
+    """The pictures of a `concat` conversation: the first, and each that differs from the last."""
     images = _images(policy, observations[0])
-    for before, after in zip(observations, observations[1:], strict=False):
+    for before, after in pairwise(observations):
         images = (*images, *_new_images(policy, before, after))
     return images
 
@@ -88,16 +89,17 @@ def _images(policy: Policy, observation: Observation) -> tuple[np.ndarray, ...]:
 
 
 def _new_images(policy: Policy, before: Observation, after: Observation) -> tuple[np.ndarray, ...]:
-    if before.image is not None and after.image is not None:
-        if np.array_equal(before.image, after.image):
-            return ()
+    if before.image is None or after.image is None:
+        return _images(policy, after)
+    if np.array_equal(before.image, after.image):
+        return ()
     return _images(policy, after)
 
 
 def _suffix(
     policy: Policy, update: str, answer_ids: Sequence[int], with_image: bool
 ) -> tuple[int, ...]:
-    """Ids between an answer and the next: end of turn (if not sampled), user turn, answer's start."""
+    """Ids between two answers: end of turn (unless sampled), user turn, the answer's start."""
     messages = [
         _user("first", False),
         {"role": "assistant", "content": MARKER},

@@ -115,9 +115,11 @@ class PolicyConfig:
 class SamplingConfig:
     """How completions are drawn.
 
-    temperature divides the logits; reported log-probabilities use it too. `greedy` takes the most
-    probable token (and reports log-probabilities at `temperature`). top_p = 1 and top_k = 0 are off:
-    training needs them off, or the sampled distribution is not the one that is trained.
+    temperature: divides the logits; reported log-probabilities use it too.
+    top_p, top_k: 1 and 0 are off. Training needs them off, or the sampled distribution is not the
+        one that is trained.
+    greedy: take the most probable token (log-probabilities are still reported at `temperature`).
+    max_new_tokens: where an answer is cut.
     """
 
     temperature: float = 1.0

@@ -1,8 +1,8 @@
 """Batched decoding with a cache, each distinct prompt read once.
 
-A group asks the same question G times: its prompt (and picture) is prefilled once, left-padded with
-the other distinct prompts, and the keys and values are then laid out per row with room for the whole
-completion, so that a step writes in place. Rows that have ended leave the batch.
+A group asks the same question G times: its prompt (and picture) is prefilled once, left-padded
+beside the other distinct prompts, and the keys and values are then laid out per row with room for
+the whole completion, so that a step writes in place. Rows that have ended leave the batch.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,8 +37,9 @@ def generate(
 ) -> list[Completion]:
     """One completion per prompt, in order; row i draws from streams[i] alone.
 
-    max_rows: rows decoded at once; more are done in turn. on_tokens: told how many tokens each step
-    drew. The model's train/eval mode is put back. Raises ValueError if prompts and streams differ in
+    max_rows: rows decoded at once; more are done in turn.
+    on_tokens: told how many tokens each step drew.
+    The model's train/eval mode is put back. Raises ValueError if prompts and streams differ in
     number or a prompt leaves no room for `max_new_tokens`.
     """
     if len(prompts) != len(streams):
@@ -66,7 +67,7 @@ def generate(
 class _Decoding:
     """The rows decoded together: B rows over U distinct prompts.
 
-    `rows` are the numbers of the rows still in the batch; every tensor of the batch is indexed alike.
+    `rows` numbers the rows still in the batch; every other tensor of the batch follows its order.
     """
 
     def __init__(self, policy: Policy, prompts: Sequence[Prompt], sampling: SamplingConfig) -> None:
@@ -87,9 +88,7 @@ class _Decoding:
         ids = torch.zeros(count, limit, dtype=torch.long, device=self.device)
         logprobs = torch.zeros(count, limit, device=self.device)
         lengths = torch.full((count,), limit, device=self.device)
-        running = torch.ones(
-            count, dtype=torch.bool, device=self.device
-        )  # of the rows in the batch
+        running = torch.ones(count, dtype=torch.bool, device=self.device)  # like self.rows
         for step in range(limit):
             new_ids, new_logprobs = draw(
                 head(self.states), random[self.rows, step], banned, self.sampling
@@ -111,7 +110,7 @@ class _Decoding:
         return self._completions(ids.tolist(), logprobs.tolist(), lengths.tolist())
 
     def _prefill(self, prompts: Sequence[Prompt]) -> torch.Tensor:
-        """Read the U distinct prompts; lay the cache out per row. Returns the last states, [U, D]."""
+        """Read the U distinct prompts and lay the cache out per row; the last states, [U, D]."""
         batch = collate(self.policy, [_row(prompt) for prompt in prompts], pad_side="left")
         cache = DynamicCache()
         model, vision = self.policy.model, batch.vision

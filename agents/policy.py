@@ -99,6 +99,13 @@ class Policy:
         tensors = self.vision.pixels([(image,) for image in images], self.device)
         return encode_pictures(self.model, tensors)
 
+    def vision_parameters(self) -> list[nn.Parameter]:
+        """Of the vision tower and its projector; none in a text policy."""
+        if self.vision is None:
+            return []
+        seeing = (self.model.model.vision_model, self.model.model.multi_modal_projector)
+        return [parameter for module in seeing for parameter in module.parameters()]
+
 
 def load_policy(config: PolicyConfig) -> Policy:
     """Load `config.path`, or build `config.build`.

@@ -2,18 +2,18 @@
 
     episodes = rollout(lambda: gym.make("cardinal/GeneralPoints-v0"), agent, seeds=[7, 7], ...)
 
-Episodes move in lock-step, turn by turn, so that a policy decodes large batches. An episode's result
-depends on its own seed and stream alone, never on which episodes run beside it.
+Episodes move in lock-step, turn by turn, so that a policy decodes large batches. An episode's
+result depends on its own seed and stream alone, never on which episodes run beside it.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import gymnasium as gym
 
 from ..envs.core import Observation
-from .types import Agent, Episode, Reply, Request, Status, StreamKey, Turn
+from .types import Agent, Completion, Episode, Reply, Request, Status, StreamKey, Turn
 
 TURN_FIELDS = ("reward_terms", "outcome", "success", "feedback")
 
@@ -69,6 +69,89 @@ def rollout(
     return episodes
 
 
+def turn_from_step(
+    observation: Observation,
+    prompt_ids: tuple[int, ...],
+    completion: Completion,
+    reward: float,
+    info: Mapping[str, Any],
+) -> Turn:
+    """The turn that `env.step(completion.text)` ended; `prompt_ids` as in `Turn`."""
+    return Turn(
+        observation=observation,
+        prompt_ids=prompt_ids,
+        completion=completion,
+        reward=reward,
+        details={name: value for name, value in info.items() if name not in TURN_FIELDS},
+        **{name: info[name] for name in TURN_FIELDS},
+    )
+
+
+class PolicyAgent:
+    """Samples answers for all requests in one batch.
+
+    on_tokens: told how many tokens each decoding step drew, for progress bars and rates.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        sampling: SamplingConfig,
+        *,
+        max_rows: int = 512,
+        on_tokens: Callable[[int], None] | None = None,
+    ) -> None:
+        self.policy = policy
+        self.sampling = sampling
+        self.context = policy.context
+        self.max_rows = max_rows
+        self.on_tokens = on_tokens
+
+    def act(self, requests: Sequence[Request]) -> list[Reply]:
+        """One reply per request; without a completion where a later turn no longer fits.
+
+        Raises ValueError if even a first prompt leaves no room for `max_new_tokens`.
+        """
+        prompts = [encode_next(self.policy, r.history, r.observation) for r in requests]
+        room = self.policy.max_context - self.sampling.max_new_tokens
+        fits = [
+            not request.history or len(prompt.ids) <= room
+            for request, prompt in zip(requests, prompts, strict=True)
+        ]
+        asked = [i for i, fit in enumerate(fits) if fit]
+        completions = generate(
+            self.policy,
+            [prompts[i] for i in asked],
+            [requests[i].stream for i in asked],
+            self.sampling,
+            max_rows=self.max_rows,
+            on_tokens=self.on_tokens,
+        )
+        answered = dict(zip(asked, completions, strict=True))
+        return [
+            Reply(completion=answered.get(i), prompt_ids=prompt.new_ids)
+            for i, prompt in enumerate(prompts)
+        ]
+
+
+def turn_from_step(
+    observation: Observation,
+    prompt_ids: tuple[int, ...],
+    completion: Completion,
+    reward: float,
+    info: Mapping[str, Any],
+) -> Turn:
+    """The turn that an environment's step ended; `info` is that step's."""
+    return Turn(
+        observation=observation,
+        prompt_ids=prompt_ids,
+        completion=completion,
+        reward=float(reward),
+        details={name: value for name, value in info.items() if name not in TURN_FIELDS},
+        **{name: info[name] for name in TURN_FIELDS},
+    )
+
+
 def _play(
     runs: Sequence["_Run"],
     agent: Agent,
@@ -103,17 +186,10 @@ class _Run:
         self.observation = Observation(**observed)
 
     def request(self) -> Request:
-        key = self.stream
         return Request(
             observation=self.observation,
             history=tuple(self.turns),
-            stream=StreamKey(
-                seed=key.seed,
-                step=key.step,
-                group=key.group,
-                member=key.member,
-                turn=len(self.turns),
-            ),  # fmt: skip
+            stream=replace(self.stream, turn=len(self.turns)),
             oracle=getattr(self.env.unwrapped, "oracle_action", None),
         )
 
@@ -122,16 +198,10 @@ class _Run:
         if reply.completion is None:
             self.status = Status.context_limit
             return
-        observed, reward, terminated, truncated, self.info = self.env.step(reply.completion.text)
+        answer = reply.completion
+        observed, reward, terminated, truncated, self.info = self.env.step(answer.text)
         self.turns.append(
-            Turn(
-                observation=self.observation,
-                prompt_ids=reply.prompt_ids,
-                completion=reply.completion,
-                reward=float(reward),
-                details={k: v for k, v in self.info.items() if k not in TURN_FIELDS},
-                **{name: self.info[name] for name in TURN_FIELDS},
-            )
+            turn_from_step(self.observation, reply.prompt_ids, answer, float(reward), self.info)
         )
         self.observation = Observation(**observed)
         if terminated or truncated:

@@ -21,7 +21,7 @@ class Row:
     """One sequence to score or train on; the three lists have equal lengths.
 
     ids: prompt and completions in the order the policy saw them. [T]
-    mask: 1 exactly where an id was sampled (or, for SFT, is to be imitated), end token included. [T]
+    mask: 1 exactly where an id was sampled (SFT: is to be imitated), end token included. [T]
     logprobs: the sampler's log-probability where mask is 1, else 0. [T]
     images: the pictures shown, one per image placeholder.
     """

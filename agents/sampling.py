@@ -1,8 +1,8 @@
 """Draws tokens from logits with randomness that belongs to a row, not to a batch.
 
 Every answer has its own stream of uniforms, a counter-based generator keyed by `StreamKey`, and a
-token is found by inverse CDF. So a row's sample does not depend on which rows are decoded beside it,
-on the order of finishing, or on how many processes share the work.
+token is found by inverse CDF. So a row's sample does not depend on which rows are decoded beside
+it, on the order of finishing, or on how many processes share the work.
 """
 
 from collections.abc import Sequence
@@ -29,8 +29,8 @@ def draw(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """One token per row and its log-probability.
 
-    logits: [B, V]; uniform: [B]; banned: ids never drawn. Returns ids [B] and fp32 log-probabilities
-    [B] of the full softmax of logits / temperature, which neither top-p, top-k nor the ban changes.
+    logits: [B, V]; uniform: [B]; banned: ids never drawn. Returns ids [B] and fp32 [B], their
+    log-probabilities in the full softmax of logits / temperature: before top-p, top-k and the ban.
     """
     logprobs = torch.log_softmax(logits.float() / sampling.temperature, -1)
     allowed = logprobs.index_fill(-1, banned, -torch.inf)

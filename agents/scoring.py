@@ -14,22 +14,7 @@ from .policy import Policy
 from .rows import Batch
 from .vision import mllama_inputs
 
-MAX_LOGITS = (
-    1 << 27
-)  # logits held at once (512 MB in fp32); more are recomputed in the backward pass
-
-
-class Scorer(nn.Module):
-    """`token_logprobs` as a module, for wrappers (DDP, FSDP) that must see a forward call."""
-
-    def __init__(self, policy: Policy) -> None:
-        super().__init__()
-        self.model = policy.model
-
-    def forward(
-        self, batch: Batch, temperature: float = 1.0, with_entropy: bool = False
-    ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-        return _score(self.model, batch, temperature, with_entropy)
+MAX_LOGITS = 1 << 27  # held at once (512 MB in fp32); more are recomputed in the backward pass
 
 
 @overload

@@ -1,10 +1,10 @@
 """A word-level tokenizer built on the spot, for policies trained from scratch without a hub.
 
 The vocabulary is the language of the compact prompts and of the JSON answer: numbers 0-99, ranks,
-operators, a few words, and the answer's fixed JSON pieces as one token each, so that an answer takes
-about thirty tokens. Decoding joins the pieces without spaces: for every answer in the environment's
-own format decode(encode(answer)) == answer. Spaces between words are dropped, as nothing but prompts
-has them.
+operators, a few words, and the answer's fixed JSON pieces as one token each, so that an answer
+takes about thirty tokens. Decoding joins the pieces without spaces: for every answer in the
+environment's own format decode(encode(answer)) == answer. Spaces between words, which only prompts
+have, are dropped.
 
     "rule J = 10 target 24 cards 5 J"   ->  rule|J|=|10|target|24|cards|5|J
     '{"cards": ["5", "J"], "number": …' ->  {"cards": ["|5|", "|J|"], "number": [|…
@@ -24,6 +24,7 @@ JSON_PIECES = (
 )  # fmt: skip
 WORDS = (
     "rule", "use", "target", "cards", "last", "wrong", "again", "unused", "invalid",
+    "right", "illegal", "missing", "value",
     "A", "J", "Q", "K",
 )  # fmt: skip
 SYMBOLS = tuple("+-*/()=.,:\"'{}[]")

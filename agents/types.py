@@ -22,7 +22,7 @@ class FinishReason(str, Enum):
 
 
 class Status(str, Enum):
-    """How an episode ended; the three ways are kept apart because they are learnt from differently."""
+    """How an episode ended; kept apart because the three are learnt from differently."""
 
     terminated = "terminated"  # the game ended
     turn_limit = "turn_limit"  # the environment truncated
@@ -33,8 +33,8 @@ class ContextMode(str, Enum):
     """What the policy sees at turn k.
 
     concat: the whole conversation so far, one training row per episode.
-    single_turn: the present self-contained observation alone, one row per turn (the correct mode for
-        Mllama when later turns bring pictures: text before the first image attends to every image).
+    single_turn: the present self-contained observation alone, one row per turn (the correct mode
+        for Mllama when later turns bring pictures: text before them would attend to them all).
     """
 
     concat = "concat"
@@ -43,7 +43,7 @@ class ContextMode(str, Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamKey:
-    """Names one stream of sampling randomness, so that results do not depend on batching or rank."""
+    """Names a stream of sampling randomness: results do not depend on batching or rank."""
 
     seed: int  # of the run
     step: int  # training step; 0 in evaluation
@@ -127,7 +127,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An agent's answer. `prompt_ids` as in `Turn`; None as a completion: the context has no room."""
+    """An agent's answer; no completion where the context has no room. `prompt_ids` as in `Turn`."""
 
     completion: Completion | None
     prompt_ids: tuple[int, ...] = ()

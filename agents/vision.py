@@ -3,9 +3,9 @@
 Rows that show the same pictures share one entry: the vision tower runs once per distinct picture of
 a batch, however many members a group has, and each picture is cut into tiles once per run.
 
-Departure from transformers: there, text before the first picture (and a row without pictures) attends
-uniformly to every picture and padding slot of the batch, so that log-probabilities depend on what
-else is in the batch. `mask_unseen_cross_attention` zeroes the cross-attention output of such
+Departure from transformers: there, text before the first picture (and a row without pictures)
+attends uniformly to every picture and padding slot of the batch, so that log-probabilities depend
+on what else is in the batch. `mask_unseen_cross_attention` zeroes the cross-attention output of such
 positions, as the original implementation does.
 https://github.com/meta-llama/llama-models (models/llama3/multimodal/model.py)
 """

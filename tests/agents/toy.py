@@ -4,7 +4,6 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-
 from cardinal_gym.agents.types import StreamKey
 from cardinal_gym.envs.core import FreeText, LanguageEnv, Observation, Verdict
 
