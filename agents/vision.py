@@ -5,8 +5,8 @@ a batch, however many members a group has, and each picture is cut into tiles on
 
 Departure from transformers: there, text before the first picture (and a row without pictures)
 attends uniformly to every picture and padding slot of the batch, so that log-probabilities depend
-on what else is in the batch. `mask_unseen_cross_attention` zeroes the cross-attention output of such
-positions, as the original implementation does.
+on what else is in the batch. `mask_unseen_cross_attention` zeroes the cross-attention output of
+such positions, as the original implementation does.
 https://github.com/meta-llama/llama-models (models/llama3/multimodal/model.py)
 """
 
