@@ -1,8 +1,8 @@
 """A word-level tokenizer built on the spot, for policies trained from scratch without a hub.
 
 The vocabulary is the language of the compact prompts and of the JSON answer: numbers 0-99, ranks,
-operators, a few words, and the answer's fixed JSON pieces as one token each, so that an answer
-takes about thirty tokens. Decoding joins the pieces without spaces: for every answer in the
+operators, a few words, and the answer's fixed pieces as one token each, so that an answer takes
+about thirty tokens. Decoding joins the pieces without spaces: for every answer in the
 environment's own format decode(encode(answer)) == answer. Spaces between words, which only prompts
 have, are dropped.
 
@@ -19,8 +19,9 @@ UNK, PAD, BOS, END, USER, ASSISTANT, IMAGE = SPECIAL_TOKENS = (
     "<unk>", "<pad>", "<bos>", "<end>", "<user>", "<assistant>", "<image>",
 )  # fmt: skip
 
-JSON_PIECES = (
+ANSWER_PIECES = (
     '{"cards": ["', '"], "number": [', '], "formula": "', '", "', ", ", '"}',
+    "<think>", "</think>\n<answer>", "</answer>", "; ",  # the tagged format: reasoning first
 )  # fmt: skip
 WORDS = (
     "rule", "use", "target", "cards", "last", "wrong", "again", "unused", "invalid",
@@ -45,7 +46,7 @@ CHAT_TEMPLATE = (
 
 def build_tokenizer(max_length: int = 1024) -> PreTrainedTokenizerFast:
     """The tokenizer with its chat template; the same ids in every process and version."""
-    pieces = (*SPECIAL_TOKENS, *map(str, range(100)), *WORDS, *SYMBOLS, *JSON_PIECES)
+    pieces = (*SPECIAL_TOKENS, *map(str, range(100)), *WORDS, *SYMBOLS, *ANSWER_PIECES)
     vocabulary = {piece: index for index, piece in enumerate(pieces)}
     core = Tokenizer(models.WordLevel(vocabulary, unk_token=UNK))
     # `invert` makes the pattern say what to keep; everything between matches (spaces) is removed.
@@ -66,9 +67,7 @@ def build_tokenizer(max_length: int = 1024) -> PreTrainedTokenizerFast:
 
 
 def _pattern() -> str:
-    escaped = [
-        "".join(c if c.isalnum() or c in ' ",' else "\\" + c for c in p)
-        for p in sorted(JSON_PIECES, key=len, reverse=True)
-    ]
+    longest_first = sorted(ANSWER_PIECES, key=len, reverse=True)
+    escaped = ["".join("\\" + c if c in "{}[]" else c for c in piece) for piece in longest_first]
     number = r"(?<!\d)(?:[1-9]\d|\d)(?!\d)|\d"  # a number of up to two digits, else its digits
     return "|".join([*escaped, number, "[A-Za-z_]+", r"[^\s\w]", r"\w"])
