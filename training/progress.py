@@ -4,12 +4,10 @@ Nothing is shown for work that takes less than two seconds. Bars and lines go to
 """
 
 import json
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from multiprocessing.process import BaseProcess
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Generic, TextIO, TypeVar, overload
 
@@ -19,7 +17,6 @@ from .files import atomic_write_json
 
 T = TypeVar("T")
 Quantity = Callable[[], str]
-Child = subprocess.Popen[Any] | BaseProcess
 
 SILENT_S = 2.0  # shorter work shows nothing
 LINE_EVERY_S = 10.0  # away from a terminal
@@ -257,33 +254,6 @@ class ProgressReporter:
         self._written_s = now_s
 
 
-def watch(
-    status_paths: Mapping[str, Path], processes: Sequence[Child], *, poll_s: float = STATUS_EVERY_S
-) -> list[int]:
-    """Show one bar per child, named by the mapping's key, until all have ended.
-
-    Returns the exit codes in order (negative: killed by that signal). Children are not stopped
-    here: on Ctrl-C the exception passes through and the caller decides.
-    """
-    bars = {
-        name: Bar(name, position=row if len(status_paths) > 1 else None)
-        for row, name in enumerate(status_paths)
-    }
-    stages: dict[str, str] = {}
-    try:
-        while True:
-            codes = [_exit_code(process) for process in processes]  # before the last look
-            for name, path in status_paths.items():
-                _show_child(bars[name], name, read_status(path), stages)
-            ended = [code for code in codes if code is not None]
-            if len(ended) == len(codes):
-                return ended
-            time.sleep(poll_s)
-    finally:
-        for bar in bars.values():
-            bar.close()
-
-
 def read_status(path: Path) -> dict[str, Any] | None:
     """What a reporter wrote last; None before its first report."""
     try:
@@ -301,21 +271,6 @@ def format_line(
         if total and total > step:
             parts.append(f"{tqdm.format_interval((total - step) / rate)} left")
     return "  ".join([*parts, quantity] if quantity else parts)
-
-
-def _show_child(
-    bar: Bar, name: str, status: Mapping[str, Any] | None, stages: dict[str, str]
-) -> None:
-    if status is None:
-        return
-    if stages.get(name) != status["stage"]:
-        stages[name] = status["stage"]
-        bar.restart(f"{name} {status['stage']}", status["total"], status["step"])
-    bar.show(status["step"], total=status["total"], quantity=status["quantity"])
-
-
-def _exit_code(process: Child) -> int | None:
-    return process.exitcode if isinstance(process, BaseProcess) else process.poll()
 
 
 def _length(items: Iterable[Any]) -> int | None:

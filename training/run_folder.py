@@ -10,15 +10,12 @@ Files are replaced atomically (temporary file in the same folder, fsync, rename,
 folder): Ctrl-C, kill -9 or a full disk leave either the old or the new content, never half of it.
 """
 
-import errno
-import fcntl
 import json
-import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from .environment import describe_environment
 from .files import (
@@ -28,6 +25,7 @@ from .files import (
     plain,
     remove_leftovers,
 )
+from .locks import FolderLock
 
 __all__ = [
     "RunFolder", "atomic_write_bytes", "atomic_write_json", "atomic_write_text", "flatten",
@@ -35,8 +33,6 @@ __all__ = [
 
 # May differ between a run and its resumption: they change where and how, not what.
 VOLATILE_KEYS = frozenset({"resume", "output_dir", "trackers", "processes"})
-
-_held_locks: dict[Path, int] = {}  # folder -> pid: POSIX locks do not exclude their own process
 
 
 class RunFolder:
@@ -48,7 +44,7 @@ class RunFolder:
 
     def __init__(self, root: Path) -> None:
         self.root = Path(root)
-        self._lock_fd: int | None = None
+        self._lock: FolderLock | None = None
 
     @classmethod
     def open(
@@ -58,11 +54,13 @@ class RunFolder:
         resume: bool,
         config: Mapping[str, Any],
         volatile: Collection[str] = VOLATILE_KEYS,
+        wait_s: float = 0.0,
     ) -> "RunFolder":
         """Create the folder, or open it again if `resume`, and lock it.
 
         config: nested, resolved; Enums, Paths, tuples and dataclasses are stored as plain values.
         volatile: dotted keys that a resumption may change; a name covers everything below it.
+        wait_s: how long to wait for another process that is using the folder.
 
         Raises ValueError in one line if the folder holds a run and `resume` is false, if its
         configuration differs, if it is no run folder, or if another process is writing it.
@@ -76,7 +74,9 @@ class RunFolder:
                 f"run folder must be a folder that can be written; got {root}: {error.strerror}"
             ) from error
         folder._refuse_foreign(resume)  # before anything is written into somebody else's folder
-        folder._lock()
+        lock = FolderLock(folder.root, wait_s=wait_s)
+        lock.acquire()
+        folder._lock = lock
         try:
             folder._refuse_foreign(resume)  # again: another process may have been faster
             remove_leftovers(folder.root)
@@ -130,35 +130,15 @@ class RunFolder:
 
     def close(self) -> None:
         """Release the lock. The operating system does the same when the process dies."""
-        if self._lock_fd is not None:
-            os.close(self._lock_fd)
-            self._lock_fd = None
-            _held_locks.pop(self.root.resolve(), None)
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def __enter__(self) -> "RunFolder":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _lock(self) -> None:
-        # lockf, not flock: forked workers do not inherit the lock, so none outlives a killed run.
-        key = self.root.resolve()
-        busy = ValueError(
-            f"run folder must be used by one process at a time; got {self.root} in use"
-        )
-        if _held_locks.get(key) == os.getpid():
-            raise busy
-        fd = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(fd)
-            if error.errno in (errno.EACCES, errno.EAGAIN):
-                raise busy from None
-            raise
-        self._lock_fd = fd
-        _held_locks[key] = os.getpid()
 
     def _refuse_foreign(self, resume: bool) -> None:
         entries = [entry.name for entry in self.root.iterdir() if not entry.name.startswith(".")]

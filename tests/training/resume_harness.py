@@ -5,8 +5,8 @@
 
 Both runs get the same command line, each in a working directory of its own, so that nothing in the
 stored configuration differs; a start after a kill adds `resume=true`. A kill is SIGKILL to the
-whole process group at a random moment between two lines of the run's `metrics.jsonl`, or at a random
-time of the start-up.
+whole process group at a random moment between two lines of the run's `metrics.jsonl`, or at a
+random time of the start-up.
 """
 
 import fnmatch

@@ -2,9 +2,6 @@
 
 import io
 import json
-import subprocess
-import sys
-import textwrap
 import threading
 from pathlib import Path
 
@@ -16,7 +13,6 @@ from cardinal_gym.training.progress import (
     format_line,
     progress,
     read_status,
-    watch,
 )
 
 
@@ -167,31 +163,6 @@ def test_a_reporter_without_a_path_draws_here(
             clock.sleep(1.0)
             reporter.update(stage="sft", step=step, total=20, loss=0.5)
     assert capsys.readouterr().err.splitlines()[-1].startswith("sft  14/20 70%")
-
-
-def test_a_parent_sees_its_children_and_their_exit_codes(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "SILENT_S", 0.0)
-    code = """
-        import sys
-        from pathlib import Path
-        from cardinal_gym.training.progress import ProgressReporter
-        with ProgressReporter(Path(sys.argv[1])) as reporter:
-            for step in range(1, 6):
-                reporter.update(stage="sft", step=step, total=5, success=0.5)
-        raise SystemExit(int(sys.argv[2]))
-    """
-    names = ["first", "second"]
-    paths = {name: tmp_path / f"{name}.json" for name in names}
-    children = [
-        subprocess.Popen([sys.executable, "-c", textwrap.dedent(code), str(paths[name]), str(exit)])
-        for exit, name in enumerate(names)
-    ]
-    assert watch(paths, children, poll_s=0.05) == [0, 1]
-    output = capsys.readouterr().err
-    assert "first sft  5/5 100%" in output
-    assert "second sft  5/5 100%" in output
 
 
 def test_a_status_that_is_missing_or_damaged_is_none(tmp_path: Path) -> None:

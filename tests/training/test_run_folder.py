@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable
 from enum import Enum
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 from cardinal_gym.training.files import atomic_write_bytes, atomic_write_json, atomic_write_text
+from cardinal_gym.training.locks import FolderLock
 from cardinal_gym.training.run_folder import RunFolder
 
 CONFIG = {"lr": 1e-4, "env": {"target": 24, "faces": ("J", "Q")}, "resume": False}
@@ -135,6 +137,16 @@ def test_the_lock_excludes_another_process_and_dies_with_kill_9(tmp_path: Path) 
         holder.kill()
         holder.wait()
     RunFolder.open(tmp_path / "a", resume=True, config={"lr": 1}).close()
+
+
+def test_a_folder_in_use_can_be_waited_for(tmp_path: Path) -> None:
+    first = FolderLock(tmp_path)
+    first.acquire()
+    threading.Timer(0.3, first.release).start()
+    with FolderLock(tmp_path, wait_s=30.0), pytest.raises(ValueError, match="in use"):
+        FolderLock(tmp_path).acquire()
+    with RunFolder.open(tmp_path, resume=False, config=CONFIG, wait_s=1.0):
+        pass
 
 
 def test_a_failed_open_releases_the_lock(tmp_path: Path) -> None:
