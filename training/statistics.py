@@ -5,9 +5,9 @@ clusters by canonical task id, and training seeds are a second, crossed level: e
 meet the same tasks. Pure numpy; the tests compare with scipy and measure coverage by simulation.
 
 Choices, and where they come from:
-- Rate over clusters: a Wilson interval at the *effective* sample size (n over the design effect) with
-  a Student quantile; the best all-round choice for proportions from cluster samples in Franco et al.
-  2019, *Comparative Study of Confidence Intervals for Proportions in Complex Sample Surveys*. A
+- Rate over clusters: a Wilson interval at the *effective* sample size (n over the design effect)
+  with a Student quantile; the best all-round choice for cluster samples in Franco et al. 2019,
+  *Comparative Study of Confidence Intervals for Proportions in Complex Sample Surveys*. A
   percentile bootstrap collapses to a point at 0 % and 100 %, which are common here.
 - Tasks crossed with seeds: variances add as in Cameron, Gelbach and Miller 2011, with their degrees
   of freedom (seeds less one; Satterthwaite's undercovers with three). Two seeds say too little of
@@ -39,7 +39,7 @@ class Interval:
     """An estimate between two limits.
 
     n: episodes (or values) behind it.  num_tasks: distinct task ids among them.
-    num_seeds: training seeds.  effective_n: episodes that would say as much if all were independent.
+    num_seeds: training seeds.  effective_n: as many independent episodes would say as much.
     """
 
     estimate: float
@@ -196,7 +196,7 @@ def mean_over_seeds(
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """Sums and counts of a value by task (rows) and training seed (columns). [num_tasks, num_seeds]"""
+    """Sums and counts of a value by task and training seed. [num_tasks, num_seeds]"""
 
     sums: np.ndarray
     counts: np.ndarray
@@ -225,14 +225,14 @@ def _tabulate(values: Any, task_ids: Any, seeds: Any) -> _Table:
 
 
 def _crossed_variance(table: _Table, mean: float) -> tuple[float, float, float]:
-    """Of the pooled mean over tasks crossed with seeds: variance, degrees of freedom, and the sum of
-    both levels' variances, in which the noise of single episodes is counted twice."""
+    """Of the pooled mean over tasks crossed with seeds: variance, degrees of freedom, and the sum
+    of both levels' variances, in which the noise of single episodes is counted twice."""
     residuals, total = table.sums - mean * table.counts, table.counts.sum()
     num_tasks, num_seeds = residuals.shape
 
     def spread(parts: np.ndarray) -> float:
         groups = parts.size
-        return float((parts**2).sum()) / total**2 * groups / (groups - 1) if groups > 1 else 0.0
+        return float((parts**2).sum() / total**2) * groups / (groups - 1) if groups > 1 else 0.0
 
     by_task, by_seed = spread(residuals.sum(axis=1)), spread(residuals.sum(axis=0))
     if num_seeds < MIN_SEEDS:
@@ -259,11 +259,12 @@ def _rescaled_weights(rng: np.random.Generator, groups: int, num_resamples: int)
     """How often each of `groups` is drawn: groups - 1 draws, so that the variance is unbiased."""
     if groups == 1:
         return np.ones((num_resamples, 1))
-    return rng.multinomial(groups - 1, np.full(groups, 1 / groups), size=num_resamples).astype(float)
+    draws = rng.multinomial(groups - 1, np.full(groups, 1 / groups), size=num_resamples)
+    return draws.astype(float)
 
 
 def _score_limits(rate: float, n: float, critical: float) -> tuple[float, float]:
     scale = 1 + critical**2 / n
     centre = (rate + critical**2 / (2 * n)) / scale
     reach = critical / scale * math.sqrt(rate * (1 - rate) / n + critical**2 / (4 * n * n))
-    return max(0.0, min(rate, centre - reach)), min(1.0, max(rate, centre + reach))
+    return max(0.0, float(min(rate, centre - reach))), min(1.0, float(max(rate, centre + reach)))

@@ -15,7 +15,7 @@ from cardinal_gym.training.statistics import (
 scipy_stats = pytest.importorskip("scipy.stats")
 
 
-@pytest.mark.parametrize("successes,n", [(0, 7), (7, 7), (1, 234), (27, 234), (384, 768)])
+@pytest.mark.parametrize(("successes", "n"), [(0, 7), (7, 7), (1, 234), (27, 234), (384, 768)])
 @pytest.mark.parametrize("confidence", [0.8, 0.95, 0.99])
 def test_wilson_agrees_with_scipy(successes: int, n: int, confidence: float) -> None:
     expected = scipy_stats.binomtest(successes, n).proportion_ci(confidence, method="wilson")
@@ -25,12 +25,13 @@ def test_wilson_agrees_with_scipy(successes: int, n: int, confidence: float) -> 
 
 
 def test_wilson_contains_its_estimate_at_both_ends() -> None:
-    assert wilson(0, 20).low == 0 and wilson(20, 20).high == 1
+    assert wilson(0, 20).low == 0
+    assert wilson(20, 20).high == 1
 
 
 @pytest.mark.parametrize("bad", [(1, 0), (-1, 5), (6, 5)])
 def test_wilson_names_a_bad_count(bad: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match="must be .*; got"):
+    with pytest.raises(ValueError, match=r"must be .*; got"):
         wilson(*bad)
 
 
@@ -48,7 +49,8 @@ def test_mean_over_seeds_is_students_interval() -> None:
     got = mean_over_seeds(values)
     assert got is not None
     assert (got.low, got.high) == pytest.approx(tuple(expected), rel=1e-8)
-    assert got.num_seeds == 5 and mean_over_seeds([0.3]) is None
+    assert got.num_seeds == 5
+    assert mean_over_seeds([0.3]) is None
 
 
 def test_a_task_seen_once_each_gives_wilson_again() -> None:
@@ -70,7 +72,8 @@ def test_repeating_every_episode_adds_no_certainty() -> None:
 def test_no_success_at_all_is_bounded_by_the_number_of_tasks() -> None:
     got = clustered_rate(np.zeros(800), np.repeat(np.arange(100), 8))
     assert got.effective_n == pytest.approx(100)
-    assert got.low == 0 and 0.03 < got.high < 0.04
+    assert got.low == 0
+    assert 0.03 < got.high < 0.04
 
 
 def test_clustered_rate_covers_in_simulation() -> None:
@@ -125,13 +128,15 @@ def test_paired_difference_turns_round_with_its_arguments() -> None:
     a, b, ids = rng.random(200) < 0.3, rng.random(200) < 0.6, rng.integers(0, 60, size=200)
     there, back = paired_difference(a, b, ids), paired_difference(b, a, ids)
     assert (there.low, there.high) == pytest.approx((-back.high, -back.low))
-    assert there.is_significant and there.p_value == pytest.approx(back.p_value)
+    assert there.is_significant
+    assert there.p_value == pytest.approx(back.p_value)
 
 
 def test_equal_policies_differ_by_nothing_but_not_with_certainty() -> None:
     same = np.arange(60) % 2 == 0
     got = paired_difference(same, same, np.arange(60))
-    assert got.estimate == 0 and got.p_value == 1
+    assert got.estimate == 0
+    assert got.p_value == 1
     assert -0.08 < got.low < 0 < got.high < 0.08
 
 
@@ -150,7 +155,7 @@ def test_paired_difference_covers_in_simulation_with_one_seed() -> None:
     assert 0.92 <= covered / trials <= 0.985
 
 
-@pytest.mark.parametrize("num_seeds,seed_spread", [(3, 0.5), (5, 0.0), (5, 0.5)])
+@pytest.mark.parametrize(("num_seeds", "seed_spread"), [(3, 0.5), (5, 0.0), (5, 0.5)])
 def test_paired_difference_covers_in_simulation_with_seeds(
     num_seeds: int, seed_spread: float
 ) -> None:
@@ -172,7 +177,8 @@ def test_two_seeds_say_nothing_of_seeds() -> None:
     a, b = np.zeros(40), np.tile([0, 1, 1, 0], 10)
     ids, seeds = np.arange(40) % 20, np.arange(40) // 20
     got = paired_difference(a, b, ids, seeds)
-    assert got.num_seeds == 2 and not got.spans_seeds
+    assert got.num_seeds == 2
+    assert not got.spans_seeds
     assert got == replace(paired_difference(a, b, ids), num_seeds=2)
 
 
@@ -181,11 +187,13 @@ def test_five_seeds_still_find_a_real_difference() -> None:
     ids, seeds = np.tile(np.arange(270), 5), np.repeat(np.arange(5), 270)
     a, b = rng.random(1350) < 0.12, rng.random(1350) < 0.30
     got = paired_difference(a, b, ids, seeds)
-    assert got.low > 0.1 and got.p_value < 0.01 and got.num_seeds == 5
+    assert got.low > 0.1
+    assert got.p_value < 0.01
+    assert got.num_seeds == 5
 
 
 @pytest.mark.parametrize(
-    "a,b,ids,seeds",
+    ("a", "b", "ids", "seeds"),
     [
         ([1], [1, 0], ["x"], None),
         ([], [], [], None),
@@ -194,7 +202,7 @@ def test_five_seeds_still_find_a_real_difference() -> None:
     ],
 )
 def test_lists_of_unequal_length_are_refused(a: list, b: list, ids: list, seeds: object) -> None:
-    with pytest.raises(ValueError, match="must be .*; got"):
+    with pytest.raises(ValueError, match=r"must be .*; got"):
         paired_difference(a, b, ids, seeds)  # type: ignore[arg-type]
 
 

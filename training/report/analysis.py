@@ -1,0 +1,275 @@
+"""What a report says, as numbers: curves, the final table, paired comparisons, compute.
+
+Every rate is clustered by task id and, over several training seeds, by seed (`..statistics`);
+every comparison is between the same episodes (the same reset seed) of the same training seed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..statistics import Interval, PairedDifference, clustered_rate, paired_difference, wilson
+from .load import COMPUTE_FIELDS, Evaluation, Run
+
+BASE = "base"
+MATCH_TOLERANCE = 0.05  # ID success of "matched" checkpoints may differ by this much
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """One checkpoint of an arm, over all training seeds that reached it."""
+
+    flops: float
+    step: float
+    rate: Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """Success along training. `lines`: per training seed, (flops or step, rate) from the base on."""
+
+    arm: str
+    cell: str
+    metric: str
+    points: tuple[Point, ...]
+    lines: dict[int, list[tuple[float, float]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableRow:
+    """Final success of every arm on one cell, and the differences between arms as (a, b) -> b - a."""
+
+    cell: str
+    metric: str
+    rates: dict[str, Interval]
+    differences: dict[tuple[str, str], PairedDifference]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """Two arms' OOD success where their ID success is (nearly) equal.
+
+    difference: OOD, second arm minus first.  id_gap: the largest difference in ID success left
+    between the two checkpoints of a training seed.
+    """
+
+    arms: tuple[str, str]
+    cell: str
+    id_rates: tuple[float, float]
+    difference: PairedDifference
+    id_gap: float
+    steps: tuple[tuple[int, int, int], ...]  # (training seed, step of first, step of second)
+
+    @property
+    def is_matched(self) -> bool:
+        return self.id_gap <= MATCH_TOLERANCE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """What one arm spent, mean over training seeds; None where it was not recorded."""
+
+    arm: str
+    num_seeds: int
+    amounts: dict[str, float | None]
+    final_step: float
+
+
+def curve(run: Run, arm: str, cell: str, metric: str) -> Curve:
+    """Success of an arm against compute, beginning with the base both arms start from.
+
+    Checkpoints of different training seeds are pooled by their order, because equal compute falls
+    on different steps; the mean stops where the first seed stops.
+    """
+    tracks = run.select(arm, cell, metric)
+    if arm != BASE:
+        starts = run.select(BASE, cell, metric)
+        tracks = {seed: starts.get(seed, [])[-1:] + track for seed, track in tracks.items()}
+    use_flops = all("flops" in e.compute for track in tracks.values() for e in track)
+    x = {id(e): e.compute["flops"] if use_flops else float(e.step) for t in tracks.values() for e in t}
+    length = min((len(track) for track in tracks.values()), default=0)
+    points = []
+    for place in range(length):
+        pooled = [track[place] for track in tracks.values()]
+        points.append(
+            Point(
+                flops=float(np.mean([x[id(each)] for each in pooled])),
+                step=float(np.mean([each.step for each in pooled])),
+                rate=pooled_rate(pooled),
+            )
+        )
+    return Curve(
+        arm=arm,
+        cell=cell,
+        metric=metric,
+        points=tuple(points),
+        lines={seed: [(x[id(e)], e.rate) for e in track] for seed, track in tracks.items()},
+    )
+
+
+def has_compute(run: Run) -> bool:
+    """Whether every evaluation knows its FLOPs; if not, curves run against training steps."""
+    return all("flops" in each.compute for each in run.evaluations)
+
+
+def pooled_rate(evaluations: Sequence[Evaluation], *, recognition: bool = False) -> Interval:
+    """Success (or recognition) rate of one policy per training seed, tasks and seeds as clusters.
+
+    Without per-episode files the interval is Wilson's, which takes episodes as independent.
+    """
+    parts = [each.episodes for each in evaluations]
+    if any(part is None for part in parts):
+        counts = [(e.recognized or 0) if recognition else e.successes for e in evaluations]
+        num_tasks = max(each.num_tasks for each in evaluations)
+        return wilson(sum(counts), sum(each.n for each in evaluations), num_tasks=num_tasks)
+    known = [part for part in parts if part is not None]
+    values = [part.recognized if recognition else part.success for part in known]
+    keep = np.concatenate(values) >= 0
+    seeds = np.repeat([e.train_seed for e in evaluations], [v.size for v in values])
+    return clustered_rate(
+        np.concatenate(values)[keep],
+        np.concatenate([part.task_ids for part in known])[keep],
+        seeds[keep],
+    )
+
+
+def finals(run: Run, arm: str, cell: str, metric: str) -> dict[int, Evaluation]:
+    """The latest evaluation of an arm, by training seed."""
+    return {seed: track[-1] for seed, track in run.select(arm, cell, metric).items()}
+
+
+def table(run: Run) -> list[TableRow]:
+    """Final rates and paired differences of every metric and cell."""
+    rows = []
+    for metric in run.metric_names:
+        for cell in run.cells:
+            last = {arm: finals(run, arm, cell, metric) for arm in run.arms}
+            last = {arm: found for arm, found in last.items() if found}
+            if not last:
+                continue
+            differences = {}
+            for a, b in _pairs(list(last)):
+                found = difference(last[a], last[b])
+                if found is not None:
+                    differences[a, b] = found
+            rates = {arm: pooled_rate(list(found.values())) for arm, found in last.items()}
+            rows.append(TableRow(cell=cell, metric=metric, rates=rates, differences=differences))
+    return rows
+
+
+def difference(
+    a: dict[int, Evaluation], b: dict[int, Evaluation]
+) -> PairedDifference | None:
+    """Success of b minus a on the episodes that both played; None if there are none."""
+    columns: list[tuple[np.ndarray, ...]] = []
+    for seed in sorted(a.keys() & b.keys()):
+        first, second = a[seed].episodes, b[seed].episodes
+        if first is None or second is None:
+            continue
+        _, i, j = np.intersect1d(first.seeds, second.seeds, return_indices=True)
+        same = first.task_ids[i] == second.task_ids[j]
+        i, j = i[same], j[same]
+        columns.append((first.success[i], second.success[j], first.task_ids[i], np.full(i.size, seed)))
+    columns = [column for column in columns if column[0].size]
+    if not columns:
+        return None
+    before, after, task_ids, seeds = (np.concatenate(part) for part in zip(*columns, strict=True))
+    return paired_difference(before, after, task_ids, seeds)
+
+
+def matched(run: Run, cell: str, metric: str, arms: tuple[str, str] = ("sft", "grpo")) -> Match | None:
+    """OOD success at equal ID success: the arm that ends lower in ID, at its end, against the
+    other arm's checkpoint whose ID success is nearest (the base is no checkpoint of either)."""
+    tracks = {arm: run.select(arm, "id", metric) for arm in arms}
+    seeds = sorted(tracks[arms[0]].keys() & tracks[arms[1]].keys())
+    if not seeds:
+        return None
+    ends = [np.mean([tracks[arm][seed][-1].rate for seed in seeds]) for arm in arms]
+    anchor = int(ends[1] <= ends[0])
+    sides: list[dict[int, Evaluation]] = [{}, {}]
+    ids: list[list[float]] = [[], []]
+    for seed in seeds:
+        end = tracks[arms[anchor]][seed][-1]
+        near = min(tracks[arms[1 - anchor]][seed], key=lambda e: abs(e.rate - end.rate))
+        for side, chosen in ((anchor, end), (1 - anchor, near)):
+            there = _at(run, arms[side], cell, metric, seed, chosen.step)
+            if there is not None:
+                sides[side][seed] = there
+                ids[side].append(chosen.rate)
+    found = difference(*sides)
+    if found is None or len(ids[0]) != len(ids[1]):
+        return None
+    return Match(
+        arms=arms,
+        cell=cell,
+        id_rates=(float(np.mean(ids[0])), float(np.mean(ids[1]))),
+        difference=found,
+        id_gap=float(np.abs(np.subtract(*ids)).max()),
+        steps=tuple((s, sides[0][s].step, sides[1][s].step) for s in sorted(sides[0])),
+    )
+
+
+def spending(run: Run) -> list[Spending]:
+    """Compute of every arm; the base's is its pretraining and warm-up, accounted apart."""
+    rows = []
+    for arm in run.arms:
+        last: dict[int, Evaluation] = {}
+        for each in run.evaluations:
+            if each.arm == arm and each.step >= last.get(each.train_seed, each).step:
+                last[each.train_seed] = each
+        logged = [_logged(run, seed, arm) for seed in last]
+        amounts: dict[str, float | None] = {}
+        for name in COMPUTE_FIELDS:
+            values = [e.compute.get(name) for e in last.values()]
+            if arm == BASE or None in values:  # the axis begins at the base: its own cost is logged
+                values = [found.get(name) for found in logged]
+            known = [value for value in values if value is not None]
+            amounts[name] = float(np.mean(known)) if known else None
+        step = float(np.mean([each.step for each in last.values()]))
+        rows.append(Spending(arm=arm, num_seeds=len(last), amounts=amounts, final_step=step))
+    return rows
+
+
+def outcomes(run: Run, arm: str, cell: str, metric: str) -> dict[str, float]:
+    """Share of final episodes by the outcome of the last answer, most frequent first."""
+    total: dict[str, int] = {}
+    for each in finals(run, arm, cell, metric).values():
+        for name, count in each.outcomes.items():
+            total[name] = total.get(name, 0) + count
+    n = sum(total.values())
+    return {k: v / n for k, v in sorted(total.items(), key=lambda kv: (-kv[1], kv[0]))} if n else {}
+
+
+def _pairs(arms: list[str]) -> list[tuple[str, str]]:
+    return [(a, b) for i, a in enumerate(arms) for b in arms[i + 1 :]]
+
+
+def _at(
+    run: Run, arm: str, cell: str, metric: str, seed: int, step: int
+) -> Evaluation | None:
+    track = run.select(arm, cell, metric).get(seed, [])
+    return next((each for each in track if each.step == step), None)
+
+
+def _logged(run: Run, seed: int, arm: str) -> dict[str, float]:
+    """Totals at the end of an arm's metrics.jsonl, summed over its stages."""
+    names = {"flops": "flops", "train_tokens": "tokens/train", "sampled_tokens": "tokens/sampled"}
+    names["env_steps"] = "env_steps"
+    totals: dict[str, float] = {}
+    ends: dict[Any, dict[str, float]] = {}
+    for line in run.metrics.get((seed, arm), []):
+        stage = ends.setdefault(line.get("stage"), {})
+        stage.update({k: line[v] for k, v in names.items() if line.get(v) is not None})
+    steps = {
+        (line.get("stage"), line.get("step")): line["cpu_s"]
+        for line in run.timings.get((seed, arm), [])
+        if line.get("cpu_s") is not None
+    }
+    if steps:
+        totals["cpu_s"] = float(sum(steps.values()))
+    for stage in ends.values():
+        for name, value in stage.items():
+            totals[name] = totals.get(name, 0.0) + value
+    return totals

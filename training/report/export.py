@@ -1,0 +1,112 @@
+"""The same numbers as files beside the page: CSV tables, SVG and PNG figures."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+
+from .analysis import Match, Spending, TableRow
+from .load import COMPUTE_FIELDS, Run
+from .plots import curves_of
+
+Rows = Iterable[Sequence[object]]
+
+
+def final_csv(rows: Sequence[TableRow]) -> str:
+    """Final rates: one line per metric, cell and arm."""
+    head = ["metric", "cell", "arm", "rate", "low", "high", "n", "num_tasks", "num_seeds"]
+    return _csv(
+        head,
+        (
+            [r.metric, r.cell, arm, _f(i.estimate), _f(i.low), _f(i.high), i.n, i.num_tasks,
+             i.num_seeds]
+            for r in rows
+            for arm, i in r.rates.items()
+        ),
+    )  # fmt: skip
+
+
+def differences_csv(rows: Sequence[TableRow]) -> str:
+    """Paired differences: one line per metric, cell and pair of arms."""
+    head = ["metric", "cell", "from", "to", "difference", "low", "high", "p_value", "n",
+            "num_tasks", "num_seeds", "only_from", "only_to"]  # fmt: skip
+    return _csv(
+        head,
+        (
+            [r.metric, r.cell, a, b, _f(d.estimate), _f(d.low), _f(d.high), f"{d.p_value:.3g}",
+             d.n, d.num_tasks, d.num_seeds, d.only_a, d.only_b]
+            for r in rows
+            for (a, b), d in r.differences.items()
+        ),
+    )  # fmt: skip
+
+
+def curves_csv(run: Run) -> str:
+    """Means over training seeds along training, with intervals."""
+    head = ["metric", "cell", "arm", "checkpoint", "step", "x", "rate", "low", "high", "n",
+            "num_tasks", "num_seeds"]  # fmt: skip
+    return _csv(
+        head,
+        (
+            [metric, cell, c.arm, place, f"{p.step:g}", f"{p.flops:.6g}", _f(p.rate.estimate),
+             _f(p.rate.low), _f(p.rate.high), p.rate.n, p.rate.num_tasks, p.rate.num_seeds]
+            for metric in run.metric_names
+            for cell in run.cells
+            for c in curves_of(run, cell, metric)
+            for place, p in enumerate(c.points)
+        ),
+    )  # fmt: skip
+
+
+def evaluations_csv(run: Run) -> str:
+    """Every single evaluation, as counted."""
+    head = ["train_seed", "arm", "step", "cell", "metric", "successes", "n", "num_tasks",
+            "recognized", *COMPUTE_FIELDS]  # fmt: skip
+    return _csv(
+        head,
+        (
+            [e.train_seed, e.arm, e.step, e.cell, e.metric, e.successes, e.n, e.num_tasks,
+             "" if e.recognized is None else e.recognized,
+             *(f"{e.compute[k]:.6g}" if k in e.compute else "" for k in COMPUTE_FIELDS)]
+            for e in run.evaluations
+        ),
+    )  # fmt: skip
+
+
+def matched_csv(matches: Sequence[Match]) -> str:
+    """OOD success at equal ID success."""
+    head = ["cell", "first", "second", "id_first", "id_second", "id_gap", "ood_first", "ood_second",
+            "difference", "low", "high", "p_value", "n", "num_tasks", "num_seeds"]  # fmt: skip
+    return _csv(
+        head,
+        (
+            [m.cell, *m.arms, _f(m.id_rates[0]), _f(m.id_rates[1]), _f(m.id_gap),
+             _f(m.difference.mean_a), _f(m.difference.mean_b), _f(m.difference.estimate),
+             _f(m.difference.low), _f(m.difference.high), f"{m.difference.p_value:.3g}",
+             m.difference.n, m.difference.num_tasks, m.difference.num_seeds]
+            for m in matches
+        ),
+    )  # fmt: skip
+
+
+def compute_csv(rows: Sequence[Spending]) -> str:
+    """What each arm spent, mean over training seeds."""
+    return _csv(
+        ["arm", "num_seeds", "final_step", *COMPUTE_FIELDS],
+        (
+            [r.arm, r.num_seeds, f"{r.final_step:g}",
+             *("" if r.amounts[k] is None else f"{r.amounts[k]:.6g}" for k in COMPUTE_FIELDS)]
+            for r in rows
+        ),
+    )  # fmt: skip
+
+
+def _csv(head: Sequence[str], rows: Rows) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def _f(number: float) -> str:
+    return f"{number:.5f}"

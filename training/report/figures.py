@@ -1,0 +1,194 @@
+"""The figures that answer the question: success against compute, OOD against ID, differences.
+
+Every mean is drawn with its interval and every training seed as a thin line; lines are named where
+they end instead of in a legend.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from .analysis import Curve, TableRow
+from .style import arm_style, light
+from .words import arm_words, cell_words, points_interval, signed
+
+PANEL = (4.7, 3.7)  # inches: about as wide as a column of the page or a phone
+SIZES = ((1e18, "EFLOP"), (1e15, "PFLOP"), (1e12, "TFLOP"), (1e9, "GFLOP"), (1e6, "MFLOP"))
+
+
+def new_panel(width: float = PANEL[0], height: float = PANEL[1]) -> tuple[Figure, Axes]:
+    """One empty panel."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def draw_compute(axes: Axes, curves: Sequence[Curve], *, in_flops: bool, title: str = "") -> None:
+    """Success of every arm on one cell against compute: bold mean, band, thin line per seed."""
+    top = max((x for c in curves for line in c.lines.values() for x, _ in line), default=1.0)
+    unit, label = _unit(top) if in_flops else (1.0, "training steps")
+    ends = []
+    for curve in curves:
+        style = arm_style(curve.arm)
+        if len(curve.lines) > 1:
+            for line in curve.lines.values():
+                x, y = zip(*line, strict=True)
+                axes.plot(np.array(x) / unit, y, color=style.colour, lw=0.7, alpha=0.4, zorder=2)
+        if not curve.points:
+            continue
+        x = np.array([p.flops for p in curve.points]) / unit
+        y = np.array([p.rate.estimate for p in curve.points])
+        low, high = _limits(curve)
+        axes.fill_between(x, low, high, color=style.colour, alpha=0.14, lw=0, zorder=1)
+        axes.plot(x, y, color=style.colour, ls=style.dash, lw=2.6, zorder=4)
+        axes.plot(
+            x[1:], y[1:], color=style.colour, ls="", marker=style.marker, ms=5.5,
+            mec=light("paper"), mew=0.9, zorder=5,
+        )  # fmt: skip
+        ends.append((curve.arm, float(x[-1]), float(y[-1])))
+    _mark_base(axes, curves, unit)
+    _percent_axis(axes.yaxis)
+    lowest = min((float(_limits(c)[0].min()) for c in curves if c.points), default=0.0)
+    highest = max((float(_limits(c)[1].max()) for c in curves if c.points), default=1.0)
+    span = max(highest - lowest, 0.1)
+    axes.set_ylim(max(0.0, lowest - 0.12 * span), min(1.02, highest + 0.12 * span))
+    axes.set_xlim(-0.03 * top / unit, top / unit * 1.2)
+    _name_ends(axes, ends)
+    axes.set_xlabel(f"training compute beyond the base, {label}" if in_flops else label)
+    axes.set_title(title)
+
+
+def draw_plane(axes: Axes, ids: Sequence[Curve], shifted: Sequence[Curve], title: str = "") -> None:
+    """OOD against ID success along training; arrows lead from the base to where each arm ends."""
+    ends = []
+    for across, up in zip(ids, shifted, strict=True):
+        style = arm_style(up.arm)
+        for seed in up.lines.keys() & across.lines.keys() if len(up.lines) > 1 else ():
+            paired = zip(across.lines[seed], up.lines[seed], strict=False)
+            x, y = zip(*[(a[1], b[1]) for a, b in paired], strict=True)
+            axes.plot(x, y, color=style.colour, lw=0.7, alpha=0.35, zorder=2)
+        points = list(zip(across.points, up.points, strict=False))
+        if not points:
+            continue
+        x = np.array([a.rate.estimate for a, _ in points])
+        y = np.array([b.rate.estimate for _, b in points])
+        for a, b in points[1:]:
+            axes.plot([a.rate.low, a.rate.high], [b.rate.estimate] * 2, **_whisker(style.colour))
+            axes.plot([a.rate.estimate] * 2, [b.rate.low, b.rate.high], **_whisker(style.colour))
+        axes.plot(x, y, color=style.colour, ls=style.dash, lw=2.6, zorder=4)
+        axes.plot(
+            x[1:-1], y[1:-1], color=style.colour, ls="", marker=style.marker, ms=5.5,
+            mec=light("paper"), mew=0.9, zorder=5,
+        )  # fmt: skip
+        if len(x) > 1:
+            axes.annotate(
+                "", (x[-1], y[-1]), (x[-2], y[-2]), zorder=6,
+                arrowprops={"arrowstyle": "-|>,head_width=0.35,head_length=0.6", "lw": 2.6,
+                            "color": style.colour, "shrinkA": 0, "shrinkB": 0},
+            )  # fmt: skip
+        ends.append((up.arm, float(x[-1]), float(y[-1])))
+    first = next(((a.points[0], b.points[0]) for a, b in zip(ids, shifted, strict=True)
+                  if a.points and b.points), None)  # fmt: skip
+    if first is not None:
+        _diamond(axes, first[0].rate.estimate, first[1].rate.estimate)
+    _percent_axis(axes.xaxis)
+    _percent_axis(axes.yaxis)
+    axes.margins(0.1)
+    left, right = axes.get_xlim()
+    axes.set_xlim(left, right + 0.14 * (right - left))
+    axes.set_ylim(bottom=max(0.0, axes.get_ylim()[0]))
+    _name_ends(axes, ends)
+    axes.set_xlabel("success in distribution")
+    axes.set_ylabel(f"success {cell_words(shifted[0].cell).phrase}" if shifted else "")
+    axes.set_title(title)
+
+
+def draw_differences(axes: Axes, rows: Sequence[TableRow]) -> None:
+    """Paired differences with their intervals, a line per comparison, grouped by cell."""
+    place, ticks, names = 0.0, [], []
+    for row in rows:
+        axes.text(
+            0, place, cell_words(row.cell).title, transform=axes.get_yaxis_transform(),
+            fontweight="bold", va="center", ha="left",
+        )  # fmt: skip
+        for (a, b), found in row.differences.items():
+            place += 1
+            colour = arm_style(b).colour if a == "base" else light("ink")
+            clear = found.is_significant
+            axes.plot([100 * found.low, 100 * found.high], [place] * 2, color=colour, lw=2.4)
+            axes.plot(
+                100 * found.estimate, place, marker="o", ms=8, color=colour,
+                mfc=colour if clear else light("paper"), mew=2,
+            )  # fmt: skip
+            axes.text(
+                1.01, place, f"{signed(found.estimate)}  {points_interval(found)}",
+                transform=axes.get_yaxis_transform(), va="center", color=colour,
+            )  # fmt: skip
+            ticks.append(place)
+            names.append(f"{arm_words(b)} − {arm_words(a)}")
+        place += 1.4
+    axes.axvline(0, color=light("muted"), lw=1, zorder=0)
+    axes.set_yticks(ticks, names)
+    axes.grid(visible=False, axis="y")
+    axes.spines["left"].set_visible(False)
+    axes.set_ylim(place - 0.7, -0.7)
+    axes.margins(x=0.08)
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:+.0f}".replace("-", "−")))
+    axes.set_xlabel("percentage points")
+
+
+def differences_height(rows: Sequence[TableRow]) -> float:
+    """Inches that `draw_differences` wants."""
+    return 0.75 + 0.3 * sum(len(row.differences) + 1.4 for row in rows)
+
+
+def _limits(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
+    return (
+        np.array([p.rate.low for p in curve.points]),
+        np.array([p.rate.high for p in curve.points]),
+    )
+
+
+def _whisker(colour: str) -> dict[str, object]:
+    return {"color": colour, "lw": 1.1, "alpha": 0.5, "zorder": 3}
+
+
+def _diamond(axes: Axes, x: float, y: float) -> None:
+    style = arm_style("base")
+    axes.plot(
+        x, y, marker=style.marker, ms=8, color=style.colour, mec=light("paper"), mew=1.2, zorder=7
+    )
+    axes.annotate(
+        "Base", (x, y), (0, 9), textcoords="offset points", ha="center", color=style.colour,
+        fontweight="bold", zorder=8,
+    )  # fmt: skip
+
+
+def _mark_base(axes: Axes, curves: Sequence[Curve], unit: float) -> None:
+    starts = [c.points[0] for c in curves if c.points and c.arm != "base"]
+    if starts and starts[0].step == 0:
+        _diamond(axes, starts[0].flops / unit, starts[0].rate.estimate)
+
+
+def _name_ends(axes: Axes, ends: list[tuple[str, float, float]]) -> None:
+    """Write each arm's name beside its last point, moved apart where they would overlap."""
+    low, high = axes.get_ylim()
+    gap, height = 0.085 * (high - low), -np.inf
+    for arm, x, y in sorted(ends, key=lambda end: end[2]):
+        height = max(y, height + gap)
+        axes.annotate(
+            arm_words(arm), (x, height), (9, 0), textcoords="offset points", va="center",
+            color=arm_style(arm).colour, fontweight="bold", zorder=8,
+        )  # fmt: skip
+
+
+def _percent_axis(axis: object) -> None:
+    axis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:.0f}%"))  # type: ignore[attr-defined]
+    axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))  # type: ignore[attr-defined]
+
+
+def _unit(largest: float) -> tuple[float, str]:
+    return next(((size, name) for size, name in SIZES if largest >= size), (1.0, "FLOP"))

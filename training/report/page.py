@@ -1,0 +1,330 @@
+"""Puts a report's numbers, figures and sentences into one self-contained HTML page."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+import yaml
+
+from ..statistics import MIN_SEEDS, Interval, PairedDifference
+from . import plots
+from .analysis import Match, Spending, TableRow, has_compute
+from .load import Run
+from .samples import Browser
+from .style import COLOURS, css_variables
+from .verdict import Verdict
+from .words import (
+    CELLS,
+    arm_words,
+    cell_words,
+    grouped,
+    metric_words,
+    p_words,
+    percent,
+    percent_interval,
+    points,
+    points_interval,
+    sample_size,
+    scaled,
+    signed,
+)
+
+DEFINITIONS = {
+    "success_within_turns": "an episode counts as solved if any of its sampled answers is right, with "
+    "the environment's feedback in between (the study's own metric).",
+    "greedy_single": "one answer, the most likely one.",
+    "sampled_single": "the first sampled answer alone.",
+}
+METHOD = (
+    "The unit is the task. Episodes that deal the same hand are not independent, so every interval "
+    "clusters by canonical task id; the number of distinct ids stands beside every n.",
+    "Rates: Wilson's interval at the effective sample size (n divided by the design effect), with "
+    "Student's quantile. Differences: paired on the same episodes of the same training seed, by a "
+    "bootstrap over tasks and, from three seeds on, over training seeds; degrees of freedom are the "
+    "number of seeds less one. With fewer seeds an interval speaks only of the policies measured.",
+    "Curves pool the training seeds' checkpoints by their order. p-values are two-sided and not "
+    "corrected for the number of comparisons.",
+)
+FACTS = ("started", "python", "platform", "cpu", "cpu_cores", "accelerator", "torch_threads",
+         "git_commit")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Everything a page shows. `downloads`: file name -> CSV text."""
+
+    run: Run
+    verdict: Verdict
+    rows: list[TableRow]
+    matches: list[Match]
+    spending: list[Spending]
+    browser: Browser
+    downloads: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The HTML text, and the figures on it for export."""
+
+    html: str
+    figures: list[plots.Plot]
+
+
+def render(report: Report) -> Page:
+    """The page; every text from the run is escaped, and the page loads nothing from anywhere."""
+    run = report.run
+    metrics = [_metric(report, metric) for metric in run.metric_names]
+    training = plots.training_plots(run)
+    script = _asset("page.js")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    html = environment.from_string(_asset("page.html.j2")).render(
+        title=run.title,
+        is_done=run.is_done,
+        verdict=report.verdict,
+        tiles=_tiles(report),
+        metrics=metrics,
+        num_seeds=len(run.train_seeds),
+        confidence="95%",
+        axis_note=_axis_note(run),
+        interval_note=_interval_note(report.rows),
+        arms=[{"name": arm, "words": arm_words(arm)} for arm in run.arms],
+        pairs=[{"words": f"{arm_words(b)} − {arm_words(a)}"} for a, b in _pairs(report.rows)],
+        matches=[_match(match) for match in report.matches],
+        matched_metric=metric_words(run.metric_names[0]).lower() if run.metric_names else "",
+        training=training,
+        num_samples=len(report.browser.episodes),
+        sample_notes=report.browser.notes,
+        spending=[_spending(row) for row in report.spending],
+        compute_caution=_compute_caution(report.spending),
+        commands=_commands(run),
+        facts=_facts(run),
+        config=yaml.safe_dump(dict(run.config), sort_keys=False, allow_unicode=True)
+        if run.config
+        else "",
+        method=METHOD,
+        downloads=[(name, _data_uri(text)) for name, text in report.downloads.items()],
+        notes=run.notes,
+        css=_css(),
+        script=script,
+        script_hash=_script_hash(script),
+        data=_data(report),
+    )
+    shown = [plot for each in metrics for plot in _plots_of(each)]
+    return Page(html, [*shown, *training])
+
+
+def _metric(report: Report, metric: str) -> dict[str, Any]:
+    """Figures and table of one way to count success."""
+    run, rows = report.run, [row for row in report.rows if row.metric == metric]
+    outcomes = plots.outcome_plot(run, metric)
+    return {
+        "name": metric,
+        "words": metric_words(metric),
+        "definition": DEFINITIONS.get(metric, ""),
+        "plots": plots.answer_plots(run, metric),
+        "differences": plots.difference_plot(rows, metric),
+        "recognition": plots.recognition_plot(run, metric),
+        "outcomes": outcomes
+        and {"svg": outcomes.svg, "plot": outcomes, "legend": _legend(outcomes)},
+        "table": [_row(run, row, _pairs(report.rows)) for row in rows],
+    }
+
+
+def _plots_of(metric: dict[str, Any]) -> list[plots.Plot]:
+    single = [metric["differences"], metric["recognition"]]
+    bars = [metric["outcomes"]["plot"]] if metric["outcomes"] else []
+    return [*metric["plots"], *[plot for plot in single if plot is not None], *bars]
+
+
+def _legend(plot: plots.Plot) -> list[tuple[str, str]]:
+    names = {pair[0]: name for name, pair in COLOURS.items()}
+    return [(text, names[colour]) for text, colour in plot.legend]
+
+
+def _pairs(rows: Sequence[TableRow]) -> list[tuple[str, str]]:
+    return list(dict.fromkeys(pair for row in rows for pair in row.differences))
+
+
+def _row(run: Run, row: TableRow, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    return {
+        "title": cell_words(row.cell).title,
+        "size": sample_size(max(row.rates.values(), key=lambda rate: rate.n)),
+        "rates": [_rate(row.rates.get(arm)) for arm in run.arms],
+        "differences": [_difference(row.differences.get(pair)) for pair in pairs],
+    }
+
+
+def _rate(rate: Interval | None) -> dict[str, str] | None:
+    if rate is None:
+        return None
+    return {"value": percent(rate.estimate), "interval": percent_interval(rate)}
+
+
+def _difference(found: PairedDifference | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "value": signed(found.estimate),
+        "interval": points_interval(found),
+        "p": p_words(found.p_value),
+        "clear": found.is_significant,
+    }
+
+
+def _match(match: Match) -> dict[str, Any]:
+    gap = match.difference
+    first = [step for _, step, _ in match.steps]
+    second = [step for _, _, step in match.steps]
+    quality = "matched" if match.is_matched else "not matched"
+    return {
+        "title": cell_words(match.cell).title,
+        "size": sample_size(gap),
+        "first": percent(gap.mean_a),
+        "second": percent(gap.mean_b),
+        "levels": " / ".join(percent(rate) for rate in match.id_rates),
+        "quality": f"{quality}: at most {points(match.id_gap).lstrip('+±')} apart",
+        "steps": f"{_range(first)} / {_range(second)}",
+        **(_difference(gap) or {}),
+    }
+
+
+def _range(steps: Sequence[int]) -> str:
+    low, high = min(steps), max(steps)
+    return grouped(low) if low == high else f"{grouped(low)}–{grouped(high)}"
+
+
+def _tiles(report: Report) -> list[dict[str, str]]:
+    """The change of each arm on every OOD cell, in large figures."""
+    metric = report.run.metric_names[0] if report.run.metric_names else ""
+    tiles = []
+    for row in report.rows:
+        if row.metric != metric or row.cell == "id":
+            continue
+        for arm in ("sft", "grpo"):
+            change = row.differences.get(("base", arm))
+            if change is not None:
+                name = f"{arm_words(arm)} {cell_words(row.cell).phrase}"
+                note = f"points from the base, {points_interval(change)}"
+                tiles.append(
+                    {"arm": arm, "name": name, "value": signed(change.estimate), "note": note}
+                )
+        gap = row.differences.get(("sft", "grpo"))
+        if gap is not None:
+            name = f"GRPO − SFT {cell_words(row.cell).phrase}"
+            note = f"points, {points_interval(gap)}, {p_words(gap.p_value)}"
+            tiles.append({"arm": "gap", "name": name, "value": signed(gap.estimate), "note": note})
+    return tiles
+
+
+def _spending(row: Spending) -> dict[str, Any]:
+    def tell(name: str, unit: str) -> str:
+        amount = row.amounts[name]
+        return "–" if amount is None else scaled(amount, unit) if amount else "0"
+
+    seconds = row.amounts["cpu_s"]
+    return {
+        "arm": row.arm,
+        "words": arm_words(row.arm),
+        "note": "pretraining and warm-up, apart" if row.arm == "base" else "",
+        "cells": [
+            tell("flops", "FLOP"),
+            tell("train_tokens", ""),
+            tell("sampled_tokens", ""),
+            tell("env_steps", ""),
+            "–" if seconds is None else f"{grouped(seconds)} s",
+            f"{row.final_step:g}",
+        ],
+    }
+
+
+def _compute_caution(rows: Sequence[Spending]) -> str:
+    spent = [r.amounts["flops"] for r in rows if r.arm in ("sft", "grpo") and r.amounts["flops"]]
+    known = [amount for amount in spent if amount is not None]
+    if len(known) == 2 and max(known) > 1.05 * min(known):
+        return f"The arms' compute differs by {percent(max(known) / min(known) - 1, 0)}."
+    return ""
+
+
+def _axis_note(run: Run) -> str:
+    if not run.evaluations or has_compute(run):
+        return "Both arms start from the same base."
+    return "Compute was not recorded; the axis shows steps, which cost the arms different amounts."
+
+
+def _interval_note(rows: Sequence[TableRow]) -> str:
+    """Whom the table's intervals speak of."""
+    seeds = {rate.num_seeds for row in rows for rate in row.rates.values()}
+    if seeds and min(seeds) >= MIN_SEEDS:
+        return "They span tasks and training seeds."
+    return "They span tasks, not training seeds."
+
+
+def _commands(run: Run) -> list[str]:
+    records = [run.environment, *(run.environment.get("resumed") or [])]
+    commands = [r.get("command") for r in records if isinstance(r, dict)]
+    return [str(command) for command in dict.fromkeys(commands) if command]
+
+
+def _facts(run: Run) -> list[tuple[str, str]]:
+    packages = run.environment.get("packages") or run.environment.get("versions") or {}
+    facts = [(name.replace("_", " "), str(run.environment[name]))
+             for name in FACTS if run.environment.get(name) is not None]  # fmt: skip
+    timings = run.environment.get("timings")
+    if isinstance(timings, dict):
+        facts += [(f"{name} (s)", f"{value:g}" if isinstance(value, float) else str(value))
+                  for name, value in timings.items()]  # fmt: skip
+    if isinstance(packages, dict):
+        facts += [(str(name), str(version)) for name, version in packages.items()]
+    return facts
+
+
+def _data(report: Report) -> str:
+    """JSON for the script; `<`, `>` and `&` are spelt out, so that no text can end the element."""
+    run = report.run
+    cells = {cell: cell_words(cell).title for cell in {*CELLS, *run.cells}}
+    value = {
+        "episodes": report.browser.episodes,
+        "pictures": report.browser.pictures,
+        "arms": run.arms,
+        "metric": run.metric_names[0] if run.metric_names else "",
+        "words": {
+            "cell": cells,
+            "arm": {arm: arm_words(arm) for arm in run.arms},
+            "metric": {metric: metric_words(metric) for metric in DEFINITIONS},
+        },
+    }
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), default=str)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _css() -> str:
+    """Colours of both themes before the page's own rules; paper is always light."""
+    bright, dark = css_variables()
+    return (
+        f":root {{ color-scheme: light; {bright} }}\n"
+        "@media screen and (prefers-color-scheme: dark) { :root:not([data-theme=light]) "
+        f"{{ color-scheme: dark; {dark} }} }}\n"
+        f"@media screen {{ :root[data-theme=dark] {{ color-scheme: dark; {dark} }} }}\n"
+        + _asset("page.css")
+    )
+
+
+def _script_hash(script: str) -> str:
+    """What the Content-Security-Policy lets run: this script, and nothing else."""
+    digest = hashlib.sha256(script.encode("utf-8")).digest()
+    return "sha256-" + base64.b64encode(digest).decode("ascii")
+
+
+def _data_uri(text: str) -> str:
+    return "data:text/csv;base64," + base64.b64encode(text.encode("utf-8")).decode("ascii")
+
+
+def _asset(name: str) -> str:
+    return (files(__package__) / name).read_text(encoding="utf-8")

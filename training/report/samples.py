@@ -1,0 +1,204 @@
+"""Sample episodes for the report's browser and for `cardinal view`, with their pictures.
+
+A record may name its arm, step, cell and metric itself; where it does not, its file's name does:
+`<arm>_<step>_<cell>[_<metric>].jsonl`. Pictures are PNG files named relative to the file's folder.
+"""
+
+import base64
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..metrics import read_jsonl
+from .load import CELL_ORDER, METRIC_ORDER, Run
+
+FILE_NAME = re.compile(
+    r"(?P<arm>[^_]+)_(?:step_?)?(?P<step>\d+)_(?P<cell>.+?)(?:_(?P<metric>"
+    + "|".join(METRIC_ORDER)
+    + r"))?"
+)
+MAX_EPISODES = 10_000
+MAX_TEXT_CHARS = 16_000_000  # of all episodes together
+MAX_PICTURE_BYTES = 8_000_000
+MAX_ANSWER_CHARS = 4_000  # of one text; the whole is in the run folder
+PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One stored episode. `record` is its JSON line; `folder` is what its pictures are relative to."""
+
+    train_seed: int
+    arm: str
+    step: int
+    cell: str
+    metric: str
+    record: dict[str, Any]
+    folder: Path
+
+    @property
+    def turns(self) -> list[dict[str, Any]]:
+        return [turn for turn in self.record.get("turns") or [] if isinstance(turn, dict)]
+
+    @property
+    def outcome(self) -> str:
+        """Of the last answer; how the episode ended if there was none."""
+        last = self.turns[-1].get("outcome") if self.turns else None
+        return str(last or self.record.get("status") or "unfinished")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Browser:
+    """What the page's script reads. `notes`: what did not fit."""
+
+    episodes: list[dict[str, Any]]
+    pictures: list[str]
+    notes: tuple[str, ...]
+
+
+def read_samples(run: Run) -> list[Sample]:
+    """Every stored episode, final policies first, cells in the report's order, then by task."""
+    samples = [sample for seed, path in run.episode_files for sample in _read(seed, path)]
+    last: dict[tuple[int, str], int] = {}
+    for sample in samples:
+        key = sample.train_seed, sample.arm
+        last[key] = max(last.get(key, 0), sample.step)
+
+    def order(sample: Sample) -> tuple[Any, ...]:
+        known = sample.cell in CELL_ORDER
+        return (
+            sample.step < last[sample.train_seed, sample.arm],
+            sample.train_seed,
+            CELL_ORDER.index(sample.cell) if known else len(CELL_ORDER),
+            sample.cell,
+            METRIC_ORDER.index(sample.metric) if sample.metric in METRIC_ORDER else 9,
+            str(sample.record.get("seed")).rjust(20),
+            sample.step,
+            sample.arm,
+        )
+
+    return sorted(samples, key=order)
+
+
+def browser(samples: list[Sample]) -> Browser:
+    """As many samples as the page can carry, pictures stored once each."""
+    pictures = _Pictures()
+    episodes: list[dict[str, Any]] = []
+    chars = 0
+    for sample in samples[:MAX_EPISODES]:
+        episode = _as_payload(sample, pictures)
+        chars += sum(len(turn["obs"]) + len(turn["answer"]) + 200 for turn in episode["turns"])
+        if chars > MAX_TEXT_CHARS:
+            break
+        episodes.append(episode)
+    notes = []
+    if len(episodes) < len(samples):
+        notes.append(
+            f"{len(episodes)} of {len(samples)} stored episodes are shown; "
+            "`cardinal view` shows all."
+        )
+    if pictures.left_out:
+        notes.append(
+            f"{pictures.left_out} pictures did not fit into this file; `cardinal view` shows all."
+        )
+    return Browser(episodes=episodes, pictures=pictures.uris, notes=tuple(notes))
+
+
+def picture_path(sample: Sample, name: Any) -> Path | None:
+    """The PNG file a turn names; None if there is none, or if the name leads out of its folder."""
+    if not isinstance(name, str):
+        return None
+    path = (sample.folder / name).resolve()
+    inside = path.is_relative_to(sample.folder.resolve()) or path.is_relative_to(
+        sample.folder.parent.resolve()
+    )
+    return path if inside and path.is_file() else None
+
+
+class _Pictures:
+    """Data URIs by path, up to a total size."""
+
+    def __init__(self) -> None:
+        self.uris: list[str] = []
+        self.left_out = 0
+        self._numbers: dict[Path, int | None] = {}
+        self._bytes = 0
+
+    def number(self, path: Path) -> int | None:
+        if path not in self._numbers:
+            self._numbers[path] = self._add(path.read_bytes())
+        return self._numbers[path]
+
+    def _add(self, data: bytes) -> int | None:
+        fits = self._bytes + len(data) <= MAX_PICTURE_BYTES and data.startswith(PNG_MAGIC)
+        if not fits:
+            self.left_out += 1
+            return None
+        self._bytes += len(data)
+        self.uris.append("data:image/png;base64," + base64.b64encode(data).decode("ascii"))
+        return len(self.uris) - 1
+
+
+def _read(seed: int, path: Path) -> Iterator[Sample]:
+    named = FILE_NAME.fullmatch(path.stem)
+    parts = named.groupdict() if named else {}
+    try:
+        lines = read_jsonl(path)
+    except (OSError, ValueError):
+        return  # `load_run` reads the same run's tables; a damaged sample file loses only samples
+    for line in lines:
+        if not isinstance(line, dict):
+            continue
+        yield Sample(
+            train_seed=seed,
+            arm=str(line.get("arm") or parts.get("arm") or "policy"),
+            step=int(line.get("step") or parts.get("step") or 0),
+            cell=str(line.get("cell") or parts.get("cell") or path.stem),
+            metric=str(line.get("metric") or parts.get("metric") or METRIC_ORDER[0]),
+            record=line,
+            folder=path.parent,
+        )
+
+
+def _as_payload(sample: Sample, pictures: _Pictures) -> dict[str, Any]:
+    record = sample.record
+    return {
+        "seed": sample.train_seed,
+        "arm": sample.arm,
+        "step": sample.step,
+        "cell": sample.cell,
+        "metric": sample.metric,
+        "task": str(record.get("task_id", "")),
+        "deal": str(record.get("seed", "")),
+        "rule": str(record.get("rule", "")),
+        "look": str(record.get("visual", "")),
+        "success": bool(record.get("success")),
+        "ret": record.get("return"),
+        "status": str(record.get("status", "")),
+        "outcome": sample.outcome,
+        "turns": [_turn_payload(sample, turn, pictures) for turn in sample.turns],
+    }
+
+
+def _turn_payload(sample: Sample, turn: dict[str, Any], pictures: _Pictures) -> dict[str, Any]:
+    path = picture_path(sample, turn.get("image"))
+    terms = turn.get("reward_terms")
+    return {
+        "obs": _short(turn.get("observation")),
+        "img": None if path is None else pictures.number(path),
+        "answer": _short(turn.get("answer")),
+        "outcome": str(turn.get("outcome", "")),
+        "success": turn.get("success"),
+        "reward": turn.get("reward"),
+        "terms": terms if isinstance(terms, dict) else {},
+        "feedback": _short(turn.get("feedback")),
+    }
+
+
+def _short(text: Any) -> str:
+    text = "" if text is None else str(text)
+    if len(text) <= MAX_ANSWER_CHARS:
+        return text
+    return f"{text[:MAX_ANSWER_CHARS]} … ({len(text) - MAX_ANSWER_CHARS} more characters)"

@@ -1,0 +1,137 @@
+"""Colours and type of figures and page, once: matplotlib draws with the light theme's colours, and
+the page turns each into a CSS variable, so that the same drawing follows light and dark.
+
+The palette is Okabe and Ito's, darkened or lightened until text in it is readable on its ground;
+arms differ in marker and dash as well, so that nothing depends on colour alone.
+"""
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import matplotlib
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+# name -> (light, dark); every light value is distinct, because it is what marks the place in an SVG
+COLOURS: dict[str, tuple[str, str]] = {
+    "ink": ("#16181d", "#eef0f4"),
+    "muted": ("#5b616e", "#a4abb8"),
+    "grid": ("#e3e6eb", "#2b303a"),
+    "paper": ("#fefefe", "#14161b"),
+    "base": ("#6b7280", "#9aa3b2"),
+    "sft": ("#c44601", "#ff8f4d"),
+    "grpo": ("#0567a8", "#5fb3f5"),
+    "good": ("#00795a", "#3ccf9f"),
+    "extra1": ("#8b3a86", "#dc8ad6"),
+    "extra2": ("#7a6200", "#dcb840"),
+    "bad1": ("#d98d2b", "#b8701a"),
+    "bad2": ("#e8b96f", "#8a5a20"),
+    "bad3": ("#b9a5c9", "#6f5a85"),
+    "bad4": ("#ccd0d8", "#474d5a"),
+    "bad5": ("#9fb0c0", "#5d6d7e"),
+}
+FAULTS = ("bad1", "bad2", "bad3", "bad5", "bad4")
+
+
+@dataclass(frozen=True, slots=True)
+class ArmStyle:
+    """How an arm is drawn everywhere."""
+
+    colour: str
+    marker: str
+    dash: str
+
+
+ARMS = {
+    "base": ArmStyle(COLOURS["base"][0], "D", "-"),
+    "sft": ArmStyle(COLOURS["sft"][0], "s", "-"),
+    "grpo": ArmStyle(COLOURS["grpo"][0], "o", "-"),
+}
+OTHERS = (
+    ArmStyle(COLOURS["extra1"][0], "^", "--"),
+    ArmStyle(COLOURS["extra2"][0], "v", "-."),
+)
+
+
+def light(name: str) -> str:
+    """A colour's light value, which is also its mark."""
+    return COLOURS[name][0]
+
+
+def arm_style(arm: str) -> ArmStyle:
+    """Style of an arm; arms beyond the study's share two further styles."""
+    return ARMS.get(arm) or OTHERS[sum(arm.encode()) % len(OTHERS)]
+
+
+@contextmanager
+def drawing(font_size: float = 10.5) -> Iterator[None]:
+    """matplotlib's settings for every figure: no frame, light grid, text kept as text."""
+    settings = {
+        "font.family": "sans-serif",
+        "font.size": font_size,
+        "axes.titlesize": font_size * 1.15,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "axes.titlepad": 10,
+        "axes.titlecolor": light("ink"),
+        "axes.labelcolor": light("muted"),
+        "axes.labelsize": font_size * 0.95,
+        "axes.edgecolor": light("muted"),
+        "axes.linewidth": 0.8,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.facecolor": "none",
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "grid.color": light("grid"),
+        "grid.linewidth": 0.8,
+        "figure.facecolor": "none",
+        "text.color": light("ink"),
+        "xtick.color": light("muted"),
+        "ytick.color": light("muted"),
+        "xtick.labelsize": font_size * 0.9,
+        "ytick.labelsize": font_size * 0.9,
+        "xtick.major.size": 0,
+        "ytick.major.size": 0,
+        "legend.frameon": False,
+        "lines.solid_capstyle": "round",
+        "lines.solid_joinstyle": "round",
+        "svg.fonttype": "none",
+    }
+    with matplotlib.rc_context(settings):
+        yield
+
+
+def svg_text(figure: Figure, name: str) -> str:
+    """A figure as a standalone SVG document; the same figure gives the same bytes."""
+    with matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
+        buffer = io.StringIO()
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": "cardinal"})
+    return buffer.getvalue()
+
+
+def inline_svg(svg: str, label: str) -> str:
+    """An SVG document as an element of the page: themed, scaled by its frame, named for readers.
+
+    label: alternative text; it must hold no characters that HTML would read (`html.escape` it).
+    """
+    body = svg[svg.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    head, _, rest = body.partition(">")
+    head = re.sub(r'\s(?:width|height)="[^"]*"', "", head)
+    body = f'{head} role="img" aria-label="{label}">{rest}'
+    body = re.sub(r"(font: [^;\"']*?px) [^;\"]*", r"\1 var(--font)", body)
+    for name, (mark, _) in COLOURS.items():
+        body = body.replace(mark, f"var(--{name})")
+    return body
+
+
+def css_variables() -> tuple[str, str]:
+    """(light, dark) declarations of every colour."""
+    return (
+        " ".join(f"--{name}: {pair[0]};" for name, pair in COLOURS.items()),
+        " ".join(f"--{name}: {pair[1]};" for name, pair in COLOURS.items()),
+    )

@@ -1,0 +1,115 @@
+"""The report's first sentence: what the numbers say, in plain words, and no more than they say."""
+
+from dataclasses import dataclass
+
+from ..statistics import PairedDifference
+from .analysis import Match, TableRow
+from .words import cell_words, percent, points, points_interval
+
+CLOSE_POINTS = 0.05  # "kept": even the interval's lower limit loses less than this
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """headline: one sentence.  details: the figures behind it.  cautions: what limits the claim."""
+
+    headline: str
+    details: tuple[str, ...]
+    cautions: tuple[str, ...]
+
+
+def judge(rows: list[TableRow], matches: list[Match], metric: str, *, is_done: bool) -> Verdict:
+    """Weigh the final paired differences of every OOD cell under the first metric."""
+    shifted = [row for row in rows if row.metric == metric and row.cell != "id"]
+    comparable = [row for row in shifted if ("sft", "grpo") in row.differences]
+    cautions = [] if is_done else ["The run is still in progress: figures are those so far."]
+    if not comparable:
+        return Verdict(_without_both_arms(shifted), tuple(_details(shifted)), tuple(cautions))
+    headline = " ".join(_sentence(row) for row in comparable)
+    seeds = min(row.differences["sft", "grpo"].num_seeds for row in comparable)
+    if not comparable[0].differences["sft", "grpo"].spans_seeds:
+        several = "One training seed" if seeds == 1 else f"{seeds} training seeds"
+        cautions.append(
+            f"{several}: the intervals speak of these very policies, not of SFT and GRPO in general."
+        )
+    details = [*_details(comparable), *(_matched(match) for match in matches)]
+    return Verdict(headline, tuple(details), tuple(cautions))
+
+
+def _sentence(row: TableRow) -> str:
+    """What happened on one shifted cell."""
+    where = cell_words(row.cell).phrase
+    gap = row.differences["sft", "grpo"]
+    sft = _change(row.differences.get(("base", "sft")))
+    grpo = _change(row.differences.get(("base", "grpo")))
+    if sft == "lost" and grpo in ("gained", "kept"):
+        verb = {"gained": "gains", "kept": "keeps"}[grpo]
+        return f"{_upper(where)}, SFT loses success that GRPO {verb}."
+    if gap.low > 0:
+        how = {"lost": "both lose, GRPO less", "gained": "GRPO gains more than SFT"}
+        same = how[grpo] if sft == grpo and grpo in how else "GRPO ends above SFT"
+        return f"{_upper(where)}, {same}."
+    if gap.high < 0:
+        return f"{_upper(where)}, SFT ends above GRPO."
+    return (
+        f"{_upper(where)}, this run cannot tell SFT and GRPO apart "
+        f"(difference {points(gap.estimate)}, interval {points_interval(gap)})."
+    )
+
+
+def _change(change: PairedDifference | None) -> str:
+    if change is None:
+        return "unknown"
+    if change.high < 0:
+        return "lost"
+    if change.low > 0:
+        return "gained"
+    return "kept" if change.low > -CLOSE_POINTS else "unclear"
+
+
+def _details(rows: list[TableRow]) -> list[str]:
+    """One sentence per cell with every arm's rate and change."""
+    sentences = []
+    for row in rows:
+        parts = []
+        if "base" in row.rates:
+            parts.append(f"the base solves {percent(row.rates['base'].estimate)}")
+        for arm in ("sft", "grpo"):
+            if arm in row.rates:
+                change = row.differences.get(("base", arm))
+                tail = f" ({_by(change)})" if change is not None else ""
+                parts.append(f"{arm.upper()} {percent(row.rates[arm].estimate)}{tail}")
+        gap = row.differences.get(("sft", "grpo"))
+        end = f"; GRPO − SFT = {points(gap.estimate)} {points_interval(gap)}" if gap else ""
+        sentences.append(f"{_upper(cell_words(row.cell).phrase)}, {', '.join(parts)}{end}.")
+    return sentences
+
+
+def _by(change: PairedDifference) -> str:
+    return f"{points(change.estimate)}, {points_interval(change)}"
+
+
+def _matched(match: Match) -> str:
+    where = cell_words(match.cell).phrase
+    levels = " and ".join(percent(rate) for rate in match.id_rates)
+    gap = match.difference
+    if not match.is_matched:
+        return (
+            f"No checkpoints of equal in-distribution success could be compared {where} "
+            f"(nearest: {levels})."
+        )
+    return (
+        f"At equal in-distribution success (SFT and GRPO at {levels}), GRPO − SFT {where} = "
+        f"{points(gap.estimate)} {points_interval(gap)}."
+    )
+
+
+def _without_both_arms(rows: list[TableRow]) -> str:
+    arms = sorted({arm.upper() for row in rows for arm in row.rates if arm != "base"})
+    if not arms:
+        return "Nothing to compare yet: no arm has been evaluated under a shifted rule or look."
+    return f"Nothing to compare yet: only {' and '.join(arms)} has been evaluated."
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]

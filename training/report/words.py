@@ -1,0 +1,88 @@
+"""Names and numbers as the report prints them, the same in figures, tables and sentences."""
+
+from dataclasses import dataclass
+
+from ..statistics import Interval
+
+METRIC_WORDS = {
+    "success_within_turns": "Success within all turns",
+    "greedy_single": "One greedy answer",
+    "sampled_single": "One sampled answer",
+}
+ARM_WORDS = {"base": "Base", "sft": "SFT", "grpo": "GRPO"}
+
+
+@dataclass(frozen=True, slots=True)
+class CellWords:
+    """title: of a panel.  phrase: within a sentence, with its preposition."""
+
+    title: str
+    phrase: str
+
+
+CELLS = {
+    "id": CellWords("In distribution", "in distribution"),
+    "rule_ood": CellWords("Unseen rule", "on the unseen rule"),
+    "visual_ood": CellWords("Unseen look", "on the unseen look"),
+    "both_ood": CellWords("Unseen rule and look", "on the unseen rule and look"),
+}
+
+
+def cell_words(cell: str) -> CellWords:
+    """A cell's title and phrase; an unknown one is called by its own name."""
+    spaced = cell.replace("_", " ")
+    return CELLS.get(cell, CellWords(spaced[:1].upper() + spaced[1:], f"on “{spaced}”"))
+
+
+def arm_words(arm: str) -> str:
+    return ARM_WORDS.get(arm, arm)
+
+
+def metric_words(metric: str) -> str:
+    return METRIC_WORDS.get(metric, metric.replace("_", " "))
+
+
+def percent(rate: float, digits: int = 1) -> str:
+    return f"{100 * rate:.{digits}f}%"
+
+
+def points(difference: float) -> str:
+    """A difference of rates in percentage points, with a true minus sign."""
+    rounded = round(100 * difference, 1)
+    sign = "+" if rounded > 0 else "−" if rounded < 0 else "±"
+    return f"{sign}{abs(rounded):.1f} points"
+
+
+def signed(difference: float) -> str:
+    return points(difference).removesuffix(" points")
+
+
+def points_interval(interval: Interval) -> str:
+    return f"[{signed(interval.low)}, {signed(interval.high)}]"
+
+
+def percent_interval(interval: Interval) -> str:
+    return f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+
+
+def sample_size(interval: Interval) -> str:
+    """n, distinct tasks, and seeds where there are several."""
+    seeds = f", {interval.num_seeds} seeds" if interval.num_seeds > 1 else ""
+    return f"n = {grouped(interval.n)}, {grouped(interval.num_tasks)} tasks{seeds}"
+
+
+def grouped(number: float) -> str:
+    """1234567 -> 1 234 567 with thin spaces."""
+    return f"{number:,.0f}".replace(",", "\u202f")
+
+
+def scaled(amount: float, unit: str) -> str:
+    """A large quantity with an SI prefix: 1.23e13 FLOP -> 12.3 TFLOP."""
+    for factor, prefix in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(amount) >= factor:
+            return f"{amount / factor:.3g} {prefix}{unit}"
+    return f"{amount:.3g} {unit}"
+
+
+def p_words(p: float) -> str:
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
