@@ -51,10 +51,17 @@ FLAGS = (
     "--info",
 )  # fmt: skip
 MAX_NAME_CHARS = 120
+RESUMABLE = "interrupted; the same command with resume=true goes on from what was saved"
 
 
-def command(config_name: str) -> Callable[[Callable[[Any], None]], Callable[[], None]]:
-    """Make a function of one configuration dataclass a Hydra program; conf/<config_name>.yaml."""
+def command(
+    config_name: str, *, on_interrupt: str = RESUMABLE
+) -> Callable[[Callable[[Any], None]], Callable[[], None]]:
+    """Make a function of one configuration dataclass a Hydra program.
+
+    config_name: the primary file in conf/, and the command's name in messages.
+    on_interrupt: what Ctrl-C says.
+    """
 
     def decorate(run: Callable[[Any], None]) -> Callable[[], None]:
         @functools.wraps(run)
@@ -68,7 +75,7 @@ def command(config_name: str) -> Callable[[Callable[[Any], None]], Callable[[], 
             entry = hydra.main(
                 config_path=f"pkg://{CONF}", config_name=config_name, version_base="1.3"
             )(task)
-            with _errors_in_one_line(config_name):
+            with _errors_in_one_line(config_name, on_interrupt):
                 _refuse_unknown_flags(sys.argv[1:])
                 entry()
 
@@ -96,7 +103,7 @@ def _run(run: Callable[[Any], None], cfg: DictConfig, config_name: str) -> None:
 
 
 @contextmanager
-def _errors_in_one_line(config_name: str) -> Iterator[None]:
+def _errors_in_one_line(config_name: str, on_interrupt: str) -> Iterator[None]:
     """The boundary. Hydra hands exceptions over instead of printing them only under FULL_ERROR."""
     if WANTS_TRACEBACK:
         yield
@@ -105,8 +112,7 @@ def _errors_in_one_line(config_name: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        advice = "interrupted; the same command with resume=true goes on from what was saved"
-        raise SystemExit(_report(config_name, advice, INTERRUPTED)) from None
+        raise SystemExit(_report(config_name, on_interrupt, INTERRUPTED)) from None
     except CONFIG_ERRORS as error:
         raise SystemExit(_report(config_name, explain(error), USAGE)) from None
     except Exception as error:

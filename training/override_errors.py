@@ -14,7 +14,12 @@ from typing import Any
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    InterpolationResolutionError,
+    OmegaConfBaseException,
+)
 
 CONF = "cardinal_gym.conf"
 PRESET_GROUPS = {"env.rule": "rules", "env.visual": "visuals"}  # sections that have a group
@@ -32,6 +37,7 @@ CONFIG_ERRORS = (HydraException, OmegaConfBaseException)
 def explain(error: BaseException) -> str:
     """One line for an exception of Hydra or OmegaConf."""
     cause = error if isinstance(error, OmegaConfBaseException) else error.__cause__
+    cause = cause or error.__context__  # Hydra's errors about a file have no cause
     if isinstance(error, OverrideParseException):
         return _malformed(error.override)
     if isinstance(error, MissingConfigException):
@@ -124,8 +130,7 @@ def _unknown_key(error: OmegaConfBaseException) -> str:
     siblings = [str(name) for name in parent] if isinstance(parent, DictConfig) else []
     prefix = full_key[: -len(key)] if full_key.endswith(key) else ""
     if not prefix:  # at the top a choice of a group is written like a setting
-        siblings = [*dict.fromkeys([*siblings, *groups()])]
-        siblings.remove("hydra")
+        siblings = [name for name in dict.fromkeys([*siblings, *groups()]) if name != "hydra"]
     near = difflib.get_close_matches(key, siblings, n=1)
     suggestions = [f"{prefix}{near[0]}"] if near else _same_name_elsewhere(parent, key)
     hint = f"did you mean {' or '.join(suggestions)}? " if suggestions else ""
@@ -152,8 +157,8 @@ def _walk(node: Any, prefix: str = "") -> Iterator[str]:
 
 
 def _bad_value(error: OmegaConfBaseException) -> str:
-    allowed = _allowed(error)
     key = error.full_key
+    allowed = None if isinstance(error, InterpolationResolutionError) else _allowed(error)
     if not key or allowed is None:
         first = one_line((error.msg or str(error)).split("\n")[0])
         return f"{key}: {first}" if key else first

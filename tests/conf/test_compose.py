@@ -1,0 +1,81 @@
+"""Every YAML composes into the dataclasses, and presets mean the same in YAML and in Python."""
+
+from dataclasses import replace
+
+import pytest
+from cardinal_gym.envs.general_points.config import GeneralPointsConfig
+from cardinal_gym.envs.general_points.render.config import VISUALS
+from cardinal_gym.envs.general_points.rules import RULES
+from cardinal_gym.training.config import ExperimentConfig, shifted
+from cardinal_gym.training.override_errors import to_config
+from composing import CHOICES, CONF, GROUPS, PRIMARIES, composed
+
+
+@pytest.mark.parametrize("primary", PRIMARIES)
+def test_every_command_has_a_configuration_that_is_valid(primary: str) -> None:
+    config = to_config(composed(primary))
+    assert isinstance(config.env, GeneralPointsConfig)
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_every_choice_of_every_group_is_valid(choice: str) -> None:
+    assert isinstance(to_config(composed("compare", choice)), ExperimentConfig)
+
+
+@pytest.mark.parametrize("hardware", GROUPS["hardware"])
+@pytest.mark.parametrize("experiment", GROUPS["experiment"])
+def test_every_experiment_fits_every_machine(experiment: str, hardware: str) -> None:
+    config = to_config(composed("compare", f"experiment={experiment}", f"hardware={hardware}"))
+    assert config.experiment == experiment
+
+
+def test_nothing_given_means_the_defaults_of_the_dataclass() -> None:
+    config = to_config(composed("grpo"))
+    filled = replace(ExperimentConfig(), env=GeneralPointsConfig(), suite=config.suite)
+    assert config == filled
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_a_rule_is_the_same_in_yaml_and_in_python(name: str) -> None:
+    assert to_config(composed("grpo", f"rules={name}")).env.rule == RULES[name]
+
+
+@pytest.mark.parametrize("name", sorted(VISUALS))
+def test_a_look_is_the_same_in_yaml_and_in_python(name: str) -> None:
+    assert to_config(composed("grpo", f"visuals={name}")).env.visual == VISUALS[name]
+
+
+def test_every_preset_has_a_file() -> None:
+    assert set(GROUPS["rules"]) == set(RULES)
+    assert set(GROUPS["visuals"]) == set(VISUALS)
+
+
+@pytest.mark.parametrize("suite", GROUPS["suite"])
+def test_every_cell_of_a_suite_is_a_shift_that_the_environment_knows(suite: str) -> None:
+    config = to_config(composed("eval", f"suite={suite}"))
+    assert "id" in config.suite.cells
+    for cell in config.suite.cells.values():
+        assert isinstance(shifted(config.env, {**cell.shift}), GeneralPointsConfig)
+
+
+def test_a_rule_of_ones_own_keeps_nothing_of_the_preset_it_replaces(tmp_path) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "mine.yaml").write_text(
+        "# @package env.rule\nname: mine\nface_values: {A: 11}\n"
+    )
+    config = to_config(composed("grpo", f"hydra.searchpath=[file://{tmp_path}]", "rules=mine"))
+    assert config.env.rule.face_values == {"A": 11}
+
+
+def test_the_size_of_a_picture_survives_a_change_of_look() -> None:
+    visual = to_config(composed("grpo", "env=gp_image", "visuals=red_suits")).env.visual
+    assert (visual.width, visual.height, visual.name) == (112, 56, "red_suits")
+
+
+def test_yaml_files_say_why() -> None:
+    silent = [
+        str(path.relative_to(CONF))
+        for path in CONF.rglob("*.yaml")
+        if path.stem not in PRIMARIES and "# " not in path.read_text().replace("# @package", "")
+    ]
+    assert not [path for path in silent if not path.startswith("hydra/help")]

@@ -1,0 +1,104 @@
+"""`cardinal play`: a person plays any environment in the terminal, as a policy would see it.
+
+Pictures are saved, and opened where the machine has a screen. An answer is whatever a model could
+write; for games whose `info` names `ranks` and `values`, a bare formula is enough and the rest of
+the study's object is filled in.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from .. import envs  # noqa: F401  registers the environments
+from .launch import command
+from .schema import PlayConfig
+
+GIVE_UP, LEAVE = "?", ("q", "quit", "exit")
+HELP = f"Type your answer; {GIVE_UP} shows a solution and goes on; q or Ctrl-D leaves."
+
+
+@command("play", on_interrupt="left")
+def main(config: PlayConfig) -> None:
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401  line editing and history for input()
+    env = gym.make(config.env.id, config=config.env)
+    print(HELP)
+    played = solved = 0
+    try:
+        while config.hands is None or played < config.hands:
+            solved += play_hand(env, config, number=played)
+            played += 1
+    except EOFError:
+        print()
+    print(f"{solved} of {played} {'task' if played == 1 else 'tasks'} solved")
+
+
+def play_hand(env: gym.Env[Any, Any], config: PlayConfig, number: int) -> bool:
+    """One episode; whether it was solved. EOFError when the player leaves."""
+    observation, info = env.reset(seed=config.seed if number == 0 else None)
+    print(f"\n--- {number + 1} ---")
+    while True:
+        print(observation["update"])
+        if "image" in observation and "turn" not in info:
+            show_picture(observation["image"], config, number)
+        text = input("> ").strip()
+        if text in LEAVE:
+            raise EOFError
+        if text == GIVE_UP:
+            print(env.unwrapped.oracle_action())
+            return False
+        observation, reward, terminated, truncated, info = env.step(as_answer(text, info))
+        print(verdict_line(float(reward), info))
+        if terminated or truncated:
+            return bool(info["success"])
+
+
+def as_answer(text: str, info: Mapping[str, Any]) -> str:
+    """The text itself, or the study's object around a bare formula over cards."""
+    if "{" in text or not {"ranks", "values"} <= info.keys():
+        return text
+    found = {"cards": info["ranks"], "number": info["values"], "formula": text}
+    return f"<answer>{json.dumps(found)}</answer>"
+
+
+def verdict_line(reward: float, info: Mapping[str, Any]) -> str:
+    terms = ", ".join(f"{name} {value:g}" for name, value in info["reward_terms"].items())
+    return f"{info['outcome'].replace('_', ' ')}; reward {reward:g} ({terms})"
+
+
+def show_picture(picture: np.ndarray, config: PlayConfig, number: int) -> None:
+    """Save one observation, uint8 [H, W, 3], and open it if there is a screen."""
+    from PIL import Image  # text games need none
+
+    config.pictures = config.pictures or tempfile.mkdtemp(prefix="cardinal-play-")
+    folder = Path(config.pictures)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{number + 1:03d}.png"
+        image = Image.fromarray(picture)
+        image.save(path)
+    except OSError as error:
+        raise ValueError(
+            f"pictures must be a folder that can be written; got {folder}: {error.strerror}"
+        ) from error
+    print(f"Picture: {path}")
+    if config.open_pictures and _has_screen():
+        image.show()
+
+
+def _has_screen() -> bool:
+    if sys.platform.startswith("linux"):
+        return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+    return True
+
+
+if __name__ == "__main__":
+    main()
