@@ -4,6 +4,7 @@ Nothing is shown for work that takes less than two seconds. Bars and lines go to
 """
 
 import json
+import os
 import sys
 import threading
 import time
@@ -21,6 +22,7 @@ Quantity = Callable[[], str]
 SILENT_S = 2.0  # shorter work shows nothing
 LINE_EVERY_S = 10.0  # away from a terminal
 STATUS_EVERY_S = 0.5
+REDRAW_S = 0.2  # on a terminal
 SHOWN_METRICS = ("success", "reward/mean", "loss")  # in a bar, if the caller names no quantity
 
 
@@ -49,12 +51,13 @@ class Bar:
         self._start_s = time.monotonic()
         self._last_line_s = self._start_s - LINE_EVERY_S + SILENT_S  # the first after SILENT_S
         self._last_line = ""
+        self._asked_s = self._start_s
         self._closed = False
         self._bar: Any = None
         if self._file.isatty():
             self._bar = tqdm(
                 total=total, desc=description, unit=f" {unit}", initial=initial, delay=SILENT_S,
-                position=position, file=self._file, dynamic_ncols=True, mininterval=0.2,
+                position=position, file=self._file, **_width(self._file), mininterval=REDRAW_S,
             )  # fmt: skip
 
     def show(
@@ -75,7 +78,7 @@ class Bar:
                     self._quantity = quantity
                 return
             self._bar.total = self.total
-            if time.monotonic() - self._bar.last_print_t >= self._bar.mininterval:
+            if isinstance(quantity, str) or time.monotonic() - self._asked_s >= REDRAW_S:
                 self._ask(quantity)
                 self._bar.set_postfix_str(self._quantity, refresh=False)
             if advance >= 0:
@@ -119,6 +122,7 @@ class Bar:
     def _ask(self, quantity: str | Quantity | None) -> None:
         if quantity is not None:
             self._quantity = quantity if isinstance(quantity, str) else quantity()
+            self._asked_s = time.monotonic()
 
     def _write_line(self) -> None:
         line = self.line()
@@ -271,6 +275,15 @@ def format_line(
         if total and total > step:
             parts.append(f"{tqdm.format_interval((total - step) / rate)} left")
     return "  ".join([*parts, quantity] if quantity else parts)
+
+
+def _width(file: TextIO) -> dict[str, Any]:
+    """Follow the terminal's width; some pseudo-terminals say 0, where tqdm would draw nothing."""
+    try:
+        known = os.get_terminal_size(file.fileno()).columns > 0
+    except (OSError, ValueError):
+        known = False
+    return {"dynamic_ncols": True} if known else {"ncols": 80, "nrows": 24}
 
 
 def _length(items: Iterable[Any]) -> int | None:

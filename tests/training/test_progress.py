@@ -1,7 +1,17 @@
 """Progress: silent when short, plain lines away from a terminal, bars of children for a parent."""
 
+import contextlib
+import fcntl
 import io
 import json
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+import textwrap
 import threading
 from pathlib import Path
 
@@ -91,20 +101,27 @@ def test_the_quantity_is_asked_only_when_something_is_drawn(clock: Clock) -> Non
     assert len(asked) == 2  # at 2 s and at the end
 
 
-def test_a_terminal_gets_a_bar_after_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = Terminal()
-    bar = Bar("sft", 4, "step", file=terminal)
-    assert bar._bar is not None
-    bar.show(1, quantity="loss 0.5")
-    assert terminal.getvalue() == ""
-    bar._bar.start_t -= 3
-    bar._bar.last_print_t -= 3
-    bar.show(3, quantity="loss 0.4")
-    bar.show(4, quantity="loss 0.3")
-    bar.close("loss 0.3")
-    assert "sft" in terminal.getvalue()
-    assert "4/4" in terminal.getvalue()
-    assert "loss 0.3" in terminal.getvalue()
+@pytest.mark.parametrize("columns", [100, 0])  # some pseudo-terminals claim to have no columns
+def test_a_terminal_gets_a_bar_with_rate_and_quantity(columns: int) -> None:
+    code = """
+        import time
+        from cardinal_gym.training import progress as module
+        module.SILENT_S = 0.1
+        with module.ProgressReporter() as reporter:
+            for step in range(1, 11):
+                time.sleep(0.06)
+                reporter.update(stage="sft", step=step, total=10, success=step / 10)
+    """
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30 if columns else 0, columns, 0, 0))
+    child = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(code)], stdout=slave, stderr=slave, stdin=slave
+    )
+    os.close(slave)
+    output = read_all(master)
+    assert child.wait() == 0, output
+    assert re.search(r"sft: +[5-9]0%.* [5-9]/10 .*step/s, success 0\.[5-9]", output), output
+    assert re.search(r"10/10 .*success 1", output.splitlines()[-1]), output
 
 
 def test_a_short_bar_leaves_the_terminal_clean() -> None:
@@ -169,3 +186,13 @@ def test_a_status_that_is_missing_or_damaged_is_none(tmp_path: Path) -> None:
     assert read_status(tmp_path / "none.json") is None
     (tmp_path / "bad.json").write_text("{")
     assert read_status(tmp_path / "bad.json") is None
+
+
+def read_all(fd: int) -> str:
+    """Until the other end of the pseudo-terminal is closed, which Linux reports as an error."""
+    data = b""
+    with contextlib.suppress(OSError):
+        while chunk := os.read(fd, 65_536):
+            data += chunk
+    os.close(fd)
+    return data.decode().replace("\r\n", "\n").replace("\r", "\n").strip()
