@@ -58,7 +58,7 @@ class OptimConfig:
     weight_decay: float = 0.0
     betas: list[float] = field(default_factory=lambda: [0.9, 0.98])
     max_grad_norm: float = 1.0
-    micro_batch_tokens: int = 8192  # padded tokens per forward pass: turn down when memory runs out
+    micro_batch_tokens: int = 1024  # padded tokens per forward pass; small suits a CPU cache, large a GPU
     max_bad_updates: int = 5  # non-finite updates in a row before the run stops
 
     def __post_init__(self) -> None:
@@ -112,7 +112,7 @@ class PretrainConfig:
     main_target_fraction: float = 0.5  # share of tasks with the environment's own target
     card_counts: list[int] = field(default_factory=lambda: [3, 4])
     main_count_fraction: float = 0.8  # share of tasks with the environment's own number of cards
-    revision_fraction: float = 0.3
+    revision_fraction: float = 0.2
     max_wrong_attempts: int = 3
     vision_steps: int = 0
     vision_batch_size: int = 64
@@ -137,7 +137,7 @@ class SftConfig:
     batch_size: int = 64
     optim: OptimConfig = field(default_factory=OptimConfig)
     aggregation: Aggregation = Aggregation.token_mean
-    revision_fraction: float = 0.3
+    revision_fraction: float = 0.2
     max_wrong_attempts: int = 3
     data: str | None = None
 
@@ -220,6 +220,7 @@ class EvaluateConfig:
 class ExperimentConfig:
     """Everything one run needs. The run folder is `<output_dir>/<experiment>/<name>`.
 
+    pretrain, warmup: null leaves the stage out; a policy with a `path` is never pretrained.
     seeds: number of training seeds of `compare` (seed, seed + 1, ...).
     processes: how many arms `compare` trains at the same time; null: one per core.
     """
@@ -240,8 +241,10 @@ class ExperimentConfig:
         default_factory=lambda: PolicyConfig(name="tiny_text", build=BuildConfig())
     )
     suite: SuiteConfig = field(default_factory=SuiteConfig)
-    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
-    warmup: SftConfig = field(default_factory=lambda: SftConfig(budget=BudgetConfig(steps=20)))
+    pretrain: PretrainConfig | None = field(default_factory=PretrainConfig)
+    warmup: SftConfig | None = field(
+        default_factory=lambda: SftConfig(budget=BudgetConfig(steps=20))
+    )
     sft: SftConfig = field(default_factory=SftConfig)
     grpo: GrpoConfig = field(default_factory=GrpoConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)

@@ -8,8 +8,8 @@ leaves training untouched.
 
 A finished result is two files, written atomically, and is never computed twice:
 
-    <folder>/<label>_<cell>_<metric>.json   counts (`CellResult`)
-    <folder>/<label>_<cell>_<metric>.npz    one entry per episode (task_id, seed, success, ...)
+    <folder>/evals/cells/<label>_<cell>_<metric>.json   counts (`CellResult`)
+    <folder>/evals/cells/<label>_<cell>_<metric>.npz    one entry per episode (task_id, seed, ...)
 """
 
 import io
@@ -65,6 +65,7 @@ def evaluate(
     num_episodes: int,
     folder: Path,
     label: str,
+    keep_episodes: bool,
     workers: Workers,
     reporter: ProgressReporter | None = None,
 ) -> list[CellResult]:
@@ -72,6 +73,7 @@ def evaluate(
 
     env: the environment's configuration dataclass; each cell is a shift of it on the eval split.
     label: names the policy in file names, e.g. "sft_000300".
+    keep_episodes: also write the first `sample_episodes` of every cell, with their pictures.
 
     Raises ValueError for an empty suite or a shift that the environment does not know.
     """
@@ -84,6 +86,8 @@ def evaluate(
     for number, (name, cell_env) in enumerate(cells.items()):
         if reporter is not None:
             reporter.update(stage=f"evaluating {label}", done=number / len(cells), step=number)
+        if not keep_episodes:
+            config = replace(config, sample_episodes=0)
         job = _Job(make_agent, cell_env, name, config, num_episodes, folder, label, workers)
         results += job.run()
     return results
@@ -143,7 +147,8 @@ class _Job:
 
     def _paths(self, metric: MetricKind) -> tuple[Path, Path]:
         stem = f"{self.label}_{self.cell}_{metric.value}"
-        return self.folder / f"{stem}.json", self.folder / f"{stem}.npz"
+        cells = self.folder / "evals" / "cells"
+        return cells / f"{stem}.json", cells / f"{stem}.npz"
 
     def _read(self, metric: MetricKind) -> CellResult | None:
         path, _ = self._paths(metric)
@@ -156,9 +161,9 @@ class _Job:
         if metric is MetricKind.sampled_single:
             episodes = [_first_turn(episode) for episode in episodes]
         path, arrays = self._paths(metric)
-        result = _count(self.cell, metric, episodes, per_episode=arrays.name)
+        result = _count(self.cell, metric, episodes, per_episode=str(arrays.relative_to(self.folder)))
         if self.workers.is_main:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
             atomic_write_bytes(arrays, _pack(episodes))
             if metric is not MetricKind.sampled_single and self.config.sample_episodes:
                 kept = episodes[: self.config.sample_episodes]

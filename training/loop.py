@@ -10,12 +10,13 @@ only taken between steps, when no rollout is half used.
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from torch import nn
 
 from ..agents.policy import Policy
 from .checkpoint import capture_rng, latest_checkpoint, restore_rng, save_checkpoint
@@ -39,6 +40,7 @@ class Stage(Protocol):
     name: str
     budget: BudgetConfig
     optim: OptimConfig
+    head: nn.Module | None  # a module beside the policy that is trained too and saved with it
 
     def update(self, state: "TrainState") -> Metrics:
         """Do step `state.step`: compute gradients, call `state.apply_gradients`, count in the ledger."""
@@ -62,12 +64,18 @@ class TrainState:
 
     @classmethod
     def create(
-        cls, policy: Policy, optim: OptimConfig, budget: BudgetConfig, workers: Workers
+        cls,
+        policy: Policy,
+        optim: OptimConfig,
+        budget: BudgetConfig,
+        workers: Workers,
+        parameters: Sequence[torch.nn.Parameter] | None = None,
     ) -> "TrainState":
-        """A fresh state: AdamW over every trainable parameter of the policy."""
+        """A fresh state: AdamW over `parameters`, by default all trainable ones of the policy."""
         if budget.steps is None and budget.tflops is None:
             raise ValueError("budget must give steps or tflops; got neither")
-        parameters = [p for p in policy.model.parameters() if p.requires_grad]
+        if parameters is None:
+            parameters = [p for p in policy.model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(
             parameters,
             lr=optim.lr,
@@ -76,7 +84,7 @@ class TrainState:
             fused=True,
         )
         ledger = Ledger(num_parameters=policy.num_parameters)
-        return cls(policy, optimizer, optim, budget, workers, ledger, parameters=parameters)
+        return cls(policy, optimizer, optim, budget, workers, ledger, parameters=list(parameters))
 
     @property
     def spent(self) -> float:
@@ -149,7 +157,7 @@ def train(
     is_main = state.workers.is_main
     log = MetricsLog(folder / "metrics.jsonl") if is_main else None
     timings = MetricsLog(folder / "timings.jsonl") if is_main else None
-    _resume(state, folder, log, keep_checkpoints)
+    _resume(stage, state, folder, log, keep_checkpoints)
     _reach_milestones(state, num_milestones, on_milestone)
     while state.spent < 1.0:
         start, cpu_start = time.monotonic(), time.process_time()
@@ -167,7 +175,7 @@ def train(
             reporter.update(stage=stage.name, done=min(state.spent, 1.0), step=state.step, **metrics)
         due = _milestones_due(state, num_milestones) > state.milestones_done
         if due or state.step % checkpoint_every == 0 or state.spent >= 1.0:
-            _save(state, folder, log, keep_checkpoints)
+            _save(stage, state, folder, log, keep_checkpoints)
         _reach_milestones(state, num_milestones, on_milestone)
     return state
 
@@ -183,7 +191,9 @@ def _reach_milestones(state: TrainState, count: int, reach: Milestone | None) ->
         state.milestones_done += 1
 
 
-def _save(state: TrainState, folder: Path, log: MetricsLog | None, keep: int) -> None:
+def _save(
+    stage: Stage, state: TrainState, folder: Path, log: MetricsLog | None, keep: int
+) -> None:
     """Write a checkpoint. Random states differ between processes, so each keeps its own keyed draws;
     only the main process writes, and no stage uses global random state."""
     if log is not None:
@@ -192,6 +202,7 @@ def _save(state: TrainState, folder: Path, log: MetricsLog | None, keep: int) ->
             state.step,
             {
                 "model": state.policy.model.state_dict(),
+                "head": stage.head.state_dict() if stage.head is not None else {},
                 "optimizer": state.optimizer.state_dict(),
                 "ledger": state.ledger.asdict(),
                 "step": state.step,
@@ -205,7 +216,9 @@ def _save(state: TrainState, folder: Path, log: MetricsLog | None, keep: int) ->
     state.workers.wait()
 
 
-def _resume(state: TrainState, folder: Path, log: MetricsLog | None, keep: int) -> None:
+def _resume(
+    stage: Stage, state: TrainState, folder: Path, log: MetricsLog | None, keep: int
+) -> None:
     owned = keep if log is not None else None
     checkpoint = latest_checkpoint(folder / "checkpoints", keep=owned)
     if checkpoint is None:
@@ -214,6 +227,8 @@ def _resume(state: TrainState, folder: Path, log: MetricsLog | None, keep: int) 
         return
     saved: dict[str, Any] = checkpoint.load()
     state.policy.model.load_state_dict(saved["model"])
+    if stage.head is not None:
+        stage.head.load_state_dict(saved["head"])
     state.optimizer.load_state_dict(saved["optimizer"])
     state.step, state.bad_updates = saved["step"], saved["bad_updates"]
     cpu_s = cpu_s_until(folder / "timings.jsonl", state.step)

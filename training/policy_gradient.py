@@ -21,7 +21,8 @@ from torch import Tensor
 from ..agents.rows import collate, rows_from_episode
 from ..agents.config import SamplingConfig
 from ..agents.policy import Policy
-from ..agents.rollout import PolicyAgent, rollout
+from ..agents.policy_agent import PolicyAgent
+from ..agents.rollout import rollout
 from ..agents.scoring import token_logprobs
 from ..agents.types import Episode, Status
 from .advantages import group_advantages
@@ -58,6 +59,7 @@ class GrpoStage:
     """The GRPO arm. `reference` is needed when `kl_coef` is positive."""
 
     name = "grpo"
+    head = None
 
     def __init__(
         self,

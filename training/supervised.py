@@ -28,6 +28,8 @@ class Demonstrations(Protocol):
 class SupervisedStage:
     """Pretraining, SFT warm-up and SFT: they differ in their demonstrations and budgets only."""
 
+    head = None
+
     def __init__(
         self,
         name: str,

@@ -1,0 +1,228 @@
+"""One seed of an experiment: the base, and the arms that start from it.
+
+    seed_<k>/base/     pretraining (cached), SFT warm-up, policy/
+    seed_<k>/sft/      more SFT        from base/policy
+    seed_<k>/grpo/     GRPO            from base/policy
+    seed_<k>/evals/    one result per (policy, cell, metric);  evals.jsonl lists them all
+    seed_<k>/episodes/ sample episodes with their pictures
+
+Every function may be called again after an interruption: what is finished is read back, what is not
+goes on from its newest checkpoint. Compute is accounted per arm; pretraining and warm-up stand apart
+(they are common to both arms).
+"""
+
+import dataclasses
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+
+from ..agents.policy import Policy, load_policy
+from ..agents.policy_agent import PolicyAgent
+from .config import ExperimentConfig
+from .demonstrations import OracleDemonstrations
+from .distributed import Workers
+from .evaluate import evaluate
+from .files import atomic_write_json, atomic_write_text
+from .loop import Stage, TrainState, train
+from .metrics import Ledger
+from .policy_gradient import GrpoStage
+from .pretraining import pretrained
+from .progress import ProgressReporter
+from .run_folder import RunFolder
+from .sft_files import FileDemonstrations
+from .supervised import Demonstrations, SupervisedStage
+from .trackers import make_trackers
+
+logger = logging.getLogger(__name__)
+
+ARMS = ("sft", "grpo")
+
+
+@dataclasses.dataclass(slots=True)
+class SeedRun:
+    """What the base and the arms of one seed share."""
+
+    config: ExperimentConfig
+    folder: Path  # .../seed_<k>
+    seed: int
+    workers: Workers
+    reporter: ProgressReporter
+
+    def run_base(self, *, warm_up: bool = True) -> None:
+        """Pretrain (or load) and warm up; leaves `base/policy` and its evaluation."""
+        done = self.folder / "base" / "done.json"
+        if not done.exists():
+            policy, spent = self._start()
+            if warm_up and self.config.warmup is not None:
+                state = self._warm_up(policy)
+                spent["warmup"] = {**state.ledger.asdict(), "cpu_s": state.ledger.cpu_s}
+            self._keep(policy, "base")
+            if self.workers.is_main:
+                atomic_write_json(self.folder / "base" / "spent.json", spent)
+                atomic_write_json(done, {"parameters": policy.num_parameters})
+            self.workers.wait()
+        policy = self._base()
+        self._measure(policy, "base", 0, Ledger(num_parameters=policy.num_parameters), final=True)
+
+    def run_arm(self, arm: str) -> None:
+        """Train one arm from the base to its budget, measuring at every milestone."""
+        done = self.folder / arm / "done.json"
+        if done.exists():
+            return
+        policy = self._base()
+        stage = self._stage(arm, policy)
+        state = self._train(stage, policy, arm, milestones=self.config.evaluate.milestones)
+        self._keep(policy, arm)
+        if self.workers.is_main:
+            atomic_write_json(done, {"step": state.step, **state.ledger.asdict()})
+        self.workers.wait()
+
+    def _start(self) -> tuple[Policy, dict[str, Any]]:
+        config = self.config
+        if config.policy.path is not None or config.pretrain is None:
+            return load_policy(config.policy), {}
+        return pretrained(config, self.seed, self.workers, self.reporter)
+
+    def _base(self) -> Policy:
+        path = str(self.folder / "base" / "policy")
+        return load_policy(dataclasses.replace(self.config.policy, path=path))
+
+    def _warm_up(self, policy: Policy) -> TrainState:
+        warmup = self.config.warmup
+        assert warmup is not None
+        stage = SupervisedStage(
+            "warmup",
+            self._demonstrations(policy, "warmup"),
+            batch_size=warmup.batch_size,
+            budget=warmup.budget,
+            optim=warmup.optim,
+            aggregation=warmup.aggregation,
+        )
+        return self._train(stage, policy, "base", milestones=0)
+
+    def _stage(self, arm: str, policy: Policy) -> Stage:
+        if arm == "sft":
+            sft = self.config.sft
+            return SupervisedStage(
+                "sft",
+                self._demonstrations(policy, "sft"),
+                batch_size=sft.batch_size,
+                budget=sft.budget,
+                optim=sft.optim,
+                aggregation=sft.aggregation,
+            )
+        if arm != "grpo":
+            raise ValueError(f"arm must be one of {', '.join(ARMS)}; got {arm!r}")
+        env = self.config.env
+        return GrpoStage(
+            self.config.grpo,
+            lambda: gym.make(env.id, config=env),
+            policy,
+            run_seed=self.seed,
+            reference=self._base() if self.config.grpo.kl_coef > 0 else None,
+        )
+
+    def _demonstrations(self, policy: Policy, stream: str) -> Demonstrations:
+        sft = self.config.warmup if stream == "warmup" else self.config.sft
+        assert sft is not None
+        if sft.data is not None:
+            return FileDemonstrations(policy, Path(sft.data), seed=self.seed)
+        return OracleDemonstrations(
+            policy,
+            self.config.env,
+            stream=stream,
+            seed=self.seed,
+            revision_fraction=sft.revision_fraction,
+            max_wrong_attempts=sft.max_wrong_attempts,
+        )
+
+    def _train(self, stage: Stage, policy: Policy, arm: str, *, milestones: int) -> TrainState:
+        config = self.config
+        state = TrainState.create(policy, stage.optim, stage.budget, self.workers)
+        folder = self.folder / arm
+        names = config.trackers if self.workers.is_main else []
+        trackers = make_trackers(names, RunFolder(folder), {"arm": arm, "seed": self.seed})
+
+        def measure(state: TrainState, milestone: int) -> None:
+            final = milestone == milestones
+            self._measure(policy, arm, state.step, state.ledger, final=final)
+
+        try:
+            return train(
+                stage,
+                state,
+                folder,
+                checkpoint_every=config.checkpoint_every,
+                keep_checkpoints=config.keep_checkpoints,
+                num_milestones=milestones if config.suite.cells else 0,
+                on_milestone=measure,
+                on_metrics=lambda step, metrics: trackers.log(metrics, step),
+                reporter=self.reporter,
+            )
+        finally:
+            trackers.close()
+
+    def _measure(
+        self, policy: Policy, arm: str, step: int, ledger: Ledger, *, final: bool
+    ) -> None:
+        """Evaluate on every cell and note what had been spent by then."""
+        config = self.config
+        if not config.suite.cells:
+            return
+        label = f"{arm}_{step:06d}"
+        chosen = config.evaluate
+        results = evaluate(
+            lambda sampling: PolicyAgent(policy, sampling),
+            config.env,
+            config.suite,
+            chosen,
+            num_episodes=chosen.final_episodes if final else chosen.episodes,
+            folder=self.folder,
+            label=label,
+            keep_episodes=final,
+            workers=self.workers,
+            reporter=self.reporter,
+        )
+        if not self.workers.is_main:
+            return
+        spent = {
+            "arm": arm,
+            "step": step,
+            "final": final,
+            "flops": ledger.flops(),
+            "train_tokens": ledger.train_tokens,
+            "sampled_tokens": ledger.sampled_tokens,
+            "env_steps": ledger.env_steps,
+        }
+        records = [{**spent, **dataclasses.asdict(result)} for result in results]
+        atomic_write_json(self.folder / "evals" / f"{label}.json", records)
+        timing = {"cpu_s": ledger.cpu_s}
+        atomic_write_json(self.folder / "evals" / f"{label}.timing.json", timing)
+        collect_evals(self.folder)
+
+    def _keep(self, policy: Policy, arm: str) -> None:
+        if self.workers.is_main:
+            policy.save(self.folder / arm / "policy")
+        self.workers.wait()
+
+
+def collect_evals(folder: Path) -> Path:
+    """Write `<folder>/evals.jsonl`: every finished result of this seed, with its CPU seconds."""
+    lines = []
+    for path in sorted((folder / "evals").glob("*_[0-9]*.json")):
+        records = json.loads(path.read_text(encoding="utf-8"))
+        timing = path.with_suffix(".timing.json")
+        if not isinstance(records, list) or not timing.exists():
+            continue
+        cpu_s = json.loads(timing.read_text(encoding="utf-8"))["cpu_s"]
+        lines += [json.dumps({**record, "cpu_s": cpu_s}) + "\n" for record in records]
+    target = folder / "evals.jsonl"
+    atomic_write_text(target, "".join(lines))
+    return target
+
+
+def seed_folder(root: Path, seed: int) -> Path:
+    return root / f"seed_{seed}"

@@ -1,0 +1,22 @@
+"""`cardinal compare`: SFT against GRPO from one warmed-up base, at equal compute.
+
+    cardinal compare experiment=gp_l seeds=5
+"""
+
+from .config import ExperimentConfig
+from .launch import command
+
+
+@command("compare")
+def main(config: ExperimentConfig) -> None:
+    from .comparison import run_comparison
+    from .distributed import Workers
+    from .runs import finish, opened
+
+    with opened(config, "compare", Workers("cpu")) as folder:
+        run_comparison(config, folder.root)
+        finish(folder, {"command": "compare", "seeds": config.seeds})
+
+
+if __name__ == "__main__":
+    main()

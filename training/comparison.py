@@ -1,0 +1,61 @@
+"""SFT against GRPO from one warmed-up base, at equal compute, over several seeds.
+
+For every seed: base (pretraining and warm-up), then both arms from it, each to the same budget. The
+arms are independent, so they run side by side where cores allow. The result of a seed does not
+depend on how many run together.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from .arms import ARMS, SeedRun, collect_evals, seed_folder
+from .config import ExperimentConfig
+from .distributed import Workers
+from .jobs import Job, run_jobs
+from .progress import ProgressReporter
+
+
+def run_comparison(config: ExperimentConfig, root: Path, arms: Sequence[str] = ARMS) -> None:
+    """Run every seed and arm that is not finished yet, in processes of their own."""
+    seeds = range(config.seed, config.seed + config.seeds)
+    jobs = []
+    for seed in seeds:
+        base = f"seed {seed} base"
+        jobs.append(Job(name=base, work=run_part, arguments=(config, root, seed, "base")))
+        jobs += [
+            Job(
+                name=f"seed {seed} {arm}",
+                work=run_part,
+                arguments=(config, root, seed, arm),
+                needs=(base,),
+            )
+            for arm in arms
+        ]
+    processes = config.processes or max(1, available_cores() // config.threads)
+    run_jobs(jobs, processes=processes, folder=root / "jobs", threads=config.threads)
+    for seed in seeds:
+        collect_evals(seed_folder(root, seed))
+
+
+def run_part(
+    config: ExperimentConfig, root: Path, seed: int, part: str, status: Path | None = None
+) -> None:
+    """The base or one arm of one seed, in this process."""
+    torch.set_num_threads(config.threads)
+    with ProgressReporter(status) as reporter:
+        workers = Workers(config.policy.device)
+        run = SeedRun(config, seed_folder(root, seed), seed, workers, reporter)
+        if part == "base":
+            run.run_base()
+        else:
+            run.run_arm(part)
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

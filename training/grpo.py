@@ -1,0 +1,20 @@
+"""`cardinal grpo`: the GRPO arm alone.
+
+    cardinal grpo experiment=gp_l                          # pretrain (cached), warm up, then GRPO
+    cardinal grpo experiment=gp_l policy.path=FOLDER       # GRPO from any Hugging Face folder or name
+    accelerate launch -m cardinal_gym.training.grpo experiment=gp_l
+"""
+
+from .config import ExperimentConfig
+from .launch import command
+
+
+@command("grpo")
+def main(config: ExperimentConfig) -> None:
+    from .runs import run_single
+
+    run_single(config, "grpo", "grpo")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""Runs the seeds and arms of a comparison as processes of one thread each, with a bar for each.
+
+A job starts when the jobs that it needs are done and a place is free. One that fails stops the
+others; what they finished stays, and the same command with `resume=true` goes on. A job ends by
+itself when its parent is gone, so that even `kill -9` of the parent leaves nothing running.
+"""
+
+import logging
+import multiprocessing
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+from .progress import Bar, read_status
+
+POLL_S = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One process. `work(*arguments, status_path)` must be importable by name; output goes to a log.
+
+    needs: names of jobs that must have finished before.
+    """
+
+    name: str
+    work: Callable[..., None]
+    arguments: tuple[Any, ...]
+    needs: tuple[str, ...] = ()
+
+
+class JobFailed(ValueError):
+    """A job ended badly; the message names it, its last words and its log."""
+
+
+def run_jobs(jobs: Sequence[Job], *, processes: int, folder: Path, threads: int) -> None:
+    """Run all jobs, at most `processes` at a time; logs and states go to `folder`.
+
+    Raises JobFailed for the first job that fails, after stopping the others.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    waiting, running, finished = list(jobs), dict[str, _Running](), set[str]()
+    _limit_threads(threads)
+    try:
+        while waiting or running:
+            for job in [job for job in waiting if finished.issuperset(job.needs)]:
+                if len(running) < processes:
+                    waiting.remove(job)
+                    running[job.name] = _Running.start(job, folder, row=_free_row(running))
+            for name in list(running):
+                if running[name].look(folder):
+                    finished.add(name)
+                    del running[name]
+            time.sleep(POLL_S)
+    finally:
+        for left in running.values():
+            left.stop()
+
+
+@dataclass(slots=True)
+class _Running:
+    job: Job
+    process: BaseProcess
+    bar: Bar
+    row: int
+    status: Path
+    stage: str = ""
+
+    @classmethod
+    def start(cls, job: Job, folder: Path, row: int) -> "_Running":
+        stem = job.name.replace(" ", "_")
+        status, log = folder / f"{stem}.status.json", folder / f"{stem}.log"
+        status.unlink(missing_ok=True)
+        process = multiprocessing.get_context("spawn").Process(
+            target=_work, args=(job, status, log, os.getpid()), daemon=True
+        )
+        process.start()
+        return cls(job, process, Bar(job.name, position=row), row, status)
+
+    def look(self, folder: Path) -> bool:
+        """Redraw; True when the job is done. Raises JobFailed when it failed."""
+        ended = self.process.exitcode is not None
+        state = read_status(self.status)
+        if state is not None:
+            if state["stage"] != self.stage:
+                self.stage = state["stage"]
+                name = f"{self.job.name}: {self.stage}"
+                self.bar.restart(name, state["total"], state["step"])
+            self.bar.show(state["step"], total=state["total"], quantity=state["quantity"])
+        if not ended:
+            return False
+        self.bar.close()
+        if self.process.exitcode != 0:
+            log = folder / f"{self.job.name.replace(' ', '_')}.log"
+            raise JobFailed(f"{self.job.name} failed: {_last_line(log, self.process)}; see {log}")
+        return True
+
+    def stop(self) -> None:
+        if self.process.is_alive():
+            self.process.terminate()
+            self.process.join(timeout=10)
+        self.bar.close()
+
+
+def _work(job: Job, status: Path, log: Path, parent: int) -> None:
+    """In the child: send all output to the log, watch the parent, do the work."""
+    with log.open("a", encoding="utf-8", buffering=1) as stream:
+        os.dup2(stream.fileno(), 1)
+        os.dup2(stream.fileno(), 2)
+        sys.stdout = sys.stderr = stream
+        logging.basicConfig(level=logging.INFO, stream=stream, force=True)
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+        try:
+            job.work(*job.arguments, status)
+        except BaseException as error:
+            traceback.print_exc(file=stream)
+            stream.write(f"{type(error).__name__}: {error}\n")
+            stream.flush()
+            os._exit(1)
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def _limit_threads(threads: int) -> None:
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = str(threads)
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+def _free_row(running: dict[str, _Running]) -> int:
+    taken = {each.row for each in running.values()}
+    return next(row for row in range(len(taken) + 1) if row not in taken)
+
+
+def _last_line(log: Path, process: BaseProcess) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    if process.exitcode is not None and process.exitcode < 0:
+        return f"killed by signal {-process.exitcode}"
+    return lines[-1] if lines else f"exit status {process.exitcode}"

@@ -1,0 +1,18 @@
+"""`cardinal pretrain`: the base alone, from random weights; stands in for a foundation model.
+
+    cardinal pretrain experiment=gp_l
+"""
+
+from .config import ExperimentConfig
+from .launch import command
+
+
+@command("pretrain")
+def main(config: ExperimentConfig) -> None:
+    from .runs import run_single
+
+    run_single(config, "pretrain", None)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""Broad pretraining: many rules, targets and hands, so that a tiny policy has a skill to lose.
+
+It stands in for the foundation model of the study and is accounted apart from both arms. No rule
+gives J 11, Q 12 or K 13 (unless `allow_ood_faces`, which keeps out only the exact triple), although
+11-13 occur as values of the other faces; no task shares its sorted ranks, or its sorted values and
+target, with an evaluation task under any compared rule.
+
+The result is cached under the hash of everything that shapes it: `<output_dir>/.cache/pretrain/`.
+"""
+
+import dataclasses
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..agents.policy import Policy, load_policy
+from ..agents.rows import Row
+from ..envs.general_points.config import GeneralPointsConfig
+from ..envs.general_points.rules import Rule
+from ..envs.general_points.task import Task, deal_task, task_split
+from .config import ExperimentConfig, PretrainConfig
+from .demonstrations import bare_env, demonstrate, num_wrong_attempts
+from .distributed import Workers
+from .files import atomic_write_json, plain
+from .loop import TrainState, train
+from .progress import ProgressReporter
+from .run_folder import RunFolder
+from .sampler import task_rng, task_seed
+from .supervised import SupervisedStage
+from .vision_warmup import VisionStage
+
+logger = logging.getLogger(__name__)
+
+FACES = ("J", "Q", "K")
+OOD_FACES = {"J": 11, "Q": 12, "K": 13}
+CACHE_VERSION = 1  # raise it when the same configuration would give another base
+
+
+class BroadTasks:
+    """Demonstrations over many rules, targets and card counts, addressed by index."""
+
+    def __init__(
+        self, policy: Policy, env: GeneralPointsConfig, config: PretrainConfig, *, seed: int
+    ) -> None:
+        self._policy = policy
+        self._env = env
+        self._config = config
+        self._seed = seed
+        self._split = task_split(env)
+
+    def rows(self, indices: Sequence[int]) -> list[Row]:
+        return [self._row(index) for index in indices]
+
+    def _row(self, index: int) -> Row:
+        rng = task_rng(self._seed, "pretrain", index)
+        config = self._config
+        task = self._deal(rng)
+        env = bare_env(
+            dataclasses.replace(
+                self._env,
+                rule=task.rule,
+                target=task.target,
+                num_cards=len(task.ranks),
+                solvable_under=[],
+                split="all",  # the hand is dealt here, by `_deal`
+            )
+        )
+        most = min(config.max_wrong_attempts, self._env.max_turns - 1)
+        wrong = num_wrong_attempts(rng, config.revision_fraction, most)
+        seed = task_seed(self._seed, "pretrain", index)
+        return demonstrate(self._policy, env, seed, wrong, ranks=task.ranks)
+
+    def _deal(self, rng: np.random.Generator) -> Task:
+        """A solvable task under a rule of its own that shares nothing with any evaluation task."""
+        config, env = self._config, self._env
+        rule = random_rule(rng, config)
+        target, num_cards = env.target, env.num_cards
+        if rng.random() >= config.main_target_fraction:
+            target = int(rng.choice(config.targets))
+        if rng.random() >= config.main_count_fraction:
+            num_cards = int(rng.choice(config.card_counts))
+        split = dataclasses.replace(self._split, target=target, num_cards=num_cards)
+        return deal_task(rng, rule, target, num_cards, split)
+
+
+def random_rule(rng: np.random.Generator, config: PretrainConfig) -> Rule:
+    """Face values drawn uniformly from `face_range`, without what must stay unseen."""
+    low, high = config.face_range
+    while True:
+        values = {face: int(rng.integers(low, high + 1)) for face in FACES}
+        same = [values[face] == OOD_FACES[face] for face in FACES]
+        if not (all(same) if config.allow_ood_faces else any(same)):
+            name = "-".join(str(values[face]) for face in FACES)
+            return Rule(name=f"faces_{name}", face_values=values)
+
+
+def pretrained(
+    config: ExperimentConfig, seed: int, workers: Workers, reporter: ProgressReporter
+) -> tuple[Policy, dict[str, Any]]:
+    """The pretrained policy, from the cache or by training, and what it cost.
+
+    An interrupted pretraining goes on where it stopped. Raises ValueError when the policy has no
+    shape to build or the environment has no broad variant.
+    """
+    pretrain = config.pretrain
+    assert pretrain is not None
+    if not isinstance(config.env, GeneralPointsConfig):
+        raise ValueError(f"pretraining must have General Points tasks; got {config.env.id}")
+    recipe = _recipe(config, seed)
+    root = Path(config.output_dir) / ".cache" / "pretrain" / _digest(recipe)
+    done = root / "spent.json"
+    if not done.exists():
+        if workers.is_main:
+            RunFolder.open(root, resume=True, config=recipe).close()
+        workers.wait()
+        _train(config, pretrain, seed, root, workers, reporter)
+    loaded = load_policy(dataclasses.replace(config.policy, path=str(root / "policy")))
+    logger.info("pretrained base: %s", root)
+    return loaded, {"pretrain": json.loads(done.read_text(encoding="utf-8"))}
+
+
+def _train(
+    config: ExperimentConfig,
+    pretrain: PretrainConfig,
+    seed: int,
+    root: Path,
+    workers: Workers,
+    reporter: ProgressReporter,
+) -> None:
+    policy = _fresh(config, seed)
+    if pretrain.vision_steps and policy.vision is not None:
+        eyes = VisionStage(policy, config.env, pretrain, seed=seed)
+        state = TrainState.create(policy, eyes.optim, eyes.budget, workers, eyes.parameters)
+        _run(config, eyes, state, root / "vision", reporter)
+    stage = SupervisedStage(
+        "pretrain",
+        BroadTasks(policy, config.env, pretrain, seed=seed),
+        batch_size=pretrain.batch_size,
+        budget=pretrain.budget,
+        optim=pretrain.optim,
+    )
+    state = TrainState.create(policy, pretrain.optim, pretrain.budget, workers)
+    _run(config, stage, state, root, reporter)
+    if workers.is_main:
+        policy.save(root / "policy")
+        spent = {**state.ledger.asdict(), "flops": state.ledger.flops()}
+        atomic_write_json(root / "spent.json", {**spent, "cpu_s": state.ledger.cpu_s})
+    workers.wait()
+
+
+def _run(
+    config: ExperimentConfig, stage: Any, state: TrainState, folder: Path, reporter: Any
+) -> None:
+    train(
+        stage,
+        state,
+        folder,
+        checkpoint_every=config.checkpoint_every,
+        keep_checkpoints=config.keep_checkpoints,
+        reporter=reporter,
+    )
+
+
+def _fresh(config: ExperimentConfig, seed: int) -> Policy:
+    build = config.policy.build
+    if build is None:
+        raise ValueError(f"policy {config.policy.name!r} must have a build to be pretrained")
+    seeded = dataclasses.replace(build, seed=build.seed + seed)
+    return load_policy(dataclasses.replace(config.policy, path=None, build=seeded))
+
+
+def _recipe(config: ExperimentConfig, seed: int) -> dict[str, Any]:
+    """Everything that shapes the base. Of the environment, evaluation-only settings are left out."""
+    env = dataclasses.asdict(config.env)
+    for unused in ("rule", "split", "reward", "episode_return", "discount"):
+        env.pop(unused)
+    assert config.policy.build is not None
+    return plain(
+        {
+            "version": CACHE_VERSION,
+            "seed": seed,
+            "threads": config.threads,
+            "env": env,
+            "policy": dataclasses.asdict(config.policy.build),
+            "context": config.policy.context,
+            "pretrain": dataclasses.asdict(config.pretrain),
+        }
+    )
+
+
+def _digest(recipe: dict[str, Any]) -> str:
+    text = json.dumps(recipe, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,20 @@
+"""`cardinal sft`: the SFT arm alone.
+
+    cardinal sft experiment=gp_l                          # pretrain (cached), warm up, then SFT
+    cardinal sft experiment=gp_l policy.path=FOLDER       # SFT from any Hugging Face folder or name
+    accelerate launch -m cardinal_gym.training.sft experiment=gp_l
+"""
+
+from .config import ExperimentConfig
+from .launch import command
+
+
+@command("sft")
+def main(config: ExperimentConfig) -> None:
+    from .runs import run_single
+
+    run_single(config, "sft", "sft")
+
+
+if __name__ == "__main__":
+    main()
