@@ -38,7 +38,7 @@ Examples:
   cardinal compare experiment=gp_l seeds=5
   cardinal grpo experiment=gp_l name=hot grpo.optim.lr=1e-3
   cardinal grpo experiment=gp_l -m seed=0,1,2
-  cardinal eval experiment=gp_l policy.path=runs/gp_l/hot/policy
+  cardinal eval experiment=gp_l name=grpo_0 policy.path=runs/gp_l/default/seed_0/grpo/policy
   cardinal report runs/gp_l/default
 
 Each run writes one folder, runs/<experiment>/<name>; with resume=true the same command goes on.

@@ -87,7 +87,7 @@ def command(
 def _run(run: Callable[[Any], None], cfg: DictConfig, config_name: str) -> None:
     """The job itself, inside Hydra.
 
-    Hydra prints a line of its own for an exception that leaves a job; a user's mistake therefore
+    Hydra prints a line of its own for an exception that leaves a job; what is told in one line
     leaves as SystemExit, except in a sweep, where it must not end the other jobs.
     """
     multirun = HydraConfig.get().mode == RunMode.MULTIRUN
@@ -95,11 +95,12 @@ def _run(run: Callable[[Any], None], cfg: DictConfig, config_name: str) -> None:
         _name_after_overrides(cfg)
     try:
         run(to_config(cfg))
-    except ValueError as error:
-        if multirun or WANTS_TRACEBACK or not _is_ours(error):
+    except Exception as error:
+        status = _status(error)
+        if multirun or WANTS_TRACEBACK or status is None:
             raise
         logger.debug("where it was raised", exc_info=True)
-        raise SystemExit(_report(config_name, str(error), USAGE)) from error
+        raise SystemExit(_report(config_name, str(error), status)) from error
 
 
 @contextmanager

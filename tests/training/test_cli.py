@@ -1,0 +1,116 @@
+"""`cardinal`: help, dispatch, and the same programs as modules."""
+
+import importlib
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cardinal_gym.training.cli import COMMANDS, main
+
+HYDRA_COMMANDS = [name for name in COMMANDS if name not in ("report", "view")]
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--help"])
+    said = capsys.readouterr().out
+    assert all(f"  {name} " in said for name in COMMANDS)
+
+
+def test_no_arguments_mean_help(capsys: pytest.CaptureFixture[str]) -> None:
+    main([])
+    assert "Usage:" in capsys.readouterr().out
+
+
+def test_an_unknown_command_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ending:
+        main(["gropo", "seed=1"])
+    said = capsys.readouterr().err
+    assert ending.value.code == 2
+    assert said.startswith("cardinal: command must be one of demo, compare, ")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_a_program(name: str) -> None:
+    assert callable(importlib.import_module(f"cardinal_gym.training.{COMMANDS[name].module}").main)
+
+
+@pytest.mark.parametrize("name", HYDRA_COMMANDS)
+def test_help_of_a_command_shows_its_choices_and_settings(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", sys.argv)  # main sets it
+    with pytest.raises(SystemExit) as ending:
+        main([name, "--help"])
+    said = capsys.readouterr().out
+    assert not ending.value.code
+    assert said.startswith(f"cardinal {name}: ")
+    assert f"Usage: cardinal {name} " in said
+    assert "rules: aces_high, faces_as_ranks" in said
+    assert "num_cards: 4" in said
+
+
+@pytest.mark.parametrize("name", ["report", "view"])
+def test_help_of_a_program_for_run_folders(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", sys.argv)
+    with pytest.raises(SystemExit) as ending:
+        main([name, "--help"])
+    assert not ending.value.code
+    assert f"cardinal {name}" in capsys.readouterr().out
+
+
+def test_a_module_is_the_same_program(tmp_path: Path) -> None:
+    done = start("-m", "cardinal_gym.training.grpo", "grpo.group_sz=4", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("cardinal grpo: grpo.group_sz is not a key of grpo; ")
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_play_is_played_from_standard_input(tmp_path: Path) -> None:
+    done = start(
+        "-m", "cardinal_gym.training.play", "env=gp_image", "seed=3", "hands=2",
+        "pictures=seen", "open_pictures=false", cwd=tmp_path, stdin="1+1\n?\n",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "wrong numbers; reward" in done.stdout
+    assert '"formula": ' in done.stdout
+    assert done.stdout.endswith("0 of 1 task solved\n")
+    assert (tmp_path / "seen" / "001.png").is_file()
+
+
+def test_ctrl_c_leaves_a_game_with_status_130(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "cardinal_gym.training.play", "seed=3"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, cwd=tmp_path,
+    ) as game:  # fmt: skip
+        assert game.stdin is not None
+        game.stdin.write("1+1\n")
+        game.stdin.flush()
+        assert game.stdout is not None
+        while "wrong numbers" not in game.stdout.readline():
+            pass
+        game.send_signal(signal.SIGINT)
+        _, said = game.communicate(timeout=60)
+    assert (game.returncode, said) == (130, "cardinal play: left\n")
+
+
+@pytest.mark.slow
+def test_accelerate_starts_a_command_as_a_module(tmp_path: Path) -> None:
+    done = start(
+        "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "1",
+        "-m", "cardinal_gym.training.grpo", "--cfg", "job", "seed=5", cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "seed: 5" in done.stdout
+
+
+def start(*arguments: str, cwd: Path, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, *arguments], input=stdin, capture_output=True, text=True, cwd=cwd
+    )

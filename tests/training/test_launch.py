@@ -1,0 +1,173 @@
+"""What a program under `@command` does with good and bad command lines, and how it ends."""
+
+import errno
+import logging
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cardinal_gym.training.config import BudgetConfig, ExperimentConfig
+from cardinal_gym.training.launch import FLAGS, command
+from hydra._internal.utils import get_args_parser
+
+
+class Ending:
+    """How one start of a program ended."""
+
+    def __init__(self, status: int, stdout: str, stderr: str, configs: list[ExperimentConfig]):
+        self.status, self.stdout, self.stderr, self.configs = status, stdout, stderr, configs
+
+
+Start = Callable[..., Ending]
+
+
+@pytest.fixture
+def start(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Iterator[Start]:
+    """start(*arguments, does=...) runs a program in an empty folder."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str, does: Callable[[], object] = lambda: None) -> Ending:
+        configs: list[ExperimentConfig] = []
+
+        @command("grpo")
+        def main(config: Any) -> None:
+            configs.append(config)
+            does()
+
+        monkeypatch.setattr("sys.argv", ["cardinal grpo", *arguments])
+        status = 0
+        try:
+            main()
+        except SystemExit as ending:
+            status = int(ending.code or 0)
+        return Ending(status, *capsys.readouterr(), configs)
+
+    yield run
+    root.handlers[:], root.level = before, level
+
+
+def test_the_configuration_arrives_as_a_dataclass(start: Start) -> None:
+    ending = start("experiment=gp_l", "seed=3", "grpo.group_size=4")
+    (config,) = ending.configs
+    assert (config.experiment, config.seed, config.grpo.group_size) == ("gp_l", 3, 4)
+    assert (ending.status, ending.stderr) == (0, "")
+
+
+def test_nothing_is_written_beside_the_run_folder(start: Start, tmp_path: Path) -> None:
+    start("seed=3")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("grpo.group_sz=4", "cardinal grpo: grpo.group_sz is not a key of grpo; did you mean"),
+        ("policy=huge", "cardinal grpo: policy must be one of llama_3_2_11b_vision, "),
+        ("grpo.group_size=0", "cardinal grpo: grpo.group_size must be positive; got 0\n"),
+        ("--seed=3", "cardinal grpo: --seed is not a flag; a setting is written without dashes"),
+        ("--multirn", "cardinal grpo: --multirn is not a flag (did you mean --multirun?)"),
+        ("--config-dir=nowhere", "cardinal grpo: Additional config directory '"),
+        ("--config-name=nothing", "cardinal grpo: nothing must be a configuration file"),
+    ],
+)
+def test_a_mistake_ends_in_one_line_and_status_2(start: Start, argument: str, said: str) -> None:
+    ending = start(argument)
+    assert ending.status == 2
+    assert ending.stderr.startswith(said)
+    assert ending.stderr.count("\n") == 1
+    assert (ending.stdout, ending.configs) == ("", [])
+
+
+def test_a_value_error_of_the_package_is_the_users_to_mend(start: Start) -> None:
+    ending = start(does=refuse)
+    assert ending.status == 2
+    assert ending.stderr == "cardinal grpo: steps must be positive or null; got 0\n"
+
+
+def test_a_value_error_from_inside_a_library_is_a_bug(start: Start) -> None:
+    with pytest.raises(ValueError, match="cannot reshape"):
+        start(does=lambda: np.zeros(2).reshape(3, 3))
+
+
+def test_any_other_exception_is_a_bug(start: Start) -> None:
+    with pytest.raises(KeyError):
+        start(does=lambda: {}["lost"])
+
+
+def test_ctrl_c_says_how_to_go_on(start: Start) -> None:
+    ending = start(does=raising(KeyboardInterrupt()))
+    assert ending.status == 130
+    assert ending.stderr.count("\n") == 1
+    assert "resume=true" in ending.stderr
+
+
+def test_a_full_disk_is_told_in_one_line(start: Start) -> None:
+    ending = start(does=raising(OSError(errno.ENOSPC, "disk is full")))
+    assert (ending.status, ending.stderr.count("\n")) == (1, 1)
+
+
+def test_an_exit_status_of_the_programs_own_is_kept(start: Start) -> None:
+    assert start(does=raising(SystemExit(7))).status == 7
+
+
+def test_a_sweep_runs_every_job_in_a_folder_of_its_own_name(start: Start) -> None:
+    ending = start("-m", "seed=1,2", "grpo.optim.lr=0.001", "resume=true")
+    names = [config.name for config in ending.configs]
+    assert names == ["grpo.optim.lr=0.001,seed=1", "grpo.optim.lr=0.001,seed=2"]
+
+
+def test_a_failing_job_does_not_end_the_others_of_a_sweep(start: Start) -> None:
+    ending = start("-m", "seed=1,2", does=refuse)
+    assert len(ending.configs) == 2
+    assert ending.status == 2
+    assert ending.stderr.endswith("cardinal grpo: steps must be positive or null; got 0\n")
+
+
+def test_a_folder_of_ones_own_adds_rules_and_looks(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "mine" / "rules").mkdir(parents=True)
+    (tmp_path / "mine" / "rules" / "elevens.yaml").write_text(
+        "# @package env.rule\nname: elevens\nface_values: {J: 11, Q: 11, K: 11}\n"
+    )
+    (config,) = start("--config-dir", str(tmp_path / "mine"), "rules=elevens").configs
+    assert config.env.rule.name == "elevens"
+    (unknown,) = [start("--config-dir", str(tmp_path / "mine"), "rules=twelves").stderr]
+    assert "elevens" in unknown
+
+
+def test_cfg_prints_the_configuration_and_runs_nothing(start: Start) -> None:
+    ending = start("--cfg", "job", "seed=5")
+    assert "seed: 5" in ending.stdout
+    assert ending.configs == []
+
+
+def test_the_switch_for_tracebacks_is_not_left_on(start: Start) -> None:
+    start("grpo.group_sz=4")
+    assert "HYDRA_FULL_ERROR" not in os.environ
+
+
+def test_the_list_of_flags_is_hydras() -> None:
+    known = {
+        name
+        for action in get_args_parser()._actions
+        for name in action.option_strings
+        if name.startswith("--")
+    }
+    assert set(FLAGS) == known
+
+
+def refuse() -> None:
+    BudgetConfig(steps=0)
+
+
+def raising(error: BaseException) -> Callable[[], None]:
+    def run() -> None:
+        raise error
+
+    return run
