@@ -21,10 +21,11 @@ import gymnasium as gym
 
 from ..agents.policy import Policy, load_policy
 from ..agents.policy_agent import PolicyAgent
+from .checkpoint import latest_checkpoint
 from .config import ExperimentConfig
 from .demonstrations import OracleDemonstrations
 from .distributed import Workers
-from .evaluate import evaluate
+from .evaluate import MakeAgent, evaluate
 from .files import atomic_write_json, atomic_write_text
 from .loop import Stage, TrainState, train
 from .metrics import Ledger
@@ -65,7 +66,8 @@ class SeedRun:
                 atomic_write_json(done, {"parameters": policy.num_parameters})
             self.workers.wait()
         policy = self._base()
-        self._measure(policy, "base", 0, Ledger(num_parameters=policy.num_parameters), final=True)
+        ledger = Ledger(num_parameters=policy.num_parameters)
+        self.measure(_sampler(policy), "base", 0, ledger, final=True)
 
     def run_arm(self, arm: str) -> None:
         """Train one arm from the base to its budget, measuring at every milestone."""
@@ -79,6 +81,44 @@ class SeedRun:
         if self.workers.is_main:
             atomic_write_json(done, {"step": state.step, **state.ledger.asdict()})
         self.workers.wait()
+
+    def measure(
+        self, make_agent: MakeAgent, arm: str, step: int, ledger: Ledger, *, final: bool
+    ) -> None:
+        """Evaluate on every cell and note what had been spent by then."""
+        config = self.config
+        if not config.suite.cells:
+            return
+        label = f"{arm}_{step:06d}"
+        chosen = config.evaluate
+        results = evaluate(
+            make_agent,
+            config.env,
+            config.suite,
+            chosen,
+            num_episodes=chosen.final_episodes if final else chosen.episodes,
+            folder=self.folder,
+            label=label,
+            keep_episodes=final,
+            workers=self.workers,
+            reporter=self.reporter,
+        )
+        if not self.workers.is_main:
+            return
+        spent = {
+            "arm": arm,
+            "step": step,
+            "final": final,
+            "flops": ledger.flops(),
+            "train_tokens": ledger.train_tokens,
+            "sampled_tokens": ledger.sampled_tokens,
+            "env_steps": ledger.env_steps,
+        }
+        records = [{**spent, **dataclasses.asdict(result)} for result in results]
+        atomic_write_json(self.folder / "evals" / f"{label}.json", records)
+        timing = {"cpu_s": ledger.cpu_s}
+        atomic_write_json(self.folder / "evals" / f"{label}.timing.json", timing)
+        collect_evals(self.folder)
 
     def _start(self) -> tuple[Policy, dict[str, Any]]:
         config = self.config
@@ -144,11 +184,17 @@ class SeedRun:
         state = TrainState.create(policy, stage.optim, stage.budget, self.workers)
         folder = self.folder / arm
         names = config.trackers if self.workers.is_main else []
-        trackers = make_trackers(names, RunFolder(folder), {"arm": arm, "seed": self.seed})
+        newest = latest_checkpoint(folder / "checkpoints")
+        trackers = make_trackers(
+            names,
+            RunFolder(folder),
+            {"arm": arm, "seed": self.seed},
+            first_step=newest.step if newest is not None else 0,
+        )
 
         def measure(state: TrainState, milestone: int) -> None:
             final = milestone == milestones
-            self._measure(policy, arm, state.step, state.ledger, final=final)
+            self.measure(_sampler(policy), arm, state.step, state.ledger, final=final)
 
         try:
             return train(
@@ -164,44 +210,6 @@ class SeedRun:
             )
         finally:
             trackers.close()
-
-    def _measure(
-        self, policy: Policy, arm: str, step: int, ledger: Ledger, *, final: bool
-    ) -> None:
-        """Evaluate on every cell and note what had been spent by then."""
-        config = self.config
-        if not config.suite.cells:
-            return
-        label = f"{arm}_{step:06d}"
-        chosen = config.evaluate
-        results = evaluate(
-            lambda sampling: PolicyAgent(policy, sampling),
-            config.env,
-            config.suite,
-            chosen,
-            num_episodes=chosen.final_episodes if final else chosen.episodes,
-            folder=self.folder,
-            label=label,
-            keep_episodes=final,
-            workers=self.workers,
-            reporter=self.reporter,
-        )
-        if not self.workers.is_main:
-            return
-        spent = {
-            "arm": arm,
-            "step": step,
-            "final": final,
-            "flops": ledger.flops(),
-            "train_tokens": ledger.train_tokens,
-            "sampled_tokens": ledger.sampled_tokens,
-            "env_steps": ledger.env_steps,
-        }
-        records = [{**spent, **dataclasses.asdict(result)} for result in results]
-        atomic_write_json(self.folder / "evals" / f"{label}.json", records)
-        timing = {"cpu_s": ledger.cpu_s}
-        atomic_write_json(self.folder / "evals" / f"{label}.timing.json", timing)
-        collect_evals(self.folder)
 
     def _keep(self, policy: Policy, arm: str) -> None:
         if self.workers.is_main:
@@ -222,6 +230,10 @@ def collect_evals(folder: Path) -> Path:
     target = folder / "evals.jsonl"
     atomic_write_text(target, "".join(lines))
     return target
+
+
+def _sampler(policy: Policy) -> MakeAgent:
+    return lambda sampling: PolicyAgent(policy, sampling)
 
 
 def seed_folder(root: Path, seed: int) -> Path:

@@ -14,7 +14,9 @@ import torch
 from .arms import ARMS, SeedRun, collect_evals, seed_folder
 from .config import ExperimentConfig
 from .distributed import Workers
+from .files import remove_leftovers
 from .jobs import Job, run_jobs
+from .locks import FolderLock
 from .progress import ProgressReporter
 
 
@@ -45,9 +47,14 @@ def run_part(
 ) -> None:
     """The base or one arm of one seed, in this process."""
     torch.set_num_threads(config.threads)
-    with ProgressReporter(status) as reporter:
+    folder = seed_folder(root, seed)
+    locked = folder / ("base" if part == "base" else part)
+    locked.mkdir(parents=True, exist_ok=True)
+    # A job whose parent was killed lives on for a moment: its successor waits for its end.
+    with FolderLock(locked, wait_s=30), ProgressReporter(status) as reporter:
+        remove_leftovers(locked)
         workers = Workers(config.policy.device)
-        run = SeedRun(config, seed_folder(root, seed), seed, workers, reporter)
+        run = SeedRun(config, folder, seed, workers, reporter)
         if part == "base":
             run.run_base()
         else:

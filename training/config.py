@@ -6,7 +6,7 @@ OmegaConf refuses overrides of frozen ones; values are checked in `__post_init__
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any
 
@@ -269,7 +269,7 @@ def shifted(env: Any, shift: Mapping[str, Any]) -> Any:
         raise ValueError(
             f"a shift of {env.id} must name fields of {', '.join(known)}; got {', '.join(unknown)}"
         )
-    return replace(env, **shift)
+    return env.shifted(**shift)
 
 
 def _positive(config: Any, *names: str) -> None:

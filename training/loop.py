@@ -134,6 +134,7 @@ class TrainState:
 
 
 Milestone = Callable[[TrainState, int], None]
+OnMetrics = Callable[[int, Mapping[str, float]], None]
 
 
 def train(
@@ -145,7 +146,7 @@ def train(
     keep_checkpoints: int,
     num_milestones: int = 0,
     on_milestone: Milestone | None = None,
-    on_metrics: Callable[[int, Mapping[str, float]], None] | None = None,
+    on_metrics: OnMetrics | None = None,
     reporter: ProgressReporter | None = None,
 ) -> TrainState:
     """Train until the budget is spent; resume from `folder` if it holds a checkpoint.

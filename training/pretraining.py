@@ -12,7 +12,9 @@ import dataclasses
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -114,11 +116,10 @@ def pretrained(
     recipe = _recipe(config, seed)
     root = Path(config.output_dir) / ".cache" / "pretrain" / _digest(recipe)
     done = root / "spent.json"
-    if not done.exists():
-        if workers.is_main:
-            RunFolder.open(root, resume=True, config=recipe).close()
-        workers.wait()
-        _train(config, pretrain, seed, root, workers, reporter)
+    # Another command that wants the same base waits for it instead of training it a second time.
+    with _held(root, recipe, workers):
+        if not done.exists():
+            _train(config, pretrain, seed, root, workers, reporter)
     loaded = load_policy(dataclasses.replace(config.policy, path=str(root / "policy")))
     logger.info("pretrained base: %s", root)
     return loaded, {"pretrain": json.loads(done.read_text(encoding="utf-8"))}
@@ -164,6 +165,18 @@ def _run(
         keep_checkpoints=config.keep_checkpoints,
         reporter=reporter,
     )
+
+
+@contextmanager
+def _held(root: Path, recipe: dict[str, Any], workers: Workers) -> Iterator[None]:
+    """Hold the cache folder on the main process; the others wait until it is open."""
+    if not workers.is_main:
+        workers.wait()
+        yield
+        return
+    with RunFolder.open(root, resume=True, config=recipe, wait_s=math.inf):
+        workers.wait()
+        yield
 
 
 def _fresh(config: ExperimentConfig, seed: int) -> Policy:

@@ -1,8 +1,10 @@
 """Quantiles and tails of Student's distribution, without scipy (which is not a dependency)."""
 
 import math
+from functools import lru_cache
 
 
+@lru_cache(maxsize=1024)
 def student_quantile(confidence: float, freedom: float) -> float:
     """The two-sided critical value, by bisection on the tail."""
     tail = (1 - checked(confidence)) / 2

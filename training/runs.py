@@ -13,14 +13,10 @@ from .arms import SeedRun, collect_evals, seed_folder
 from .config import ExperimentConfig
 from .distributed import Workers
 from .progress import ProgressReporter
-from .report import build_report
+from .report import report
 from .run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
-
-# What may change between a run and its resumption without changing the result.
-VOLATILE = frozenset({"resume", "processes", "trackers", "output_dir"})
-
 
 def run_root(config: ExperimentConfig) -> Path:
     return Path(config.output_dir) / config.experiment / config.name
@@ -35,7 +31,7 @@ def opened(config: ExperimentConfig, command: str, workers: Workers) -> Iterator
         yield RunFolder(root)
         return
     plain = {"command": command, **dataclasses.asdict(config)}
-    with RunFolder.open(root, resume=config.resume, config=plain, volatile=VOLATILE) as folder:
+    with RunFolder.open(root, resume=config.resume, config=plain) as folder:
         workers.wait()
         yield folder
 
@@ -63,6 +59,6 @@ def run_single(config: ExperimentConfig, command: str, arm: str | None) -> Path:
 
 def finish(folder: RunFolder, summary: dict[str, Any]) -> None:
     """Write the report and mark the run as done."""
-    page = build_report(folder.root)
+    page = report(folder.root)
     folder.mark_done(summary)
     logger.info("report: %s", page)

@@ -1,4 +1,4 @@
-"""Which task comes when: seeds derived from names, so that order, batching and rank do not matter."""
+"""Which task comes when: seeds from names, so that order, batching and rank do not matter."""
 
 import numpy as np
 

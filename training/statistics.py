@@ -22,6 +22,7 @@ Choices, and where they come from:
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 from typing import Any
 
@@ -244,21 +245,25 @@ def _crossed_variance(table: _Table, mean: float) -> tuple[float, float, float]:
 
 def _resampled_deviations(table: _Table, num_resamples: int) -> np.ndarray:
     """Deviations of the pooled mean under resampled tasks, plus those under resampled seeds. [R]"""
-    rng = np.random.default_rng(BOOTSTRAP_SEED)
     mean = table.sums.sum() / table.counts.sum()
     deviations = np.zeros(num_resamples)
     for axis in (1, 0) if table.counts.shape[1] >= MIN_SEEDS else (1,):
         residuals = (table.sums - mean * table.counts).sum(axis=axis)
         counts = table.counts.sum(axis=axis)
-        weights = _rescaled_weights(rng, counts.size, num_resamples)  # [R, groups]
+        weights = _rescaled_weights(counts.size, num_resamples)  # [R, groups]
         deviations += (weights @ residuals) / np.maximum(weights @ counts, 1.0)
     return deviations
 
 
-def _rescaled_weights(rng: np.random.Generator, groups: int, num_resamples: int) -> np.ndarray:
-    """How often each of `groups` is drawn: groups - 1 draws, so that the variance is unbiased."""
+@lru_cache(maxsize=4)
+def _rescaled_weights(groups: int, num_resamples: int) -> np.ndarray:
+    """How often each of `groups` is drawn: groups - 1 draws, so that the variance is unbiased. [R, G]
+
+    Kept, because the comparisons of one report all have the same few sizes.
+    """
     if groups == 1:
         return np.ones((num_resamples, 1))
+    rng = np.random.default_rng([BOOTSTRAP_SEED, groups])
     draws = rng.multinomial(groups - 1, np.full(groups, 1 / groups), size=num_resamples)
     return draws.astype(float)
 

@@ -1,7 +1,7 @@
 """Everything that can be set about General Points, with the defaults; rules are data, not code."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -146,6 +146,14 @@ class GeneralPointsConfig:
         """The rule in force, the split's rule and those of `solvable_under`."""
         return (self.rule, self.split_rule, *self.solvable_under)
 
+    def shifted(self, **changes: Any) -> "GeneralPointsConfig":
+        """A copy with some fields replaced. A look given by name keeps this canvas."""
+        if isinstance(changes.get("visual"), str):
+            look = as_visual(changes["visual"])
+            canvas = {"width": self.visual.width, "height": self.visual.height}
+            changes = {**changes, "visual": replace(look, **canvas)}
+        return replace(self, **changes)
+
     def _coerce(self) -> None:
         self.modality = _member(Modality, "modality", self.modality)
         self.split = _member(Split, "split", self.split)
@@ -172,7 +180,7 @@ class GeneralPointsConfig:
         discount = self.discount if self.episode_return is EpisodeReturn.discounted else 1.0
         if self.max_turns > 1 and partial > (1.0 - discount) * whole:
             raise ValueError(
-                f"episode_return must be last when wrong answers are paid (up to {partial:g} each): "
+                f"episode_return must be last when wrong answers are paid (up to {partial:g}): "
                 f"answering wrongly on purpose would earn more; got {self.episode_return.value}"
             )
 

@@ -1,4 +1,4 @@
-"""The report of a run: `report(run_folder)` writes `<run>/report/index.html` and files beside it."""
+"""The report of a run: `report(run_folder)` writes `<run>/report/index.html` and more beside it."""
 
 from .build import report
 from .load import NotARun, load_run

@@ -28,7 +28,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """Success along training. `lines`: per training seed, (flops or step, rate) from the base on."""
+    """Success along training. `lines`: by training seed, (flops or step, rate) of every point."""
 
     arm: str
     cell: str
@@ -39,7 +39,7 @@ class Curve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableRow:
-    """Final success of every arm on one cell, and the differences between arms as (a, b) -> b - a."""
+    """Final success of every arm on one cell, and the differences (a, b) -> b - a between arms."""
 
     cell: str
     metric: str
@@ -88,7 +88,11 @@ def curve(run: Run, arm: str, cell: str, metric: str) -> Curve:
         starts = run.select(BASE, cell, metric)
         tracks = {seed: starts.get(seed, [])[-1:] + track for seed, track in tracks.items()}
     use_flops = all("flops" in e.compute for track in tracks.values() for e in track)
-    x = {id(e): e.compute["flops"] if use_flops else float(e.step) for t in tracks.values() for e in t}
+    x = {
+        id(e): e.compute["flops"] if use_flops else float(e.step)
+        for t in tracks.values()
+        for e in t
+    }
     length = min((len(track) for track in tracks.values()), default=0)
     points = []
     for place in range(length):
@@ -159,9 +163,7 @@ def table(run: Run) -> list[TableRow]:
     return rows
 
 
-def difference(
-    a: dict[int, Evaluation], b: dict[int, Evaluation]
-) -> PairedDifference | None:
+def difference(a: dict[int, Evaluation], b: dict[int, Evaluation]) -> PairedDifference | None:
     """Success of b minus a on the episodes that both played; None if there are none."""
     columns: list[tuple[np.ndarray, ...]] = []
     for seed in sorted(a.keys() & b.keys()):
@@ -171,7 +173,9 @@ def difference(
         _, i, j = np.intersect1d(first.seeds, second.seeds, return_indices=True)
         same = first.task_ids[i] == second.task_ids[j]
         i, j = i[same], j[same]
-        columns.append((first.success[i], second.success[j], first.task_ids[i], np.full(i.size, seed)))
+        columns.append(
+            (first.success[i], second.success[j], first.task_ids[i], np.full(i.size, seed))
+        )
     columns = [column for column in columns if column[0].size]
     if not columns:
         return None
@@ -179,7 +183,9 @@ def difference(
     return paired_difference(before, after, task_ids, seeds)
 
 
-def matched(run: Run, cell: str, metric: str, arms: tuple[str, str] = ("sft", "grpo")) -> Match | None:
+def matched(
+    run: Run, cell: str, metric: str, arms: tuple[str, str] = ("sft", "grpo")
+) -> Match | None:
     """OOD success at equal ID success: the arm that ends lower in ID, at its end, against the
     other arm's checkpoint whose ID success is nearest (the base is no checkpoint of either)."""
     tracks = {arm: run.select(arm, "id", metric) for arm in arms}
@@ -246,9 +252,7 @@ def _pairs(arms: list[str]) -> list[tuple[str, str]]:
     return [(a, b) for i, a in enumerate(arms) for b in arms[i + 1 :]]
 
 
-def _at(
-    run: Run, arm: str, cell: str, metric: str, seed: int, step: int
-) -> Evaluation | None:
+def _at(run: Run, arm: str, cell: str, metric: str, seed: int, step: int) -> Evaluation | None:
     track = run.select(arm, cell, metric).get(seed, [])
     return next((each for each in track if each.step == step), None)
 

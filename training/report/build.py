@@ -1,14 +1,15 @@
 """From a run folder to its report: `<run>/report/index.html` and the same as files beside it.
 
-    report/index.html        the page, self-contained
-    report/slide.png .svg    the verdict and the three main panels, 16:9
-    report/figures/*.svg     every figure of the page (the first metric's also as PNG)
-    report/tables/*.csv      final rates, differences, curves, single evaluations, compute
+report/index.html        the page, self-contained
+report/slide.png .svg    the verdict and the three main panels, 16:9
+report/figures/*.svg     every figure of the page (the first metric's also as PNG)
+report/tables/*.csv      final rates, differences, curves, single evaluations, compute
 """
 
 from pathlib import Path
 
 from ..files import atomic_write_bytes, atomic_write_text
+from ..progress import Bar
 from . import export, plots
 from .analysis import matched, spending, table
 from .load import Run, load_run
@@ -25,26 +26,29 @@ INDEX = "index.html"
 def report(run_folder: Path | str) -> Path:
     """Write (or write again) the report of a run, finished or not; returns the page's path.
 
-    Nothing but files of earlier reports is replaced. Raises `NotARun`, a ValueError in one line, for
-    a folder without results.
+    Nothing but files of earlier reports is replaced. Raises `NotARun`, a ValueError in one line,
+    for a folder without results.
     """
     run = load_run(run_folder)
+    bar = Bar("report", unit="figure")
     contents = collect(run)
-    page = render(contents)
+    plotter = plots.Plotter(run, contents.curves, bar)
+    page = render(contents, plotter)
     folder = run.folder / REPORT_FOLDER
     for part in ("figures", "tables"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     for name, text in contents.downloads.items():
         atomic_write_text(folder / "tables" / name, text)
     _write_figures(folder, page)
-    _write_slide(folder, contents)
+    _write_slide(folder, contents, plotter)
+    bar.close()
     atomic_write_text(folder / INDEX, page.html)
     return folder / INDEX
 
 
 def collect(run: Run) -> Report:
     """All numbers and sentences of a report."""
-    rows, spent = table(run), spending(run)
+    rows, spent, curves = table(run), spending(run), plots.all_curves(run)
     metric = run.metric_names[0] if run.metric_names else ""
     found = [matched(run, cell, metric) for cell in run.cells if cell != "id"]
     matches = [match for match in found if match is not None]
@@ -52,7 +56,7 @@ def collect(run: Run) -> Report:
         "final.csv": export.final_csv(rows),
         "differences.csv": export.differences_csv(rows),
         "matched.csv": export.matched_csv(matches),
-        "curves.csv": export.curves_csv(run),
+        "curves.csv": export.curves_csv(curves),
         "evaluations.csv": export.evaluations_csv(run),
         "compute.csv": export.compute_csv(spent),
     }
@@ -60,6 +64,7 @@ def collect(run: Run) -> Report:
         run=run,
         verdict=judge(rows, matches, metric, is_done=run.is_done),
         rows=rows,
+        curves=curves,
         matches=matches,
         spending=spent,
         browser=browser(read_samples(run)),
@@ -72,7 +77,7 @@ def _write_figures(folder: Path, page: Page) -> None:
         atomic_write_text(folder / "figures" / f"{plot.name}.svg", plot.document)
 
 
-def _write_slide(folder: Path, contents: Report) -> None:
+def _write_slide(folder: Path, contents: Report, plotter: plots.Plotter) -> None:
     """The main figure for a talk."""
     run = contents.run
     metric = run.metric_names[0] if run.metric_names else ""
@@ -81,7 +86,7 @@ def _write_slide(folder: Path, contents: Report) -> None:
         return
     size = sample_size(max(rates, key=lambda rate: rate.n))
     footer = f"{run.title} · {size} per cell and arm · bands: 95% intervals over tasks"
-    figure = plots.slide(run, metric, contents.verdict.headline, footer)
+    figure = plotter.slide(metric, contents.verdict.headline, footer)
     if figure is not None:
         atomic_write_bytes(folder / "slide.png", plots.png_bytes(figure))
         atomic_write_text(folder / "slide.svg", svg_text(figure, "slide"))

@@ -44,7 +44,12 @@ def training_series(run: Run, arm: str, key: str) -> dict[int, tuple[np.ndarray,
 
 
 def draw_training(
-    axes: Axes, series: dict[int, tuple[np.ndarray, np.ndarray]], arm: str, *, share: bool
+    axes: Axes,
+    series: dict[int, tuple[np.ndarray, np.ndarray]],
+    arm: str,
+    *,
+    share: bool,
+    title: str = "",
 ) -> None:
     """A training metric against steps: thin per seed, bold the mean, both smoothed."""
     colour = arm_style(arm).colour
@@ -62,6 +67,7 @@ def draw_training(
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.set_xlabel("step")
+    axes.set_title(title)
 
 
 def draw_outcomes(axes: Axes, run: Run, metric: str, cells: Sequence[str]) -> list[tuple[str, str]]:
@@ -140,8 +146,6 @@ def draw_recognition(axes: Axes, run: Run, metric: str, cells: Sequence[str]) ->
     axes.spines["left"].set_visible(False)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:.0f}%"))
     axes.set_xlabel("share of episodes: ○ cards read rightly, ● hand solved")
-
-
 
 
 def _smoothed(values: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from .analysis import Match, Spending, TableRow
 from .load import COMPUTE_FIELDS, Run
-from .plots import curves_of
+from .plots import Curves
 
 Rows = Iterable[Sequence[object]]
 
@@ -40,7 +40,7 @@ def differences_csv(rows: Sequence[TableRow]) -> str:
     )  # fmt: skip
 
 
-def curves_csv(run: Run) -> str:
+def curves_csv(curves: Curves) -> str:
     """Means over training seeds along training, with intervals."""
     head = ["metric", "cell", "arm", "checkpoint", "step", "x", "rate", "low", "high", "n",
             "num_tasks", "num_seeds"]  # fmt: skip
@@ -49,9 +49,8 @@ def curves_csv(run: Run) -> str:
         (
             [metric, cell, c.arm, place, f"{p.step:g}", f"{p.flops:.6g}", _f(p.rate.estimate),
              _f(p.rate.low), _f(p.rate.high), p.rate.n, p.rate.num_tasks, p.rate.num_seeds]
-            for metric in run.metric_names
-            for cell in run.cells
-            for c in curves_of(run, cell, metric)
+            for (cell, metric), found in curves.items()
+            for c in found
             for place, p in enumerate(c.points)
         ),
     )  # fmt: skip

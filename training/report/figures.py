@@ -54,21 +54,22 @@ def draw_compute(axes: Axes, curves: Sequence[Curve], *, in_flops: bool, title: 
     highest = max((float(_limits(c)[1].max()) for c in curves if c.points), default=1.0)
     span = max(highest - lowest, 0.1)
     axes.set_ylim(max(0.0, lowest - 0.12 * span), min(1.02, highest + 0.12 * span))
-    axes.set_xlim(-0.03 * top / unit, top / unit * 1.2)
+    axes.set_xlim(-0.05 * top / unit, top / unit * 1.22)
+    axes.xaxis.set_major_locator(_UpTo(top / unit, nbins=6, steps=[1, 2, 2.5, 5, 10]))
     _name_ends(axes, ends)
-    axes.set_xlabel(f"training compute beyond the base, {label}" if in_flops else label)
+    axes.set_xlabel(f"compute after the base, {label}" if in_flops else label)
     axes.set_title(title)
 
 
 def draw_plane(axes: Axes, ids: Sequence[Curve], shifted: Sequence[Curve], title: str = "") -> None:
-    """OOD against ID success along training; arrows lead from the base to where each arm ends."""
+    """OOD against ID success, from the base (diamond) to where each arm ends (large marker)."""
     ends = []
     for across, up in zip(ids, shifted, strict=True):
         style = arm_style(up.arm)
         for seed in up.lines.keys() & across.lines.keys() if len(up.lines) > 1 else ():
             paired = zip(across.lines[seed], up.lines[seed], strict=False)
             x, y = zip(*[(a[1], b[1]) for a, b in paired], strict=True)
-            axes.plot(x, y, color=style.colour, lw=0.7, alpha=0.35, zorder=2)
+            axes.plot(x, y, color=style.colour, lw=0.7, alpha=0.25, zorder=2)
         points = list(zip(across.points, up.points, strict=False))
         if not points:
             continue
@@ -82,12 +83,10 @@ def draw_plane(axes: Axes, ids: Sequence[Curve], shifted: Sequence[Curve], title
             x[1:-1], y[1:-1], color=style.colour, ls="", marker=style.marker, ms=5.5,
             mec=light("paper"), mew=0.9, zorder=5,
         )  # fmt: skip
-        if len(x) > 1:
-            axes.annotate(
-                "", (x[-1], y[-1]), (x[-2], y[-2]), zorder=6,
-                arrowprops={"arrowstyle": "-|>,head_width=0.35,head_length=0.6", "lw": 2.6,
-                            "color": style.colour, "shrinkA": 0, "shrinkB": 0},
-            )  # fmt: skip
+        axes.plot(
+            x[-1:], y[-1:], color=style.colour, ls="", marker=style.marker, ms=10,
+            mec=light("paper"), mew=1.2, zorder=6,
+        )  # fmt: skip
         ends.append((up.arm, float(x[-1]), float(y[-1])))
     first = next(((a.points[0], b.points[0]) for a, b in zip(ids, shifted, strict=True)
                   if a.points and b.points), None)  # fmt: skip
@@ -97,8 +96,8 @@ def draw_plane(axes: Axes, ids: Sequence[Curve], shifted: Sequence[Curve], title
     _percent_axis(axes.yaxis)
     axes.margins(0.1)
     left, right = axes.get_xlim()
-    axes.set_xlim(left, right + 0.14 * (right - left))
-    axes.set_ylim(bottom=max(0.0, axes.get_ylim()[0]))
+    axes.set_xlim(left, right + 0.16 * (right - left))
+    axes.set_ylim(max(-0.02, axes.get_ylim()[0]), min(1.04, axes.get_ylim()[1]))
     _name_ends(axes, ends)
     axes.set_xlabel("success in distribution")
     axes.set_ylabel(f"success {cell_words(shifted[0].cell).phrase}" if shifted else "")
@@ -153,7 +152,7 @@ def _limits(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _whisker(colour: str) -> dict[str, object]:
-    return {"color": colour, "lw": 1.1, "alpha": 0.5, "zorder": 3}
+    return {"color": colour, "lw": 1.1, "alpha": 0.4, "zorder": 3}
 
 
 def _diamond(axes: Axes, x: float, y: float) -> None:
@@ -162,8 +161,8 @@ def _diamond(axes: Axes, x: float, y: float) -> None:
         x, y, marker=style.marker, ms=8, color=style.colour, mec=light("paper"), mew=1.2, zorder=7
     )
     axes.annotate(
-        "Base", (x, y), (0, 9), textcoords="offset points", ha="center", color=style.colour,
-        fontweight="bold", zorder=8,
+        "Base", (x, y), (9, -4), textcoords="offset points", ha="left", va="top",
+        color=style.colour, fontweight="bold", zorder=8,
     )  # fmt: skip
 
 
@@ -176,18 +175,37 @@ def _mark_base(axes: Axes, curves: Sequence[Curve], unit: float) -> None:
 def _name_ends(axes: Axes, ends: list[tuple[str, float, float]]) -> None:
     """Write each arm's name beside its last point, moved apart where they would overlap."""
     low, high = axes.get_ylim()
-    gap, height = 0.085 * (high - low), -np.inf
-    for arm, x, y in sorted(ends, key=lambda end: end[2]):
-        height = max(y, height + gap)
+    left, right = axes.get_xlim()
+    gap, near = 0.09 * (high - low), 0.2 * (right - left)
+    ends = sorted(ends, key=lambda end: end[2])
+    heights = [end[2] for end in ends]
+    for k in range(1, len(ends)):
+        short = gap - (heights[k] - heights[k - 1])
+        if short > 0 and abs(ends[k][1] - ends[k - 1][1]) < near:
+            heights[k - 1] -= short / 2
+            heights[k] += short / 2
+    for (arm, x, _), height in zip(ends, heights, strict=True):
         axes.annotate(
-            arm_words(arm), (x, height), (9, 0), textcoords="offset points", va="center",
-            color=arm_style(arm).colour, fontweight="bold", zorder=8,
+            arm_words(arm), (x, height), (10, 0), textcoords="offset points", va="center",
+            color=arm_style(arm).colour, fontweight="bold", zorder=8, annotation_clip=False,
         )  # fmt: skip
 
 
 def _percent_axis(axis: object) -> None:
     axis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:.0f}%"))  # type: ignore[attr-defined]
-    axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))  # type: ignore[attr-defined]
+    axis.set_major_locator(_UpTo(1.0, nbins=5, steps=[1, 2, 2.5, 5, 10]))  # type: ignore[attr-defined]
+
+
+class _UpTo(MaxNLocator):
+    """Round ticks, none beyond what the axis can mean: room for names is no data."""
+
+    def __init__(self, most: float, **options: object) -> None:
+        super().__init__(**options)
+        self._most = most
+
+    def tick_values(self, vmin: float, vmax: float) -> np.ndarray:
+        ticks = super().tick_values(vmin, vmax)
+        return ticks[(ticks <= self._most * 1.001) & (ticks >= -1e-9)]
 
 
 def _unit(largest: float) -> tuple[float, str]:

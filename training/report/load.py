@@ -3,7 +3,7 @@
     config.yaml, environment.json            as `RunFolder` writes them
     seed_<k>/evals.jsonl                     one line per (arm, step, cell, metric)
     seed_<k>/<arm>/metrics.jsonl             training metrics; timings.jsonl beside it
-    seed_<k>/**/episodes/<arm>_<step>_<cell>[_<metric>].jsonl   sample episodes, pictures beside them
+    seed_<k>/**/episodes/<arm>_<step>_<cell>[_<metric>].jsonl   samples, pictures beside them
 
 Nothing but one readable evaluation or metrics file is required: a run in progress, a single seed or
 a single arm is read as far as it goes, and `Run.notes` says what is missing.
@@ -47,7 +47,7 @@ class Outcomes:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """One policy on one cell under one metric. `compute` holds those COMPUTE_FIELDS that are known."""
+    """One policy on one cell under one metric. `compute`: those COMPUTE_FIELDS that are known."""
 
     train_seed: int
     arm: str
@@ -79,7 +79,7 @@ class Evaluation:
                     task_ids=np.asarray(stored["task_id"]).astype(str),
                     seeds=np.asarray(stored["seed"]),
                     success=success,
-                    recognized=np.asarray(stored["recognized"] if "recognized" in stored else unread),
+                    recognized=np.asarray(stored.get("recognized", unread)),
                 )
         except (OSError, ValueError, KeyError):
             return None
@@ -223,9 +223,7 @@ def _evaluation(seed: int, part: Path, line: Mapping[str, Any]) -> Evaluation:
         num_tasks=int(line.get("num_tasks") or n),
         recognized=None if line.get("recognized") is None else int(line["recognized"]),
         outcomes={str(k): int(v) for k, v in (line.get("outcomes") or {}).items()},
-        compute={
-            name: float(line[name]) for name in COMPUTE_FIELDS if line.get(name) is not None
-        },
+        compute={name: float(line[name]) for name in COMPUTE_FIELDS if line.get(name) is not None},
         arrays=_inside(part, arrays) if isinstance(arrays, str) else None,
     )
 

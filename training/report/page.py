@@ -35,8 +35,8 @@ from .words import (
 )
 
 DEFINITIONS = {
-    "success_within_turns": "an episode counts as solved if any of its sampled answers is right, with "
-    "the environment's feedback in between (the study's own metric).",
+    "success_within_turns": "an episode counts as solved if any of its sampled answers is right, "
+    "with the environment's feedback in between (the study's own metric).",
     "greedy_single": "one answer, the most likely one.",
     "sampled_single": "the first sampled answer alone.",
 }
@@ -45,8 +45,8 @@ METHOD = (
     "clusters by canonical task id; the number of distinct ids stands beside every n.",
     "Rates: Wilson's interval at the effective sample size (n divided by the design effect), with "
     "Student's quantile. Differences: paired on the same episodes of the same training seed, by a "
-    "bootstrap over tasks and, from three seeds on, over training seeds; degrees of freedom are the "
-    "number of seeds less one. With fewer seeds an interval speaks only of the policies measured.",
+    "bootstrap over tasks and, from three seeds on, over training seeds; degrees of freedom are "
+    "the number of seeds less one. With fewer seeds an interval speaks only of the policies measured.",
     "Curves pool the training seeds' checkpoints by their order. p-values are two-sided and not "
     "corrected for the number of comparisons.",
 )
@@ -61,6 +61,7 @@ class Report:
     run: Run
     verdict: Verdict
     rows: list[TableRow]
+    curves: plots.Curves
     matches: list[Match]
     spending: list[Spending]
     browser: Browser
@@ -75,11 +76,11 @@ class Page:
     figures: list[plots.Plot]
 
 
-def render(report: Report) -> Page:
+def render(report: Report, plotter: plots.Plotter) -> Page:
     """The page; every text from the run is escaped, and the page loads nothing from anywhere."""
     run = report.run
-    metrics = [_metric(report, metric) for metric in run.metric_names]
-    training = plots.training_plots(run)
+    metrics = [_metric(report, plotter, metric) for metric in run.metric_names]
+    training = plotter.training()
     script = _asset("page.js")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -120,17 +121,17 @@ def render(report: Report) -> Page:
     return Page(html, [*shown, *training])
 
 
-def _metric(report: Report, metric: str) -> dict[str, Any]:
+def _metric(report: Report, plotter: plots.Plotter, metric: str) -> dict[str, Any]:
     """Figures and table of one way to count success."""
     run, rows = report.run, [row for row in report.rows if row.metric == metric]
-    outcomes = plots.outcome_plot(run, metric)
+    outcomes = plotter.outcomes(metric)
     return {
         "name": metric,
         "words": metric_words(metric),
         "definition": DEFINITIONS.get(metric, ""),
-        "plots": plots.answer_plots(run, metric),
-        "differences": plots.difference_plot(rows, metric),
-        "recognition": plots.recognition_plot(run, metric),
+        "plots": plotter.answer(metric),
+        "differences": plotter.differences(rows, metric),
+        "recognition": plotter.recognition(metric),
         "outcomes": outcomes
         and {"svg": outcomes.svg, "plot": outcomes, "legend": _legend(outcomes)},
         "table": [_row(run, row, _pairs(report.rows)) for row in rows],

@@ -28,7 +28,7 @@ PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One stored episode. `record` is its JSON line; `folder` is what its pictures are relative to."""
+    """One stored episode. `record` is its JSON line; its pictures are relative to `folder`."""
 
     train_seed: int
     arm: str

@@ -30,7 +30,7 @@ def judge(rows: list[TableRow], matches: list[Match], metric: str, *, is_done: b
     if not comparable[0].differences["sft", "grpo"].spans_seeds:
         several = "One training seed" if seeds == 1 else f"{seeds} training seeds"
         cautions.append(
-            f"{several}: the intervals speak of these very policies, not of SFT and GRPO in general."
+            f"{several}: the intervals speak of these policies, not of SFT and GRPO in general."
         )
     details = [*_details(comparable), *(_matched(match) for match in matches)]
     return Verdict(headline, tuple(details), tuple(cautions))

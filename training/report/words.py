@@ -78,7 +78,14 @@ def grouped(number: float) -> str:
 
 def scaled(amount: float, unit: str) -> str:
     """A large quantity with an SI prefix: 1.23e13 FLOP -> 12.3 TFLOP."""
-    for factor, prefix in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+    for factor, prefix in (
+        (1e18, "E"),
+        (1e15, "P"),
+        (1e12, "T"),
+        (1e9, "G"),
+        (1e6, "M"),
+        (1e3, "k"),
+    ):
         if abs(amount) >= factor:
             return f"{amount / factor:.3g} {prefix}{unit}"
     return f"{amount:.3g} {unit}"
