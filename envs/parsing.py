@@ -1,23 +1,25 @@
 """Reading what a model wrote: the object of its answer, inside whatever else it said.
 
 The objects that models write are nearly JSON. This reader accepts JSON and also single quotes,
-trailing commas and unquoted words; it finds the object in free text, in code fences or between tags.
-It never raises on any text, and its time is linear: nesting is bounded, and so is the number of
-tokens read.
+trailing commas and unquoted words; it finds the object in free text, in code fences or between
+tags. It never raises on any text, and its time is linear: nesting is bounded, and so is the number
+of tokens read.
 
 Departure from the study's code, which takes the text to be JSON as a whole and calls the step with
 whatever type it finds (a number or null as a formula ended its episode with an exception).
 """
 
+import json
 import re
 from collections.abc import Collection
 
 MAX_READ_CHARS = 100_000  # of a longer text only the end is read
+MAX_PLAIN_CHARS = 1_000  # up to which a text is first tried as JSON as a whole (the common case)
 MAX_NESTING = 8
 MAX_TOKENS = 100_000  # over all attempts at one text
 _LONG_NUMBER = 15  # digits; longer numbers stay text
 
-Value = None | bool | int | str | list["Value"] | dict[str, "Value"]
+Value = bool | int | str | list["Value"] | dict[str, "Value"] | None
 
 _SPACE = re.compile(r"\s*")
 _TOKEN = re.compile(
@@ -32,7 +34,7 @@ _TOKEN = re.compile(
 )
 _ESCAPE = re.compile(r"\\(?:u([0-9a-fA-F]{4})|(.))", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
-_WORDS: dict[str, None | bool] = {
+_WORDS: dict[str, bool | None] = {
     "null": None,
     "None": None,
     "true": True,
@@ -45,9 +47,13 @@ _WORDS: dict[str, None | bool] = {
 def find_object(text: str, keys: Collection[str]) -> dict[str, Value] | None:
     """The last object in the text that has one of `keys`; None when there is none.
 
-    Numbers become int where they are short whole numbers and stay text otherwise. Objects inside an
+    Whole numbers become int, unless they are very long; other numbers stay text. Objects inside an
     object that has none of the keys are found too.
     """
+    if len(text) <= MAX_PLAIN_CHARS:
+        plain = _plain_json(text)
+        if plain is not None and any(key in plain for key in keys):
+            return plain
     reader = _Reader(text[-MAX_READ_CHARS:])
     found: dict[str, Value] | None = None
     start = reader.text.find("{")
@@ -89,29 +95,30 @@ class _Reader:
         """The object whose brace is at `start`, and the position after it."""
         return self._object(start + 1, 1)
 
-    def _token(self, position: int) -> re.Match[str]:
+    def _token(self, position: int) -> tuple[str, str, int]:
+        """Kind, text and end of the next token."""
         self.tokens_left -= 1
         match = _TOKEN.match(self.text, position)
-        if match is None or self.tokens_left < 0:
+        if match is None or match.lastgroup is None or self.tokens_left < 0:
             raise _Malformed
-        return match
+        return match.lastgroup, match[match.lastgroup], match.end()
 
     def _object(self, position: int, depth: int) -> tuple[dict[str, Value], int]:
         if depth > MAX_NESTING:
             raise _Malformed
         found: dict[str, Value] = {}
         while True:
-            token = self._token(position)
-            if token["mark"] == "}":
-                return found, token.end()
-            if token.lastgroup == "mark":
+            kind, text, position = self._token(position)
+            if kind == "mark":
+                if text == "}":
+                    return found, position
                 raise _Malformed
-            colon = self._token(token.end())
-            if colon["mark"] != ":":
+            _, colon, position = self._token(position)
+            if colon != ":":
                 raise _Malformed
-            value, position = self._value(colon.end(), depth)
-            found[str(_scalar(token))] = value
-            position, closed = self._separator(position, "}")
+            value, position = self._value(position, depth)
+            found[str(_scalar(kind, text))] = value
+            closed, position = self._separator(position, "}")
             if closed:
                 return found, position
 
@@ -120,45 +127,59 @@ class _Reader:
             raise _Malformed
         found: list[Value] = []
         while True:
-            token = self._token(position)
-            if token["mark"] == "]":
-                return found, token.end()
+            kind, text, end = self._token(position)
+            if kind == "mark" and text == "]":
+                return found, end
             value, position = self._value(position, depth)
             found.append(value)
-            position, closed = self._separator(position, "]")
+            closed, position = self._separator(position, "]")
             if closed:
                 return found, position
 
-    def _separator(self, position: int, closing: str) -> tuple[int, bool]:
-        """The position after a comma, or after the closing mark (and True)."""
-        token = self._token(position)
-        if token["mark"] not in (",", closing):
+    def _separator(self, position: int, closing: str) -> tuple[bool, int]:
+        """Whether the next mark closes rather than separates, and the position after it."""
+        kind, text, position = self._token(position)
+        if kind != "mark" or text not in (",", closing):
             raise _Malformed
-        return token.end(), token["mark"] == closing
+        return text == closing, position
 
     def _value(self, position: int, depth: int) -> tuple[Value, int]:
-        token = self._token(position)
-        if token.lastgroup != "mark":
-            return _scalar(token), token.end()
-        if token["mark"] == "{":
-            return self._object(token.end(), depth + 1)
-        if token["mark"] == "[":
-            return self._list(token.end(), depth + 1)
+        kind, text, position = self._token(position)
+        if kind != "mark":
+            return _scalar(kind, text), position
+        if text == "{":
+            return self._object(position, depth + 1)
+        if text == "[":
+            return self._list(position, depth + 1)
         raise _Malformed
 
 
-def _scalar(token: re.Match[str]) -> None | bool | int | str:
-    kind = token.lastgroup
-    text = token[kind] if kind else ""
+def _scalar(kind: str, text: str) -> bool | int | str | None:
     if kind == "number":
-        digits = text.lstrip("+-")
-        return int(text) if digits.isdigit() and len(digits) <= _LONG_NUMBER else text
+        return _whole_number(text)
     if kind == "word":
         return _WORDS.get(text, text)
     return _ESCAPE.sub(_unescape, text) if "\\" in text else text
+
+
+def _whole_number(text: str) -> int | str:
+    digits = text.lstrip("+-")
+    return int(text) if digits.isdigit() and len(digits) <= _LONG_NUMBER else text
 
 
 def _unescape(match: re.Match[str]) -> str:
     if match[1]:
         return chr(int(match[1], 16))
     return _ESCAPED.get(match[2], match[2])
+
+
+_JSON = json.JSONDecoder(strict=False, parse_float=str, parse_constant=str)
+
+
+def _plain_json(text: str) -> dict[str, Value] | None:
+    """The text as one JSON object, None if it is not one; as `_Reader` reads it, but in C."""
+    try:
+        value = _JSON.decode(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

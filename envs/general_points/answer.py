@@ -1,7 +1,9 @@
 """An answer as its three fields: `cards`, `number` and `formula`, whatever types they came in."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from ..parsing import Value, between_tags, find_object
 from .cards import RANKS
@@ -11,11 +13,10 @@ from .rules import MAX_DIGITS
 FIELDS = ("cards", "number", "formula")
 _KEYS = (*FIELDS, "numbers")
 _MAX_ITEMS = 16
+_Item = TypeVar("_Item")
 
-_NAMES = {
-    **{rank.lower(): rank for rank in RANKS},
-    **{"1": "A", "ace": "A", "t": "10", "jack": "J", "queen": "Q", "king": "K"},
-}
+_SPOKEN = {"1": "A", "ace": "A", "t": "10", "jack": "J", "queen": "Q", "king": "K"}
+_NAMES = {rank: rank for rank in RANKS} | {rank.lower(): rank for rank in RANKS} | _SPOKEN
 _SUIT = re.compile(r"\s*(?:of\s+)?(?:[♠♥♦♣♤♡♢♧]\ufe0f?|spades?|hearts?|diamonds?|clubs?|[shdc])$")
 _INTEGER = re.compile(rf"[+-]?[0-9]{{1,{MAX_DIGITS}}}")
 
@@ -60,15 +61,24 @@ def _items(value: Value) -> list[Value] | None:
     return value if isinstance(value, list) else None
 
 
-def _all(items, read):  # type: ignore[no-untyped-def]
+def _all(
+    items: list[Value] | None, read: Callable[[Value], _Item | None]
+) -> tuple[_Item, ...] | None:
     """Every item read, or None if one cannot be."""
     if items is None or len(items) > _MAX_ITEMS:
         return None
-    values = [read(item) for item in items]
-    return None if any(value is None for value in values) else tuple(values)
+    values: list[_Item] = []
+    for item in items:
+        value = read(item)
+        if value is None:
+            return None
+        values.append(value)
+    return tuple(values)
 
 
 def _rank(item: Value) -> str | None:
+    if isinstance(item, str) and item in _NAMES:
+        return _NAMES[item]
     if isinstance(item, bool) or not isinstance(item, (str, int)):
         return None
     name = str(item).strip().lower()[:40]

@@ -46,8 +46,9 @@ def deal(
     """
     tries = 0
     while tries < max_tries:
-        block = rng.integers(0, DECK_SIZE, size=(_BLOCK, num_cards)).tolist()
-        for deck_ids in block:
+        block = [int(DECK_SIZE * x) for x in rng.random(_BLOCK * num_cards).tolist()]
+        for start in range(0, len(block), num_cards):
+            deck_ids = block[start : start + num_cards]
             if not replacement and len(set(deck_ids)) < num_cards:
                 continue  # the same physical card twice: not a deal, so it does not count
             tries += 1

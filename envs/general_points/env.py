@@ -11,10 +11,10 @@ from ..core import FreeText, LanguageEnv, Observation, Verdict
 from .answer import read_answer
 from .config import EpisodeReturn, GeneralPointsConfig, Modality
 from .oracle import flawed_answer, oracle_answer
-from .prompts import feedback_text, prompt_text, revision_text
+from .prompts import feedback_text, prompt_frame, revision_text
 from .reward import Assessment, assess, reward_terms, total_reward
 from .splits import canonical_id
-from .task import Task, deal_from, dealer_of, make_task
+from .task import Task, dealer_of, hand_of, task_of
 
 if TYPE_CHECKING:
     from .render import CardRenderer
@@ -27,19 +27,20 @@ class GeneralPointsEnv(LanguageEnv):
     """Combine the values of a hand of cards into a formula that equals the target.
 
     ## Description
-    A hand of `num_cards` cards is dealt from a 52-card deck. Every card is worth a number, which the
-    rule in force says (faces as ten, faces as 11, 12, 13, ...), and all of them, each exactly once,
-    must be combined with the allowed operators and parentheses into a formula that equals the target.
-    A wrong answer may be revised until `max_turns` answers are given. The hands are a uniform deal
-    conditioned on the filters: solvable under the rule in force and under every compared rule (so
-    that one seed gives the same hand under each rule and look), in the split, with a face card if so
-    required. A configuration under which no hand qualifies raises ValueError at reset.
+    A hand of `num_cards` cards is dealt from a 52-card deck. Every card is worth a number, which
+    the rule in force says (faces as ten, faces as 11, 12, 13, ...), and all of them, each exactly
+    once, must be combined with the allowed operators and parentheses into a formula that equals the
+    target. A wrong answer may be revised until `max_turns` answers are given. The hands are a
+    uniform deal conditioned on the filters: solvable under the rule in force and under every
+    compared rule (so that one seed gives the same hand under each rule and look), in the split,
+    with a face card if so required. A configuration under which no hand qualifies raises ValueError
+    at reset.
 
     ## Action Space
     The model's raw text, `FreeText(max_answer_chars)`. The answer in it is an object with `cards`
     (ranks), `number` (their values) and `formula`, for example
-    `{"cards": ["5", "J", "3", "A"], "number": [5, 10, 3, 1], "formula": "(5-3)*10+4=24"}`; the format
-    `tagged` wants it between <answer> and </answer>. Any text is judged, in bounded time.
+    `{"cards": ["5", "J", "3", "A"], "number": [5, 10, 3, 1], "formula": "(5-3)*10+4=24"}`; the
+    format `tagged` wants it between <answer> and </answer>. Any text is judged, in bounded time.
 
     ## Observation
     `text`: self-contained; rule, target, in text mode the cards, later the last formula and the
@@ -57,14 +58,14 @@ class GeneralPointsEnv(LanguageEnv):
     A correct answer terminates; `max_turns` wrong answers truncate.
 
     ## References
-    *SFT Memorizes, RL Generalizes* (https://arxiv.org/abs/2501.17161), General Points; how each part
-    departs from the study's code stands at the top of its file.
+    *SFT Memorizes, RL Generalizes* (https://arxiv.org/abs/2501.17161), General Points; how each
+    part departs from the study's code stands at the top of its file.
 
     ## Version History
     * v0: first version.
     """
 
-    metadata = {"render_modes": ["rgb_array", "ansi", "human"], "render_fps": 1}
+    metadata = {"render_modes": ["rgb_array", "ansi", "human"], "render_fps": 1}  # noqa: RUF012
 
     def __init__(
         self,
@@ -86,6 +87,16 @@ class GeneralPointsEnv(LanguageEnv):
         self.action_space = FreeText(config.max_answer_chars)
         self.observation_space = _observation_space(config)
         self._dealer = dealer_of(config)
+        self._value_table = config.rule.value_table
+        self._id_table = config.split_rule.value_table
+        self._frame = prompt_frame(
+            config.rule,
+            config.target,
+            config.num_cards,
+            config.prompt,
+            config.modality,
+            config.answer,
+        )
         self._renderer: CardRenderer | None = None
         self._image: np.ndarray | None = None
         self._task: Task
@@ -101,8 +112,7 @@ class GeneralPointsEnv(LanguageEnv):
     def flawed_action(self) -> str | None:
         """A well-formed wrong answer, another one at every turn; None if there is none."""
         self._require_task()
-        rng = np.random.default_rng([self._episode_seed, _FLAW, self._turn])
-        return flawed_answer(self._task, rng)
+        return flawed_answer(self._task, self._stream(_FLAW), self.config.answer)
 
     def render(self) -> Any:
         """`rgb_array`: the cards, uint8 [H, W, 3]; `ansi`: the observation's text.
@@ -125,16 +135,12 @@ class GeneralPointsEnv(LanguageEnv):
         config = self.config
         self._episode_seed = int(self.np_random.integers(_SEED_RANGE))
         if "ranks" in options:
-            ranks = list(options["ranks"])
-            if len(ranks) != config.num_cards:
-                raise ValueError(f"ranks must be {config.num_cards} cards; got {ranks}")
-            self._task = make_task(ranks, config.rule, config.target)
+            hand = hand_of(options["ranks"], config.num_cards)
         else:
-            self._task = deal_from(self._dealer, self.np_random, config.rule)
-        self._prompt = prompt_text(self._task, config.prompt, config.modality, config.answer)
-        self._task_id = canonical_id(
-            make_task(self._task.ranks, config.split_rule, config.target).values, config.target
-        )
+            hand = self._dealer.deal(self.np_random)
+        self._task = task_of(hand, config.rule, config.target, self._value_table)
+        self._task_id = canonical_id([self._id_table[index] for index in hand], config.target)
+        self._prompt = self._frame.fill(self._task.ranks)
         self._image = None
         self._rewards: list[float] = []
 
@@ -196,7 +202,8 @@ class GeneralPointsEnv(LanguageEnv):
 
     def _stream(self, name: int) -> np.random.Generator:
         """A stream of this episode's own that leaves the dealing of hands alone."""
-        return np.random.default_rng([self._episode_seed, name, self._turn * name])
+        turn = 0 if name == _PICTURE else self._turn  # one picture an episode
+        return np.random.default_rng([self._episode_seed, name, turn])
 
     def _require_task(self) -> None:
         if not hasattr(self, "_task"):

@@ -21,12 +21,9 @@ from math import gcd
 from .rules import MAX_DIGITS
 
 MAX_FORMULA_CHARS = 1_000
-MAX_DEPTH = 32  # of parentheses
-MAX_NUMBERS = 32
 
-Rational = tuple[
-    int, int
-]  # numerator, denominator; lowest terms and a positive denominator if reduced
+# Numerator and denominator; where reduced, in lowest terms with a positive denominator.
+Rational = tuple[int, int]
 
 _SAME_SIGN = {
     "+": "＋﹢➕",
@@ -41,6 +38,7 @@ _ASCII = str.maketrans({sign: plain for plain, signs in _SAME_SIGN.items() for s
 _TOKEN = re.compile(r"[0-9]+|\S")
 _PRECEDENCE = {"+": 1, "-": 1, "*": 2, "/": 2, "(": 0}
 _DIGITS = frozenset("0123456789")
+_OPERATORS = frozenset("+-*/")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +71,7 @@ class _IllegalFormula(Exception):
 
 
 def read_formula(text: str) -> Formula:
-    """Read a formula; whatever the text, the result is a `Formula`, with `error` if it is illegal."""
+    """Read a formula; any text gives a `Formula`, with `error` if it is illegal."""
     if len(text) > MAX_FORMULA_CHARS:
         return Formula(error=f"longer than {MAX_FORMULA_CHARS} characters")
     tokens = _TOKEN.findall(text.translate(_ASCII))
@@ -113,8 +111,8 @@ def reduced(numerator: int, denominator: int) -> Rational:
 
 
 # Canonical forms. A sum holds its added and its subtracted terms, a product its numerators and its
-# denominators, each sorted and none of the node's own kind: commuting or re-associating an expression
-# gives the same node. Nodes are plain tuples that compare and hash fast.
+# denominators, each sorted and none of the node's own kind: commuting or re-associating an
+# expression gives the same node. Nodes are plain tuples that compare and hash fast.
 NUMBER, SUM, PRODUCT = 0, 1, 2
 Node = tuple  # (NUMBER, value) | (SUM, added, subtracted) | (PRODUCT, numerators, denominators)
 
@@ -211,39 +209,39 @@ def _evaluate(
     pending: list[str] = []  # operators and open parentheses
     numbers: list[int] = []
     used: list[str] = []
-    operand_next, negative, depth = True, False, 0
+    operand_next, sign = True, 1
     for token in tokens:
         if operand_next:
             if token[0] in _DIGITS:
-                number = -_integer(token) if negative else _integer(token)
+                number = sign * _integer(token)
                 numbers.append(number)
                 values.append((number, 1))
-                operand_next = negative = False
-            elif token == "(" and not negative:
+                operand_next, sign = False, 1
+            elif token == "(" and sign > 0:
                 pending.append(token)
-                depth += 1
-            elif token == "-" and not negative:
-                negative = True
+            elif token == "-" and sign > 0:
+                sign = -1
             else:
                 raise _IllegalFormula(f"unexpected {token!r}")
+        elif token in _OPERATORS:
+            precedence = _PRECEDENCE[token]
+            if pending and _PRECEDENCE[pending[-1]] >= precedence:
+                _reduce(values, pending, precedence, steps)
+            pending.append(token)
+            used.append(token)
+            operand_next = True
         elif token == ")":
             _reduce(values, pending, 1, steps)
             if not pending:
                 raise _IllegalFormula("unbalanced parentheses")
             pending.pop()
-            depth -= 1
-        elif token in "+-*/":
-            _reduce(values, pending, _PRECEDENCE[token], steps)
-            pending.append(token)
-            used.append(token)
-            operand_next = True
         else:
             raise _IllegalFormula(f"unexpected {token!r}")
-        if depth > MAX_DEPTH or len(numbers) > MAX_NUMBERS:
-            raise _IllegalFormula("too long or too deep")
-    if operand_next or depth:
+    if operand_next:
         raise _IllegalFormula("incomplete")
     _reduce(values, pending, 1, steps)
+    if pending:
+        raise _IllegalFormula("unbalanced parentheses")
     return values[0], numbers, used
 
 

@@ -26,31 +26,23 @@ def oracle_answer(
     For a hand that cannot reach the target: a legal formula over its numbers (wrong, and the best
     there is). Raises ValueError where the rule allows no formula at all.
     """
-    formula = oracle_formula(task, style, rng)
-    found = _json_answer(task, formula)
-    if answer is AnswerFormat.json:
-        return found
-    worth = ", ".join(f"{r}={v}" for r, v in zip(task.ranks, task.values, strict=True))
-    return f"<think>{worth}; {', '.join(trace(formula))}</think>\n<answer>{found}</answer>"
+    return _in_format(task, oracle_formula(task, style, rng), answer)
 
 
-def flawed_answer(task: Task, rng: np.random.Generator) -> str | None:
+def flawed_answer(
+    task: Task, rng: np.random.Generator, answer: AnswerFormat = AnswerFormat.json
+) -> str | None:
     """A well-formed answer whose formula uses the right numbers and misses the target.
 
-    The value missed by is drawn from `rng` among the integers within `FLAW_RANGE` of the target; the
-    answer claims the target all the same, as a policy's own mistakes do. None if there is no such
-    value.
+    The value missed by is drawn from `rng` among the integers within `FLAW_RANGE` of the target;
+    the answer claims the target all the same, as a policy's own mistakes do. None if there is no
+    such value.
     """
     values, operators = tuple(sorted(task.values)), task.rule.allowed
-    near = [
-        numerator
-        for numerator, denominator in reachable(values, operators)
-        if denominator == 1 and 0 < abs(numerator - task.target) <= FLAW_RANGE
-    ]
+    near = _near_misses(values, task.target, operators)
     if not near:
         return None
-    formula = _first(values, sorted(near)[int(rng.integers(len(near)))], operators)
-    return _json_answer(task, formula)
+    return _in_format(task, _first(values, near[int(rng.integers(len(near)))], operators), answer)
 
 
 def oracle_formula(
@@ -59,8 +51,8 @@ def oracle_formula(
     """A solution as text, e.g. "(5-3)*10+4".
 
     first: the first that the solver finds. shortest: fewest characters, then alphabetically.
-    random: uniform. Both choose from the first `MAX_CONSIDERED` solutions, which of four
-    cards are all of them (24 has at most 33).
+    random: uniform. Both choose from the first `MAX_CONSIDERED` solutions, which for four
+    cards and 24 are all of them (at most 22).
     """
     values, operators = tuple(sorted(task.values)), task.rule.allowed
     if style is OracleStyle.first:
@@ -75,9 +67,19 @@ def oracle_formula(
     return formulas[int(rng.integers(len(formulas)))]
 
 
-def _json_answer(task: Task, formula: str) -> str:
+def _in_format(task: Task, formula: str, answer: AnswerFormat) -> str:
     cards, numbers = json.dumps(list(task.ranks)), json.dumps(list(task.values))
-    return f'{{"cards": {cards}, "number": {numbers}, "formula": "{formula}={task.target}"}}'
+    found = f'{{"cards": {cards}, "number": {numbers}, "formula": "{formula}={task.target}"}}'
+    if answer is AnswerFormat.json:
+        return found
+    worth = ", ".join(f"{r}={v}" for r, v in zip(task.ranks, task.values, strict=True))
+    return f"<think>{worth}; {', '.join(trace(formula))}</think>\n<answer>{found}</answer>"
+
+
+@lru_cache(maxsize=1 << 13)
+def _near_misses(values: tuple[int, ...], target: int, operators: str) -> tuple[int, ...]:
+    whole = [n for n, d in reachable(values, operators) if d == 1]
+    return tuple(sorted([n for n in whole if 0 < abs(n - target) <= FLAW_RANGE]))
 
 
 @lru_cache(maxsize=1 << 15)

@@ -1,7 +1,7 @@
 """What General Points says: the prompt, and the verifier's feedback, in two styles.
 
-`study` asks in sentences for the fields of the paper. `compact` says the same in at most 40 words for
-tiny policies with a word-level vocabulary:
+`study` asks in sentences for the fields of the paper. `compact` says the same in at most 40 words
+for tiny policies with a word-level vocabulary:
 
     rule J = 10 Q = 10 K = 10 target 24 cards 5 J 3 A
     rule J = 11 Q = 12 K = 13 A = 14 use + - * target 24 cards 5 J 3 A last ( 5 - 1 ) * 3 wrong
@@ -13,6 +13,9 @@ repeat the task, so that each can be answered by itself.
 Departure from the study's code: feedback never holds a part of a solution.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from .cards import FACES, RANK_INDEX, RANKS
 from .config import AnswerFormat, FeedbackKind, Modality, PromptStyle
 from .expression import show_rational
@@ -23,6 +26,20 @@ from .task import Task
 MAX_WORDS = 40  # of a compact observation: a last formula that does not fit is not repeated
 
 
+@dataclass(frozen=True, slots=True)
+class PromptFrame:
+    """A prompt but for its cards, which stand between `before` and `after`; none if no `join`."""
+
+    before: str
+    join: str | None
+    after: str = ""
+
+    def fill(self, ranks: Sequence[str]) -> str:
+        """The prompt of one hand."""
+        cards = "" if self.join is None else self.join.join(ranks)
+        return f"{self.before}{cards}{self.after}"
+
+
 def prompt_text(
     task: Task,
     style: PromptStyle = PromptStyle.study,
@@ -30,9 +47,22 @@ def prompt_text(
     answer: AnswerFormat = AnswerFormat.json,
 ) -> str:
     """The task as the agent sees it first."""
+    frame = prompt_frame(task.rule, task.target, len(task.ranks), style, modality, answer)
+    return frame.fill(task.ranks)
+
+
+def prompt_frame(
+    rule: Rule,
+    target: int,
+    num_cards: int,
+    style: PromptStyle,
+    modality: Modality,
+    answer: AnswerFormat,
+) -> PromptFrame:
+    """What the prompts of all hands of one environment have in common."""
     if style is PromptStyle.compact:
-        return _compact_prompt(task, modality)
-    return _study_prompt(task, modality, answer)
+        return _compact_frame(rule, target, modality)
+    return _study_frame(rule, target, num_cards, modality, answer)
 
 
 def feedback_text(assessment: Assessment, kind: FeedbackKind, style: PromptStyle) -> str:
@@ -53,12 +83,14 @@ def revision_text(prompt: str, assessment: Assessment, feedback: str, style: Pro
     return f"{prompt}\n\n{last_line}{feedback}"
 
 
-def _compact_prompt(task: Task, modality: Modality) -> str:
-    rule = " ".join(f"{rank} = {value}" for rank, value in _stated_values(task.rule))
-    operators = task.rule.allowed
+def _compact_frame(rule: Rule, target: int, modality: Modality) -> PromptFrame:
+    values = " ".join(f"{rank} = {value}" for rank, value in _stated_values(rule))
+    operators = rule.allowed
     use = "" if len(operators) == len(OPERATORS) else " use " + " ".join(operators)
-    cards = "" if modality is Modality.image else " cards " + " ".join(task.ranks)
-    return f"rule {rule}{use} target {task.target}{cards}"
+    before = f"rule {values}{use} target {target}"
+    if modality is Modality.image:
+        return PromptFrame(before, None)
+    return PromptFrame(f"{before} cards ", " ")
 
 
 def _stated_values(rule: Rule) -> list[tuple[str, int]]:
@@ -70,26 +102,25 @@ def _stated_values(rule: Rule) -> list[tuple[str, int]]:
     return stated + pips
 
 
-def _study_prompt(task: Task, modality: Modality, answer: AnswerFormat) -> str:
-    count = len(task.ranks)
-    values = ", ".join(f"{rank} = {value}" for rank, value in _stated_values(task.rule))
-    operators = " ".join(task.rule.allowed)
-    numbers = "A = 1 unless stated otherwise; every other number card is worth its number"
+def _study_frame(
+    rule: Rule, target: int, num_cards: int, modality: Modality, answer: AnswerFormat
+) -> PromptFrame:
+    values = ", ".join(f"{rank} = {value}" for rank, value in _stated_values(rule))
+    operators = " ".join(rule.allowed)
     lines = [
-        f"Combine the values of {count} playing cards into a formula that equals {task.target}.",
-        f"Use every card exactly once; allowed are the operators {operators} and parentheses.",
-        f"Card values: {values}; {numbers}.",
+        f"Combine the values of {num_cards} playing cards into a formula that equals {target}.",
+        f"Use every card exactly once, with parentheses and the operators {operators} only.",
+        f"Card values: {values}. {_OTHER_VALUES}",
     ]
-    if modality is Modality.image:
-        lines.append("The cards are shown in the picture.")
-    else:
-        lines.append("Cards: " + ", ".join(task.ranks))
-    lines += ["", _ANSWER_REQUEST[answer], _fields(task.target)]
+    shown = modality is Modality.image
+    lines.append("The cards are shown in the picture." if shown else "Cards: ")
+    asked = ["", "", _ANSWER_REQUEST[answer], _fields(target)]
     if answer is AnswerFormat.tagged:
-        lines.append("</answer>")
-    return "\n".join(lines)
+        asked.append("</answer>")
+    return PromptFrame("\n".join(lines), None if shown else ", ", "\n".join(asked))
 
 
+_OTHER_VALUES = "Any other number card is worth its number, an ace 1 unless stated otherwise."
 _ANSWER_REQUEST = {
     AnswerFormat.json: "Answer with a JSON object of this form:",
     AnswerFormat.tagged: (

@@ -1,7 +1,8 @@
 """Judging an answer: what it is (`assess`), and what it pays (`reward_terms`).
 
-Outcomes, the worst fault first: no answer, an illegal formula, wrong numbers, a wrong value, correct.
-An answer has exactly one. The formula alone decides; `cards` and `number` decide recognition.
+Outcomes, the worst fault first: no answer, an illegal formula, wrong numbers, a wrong value,
+correct. An answer has exactly one. The formula alone decides; `cards` and `number` decide
+recognition.
 
     kind       terms and what they pay
     study      outcome +5 correct, -1 wrong value, -2 wrong numbers, -3 illegal or no formula
@@ -15,7 +16,6 @@ rationals; an answer without `cards` counts as misread (else saying nothing woul
 wrong reading); the last answer gets its own reward and no further -1 for the turn limit.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -69,13 +69,24 @@ class Assessment:
 
 def assess(answer: Answer, task: Task) -> Assessment:
     """Judge an answer against a task."""
+    cards, numbers = answer.cards, answer.numbers
     formula = _NO_FORMULA if answer.formula is None else read_formula(answer.formula)
     unused, invalid = _difference(task.values, formula.numbers) if not formula.error else ((), ())
+    if answer.formula is None:
+        outcome = GeneralPointsOutcome.no_answer
+    elif formula.error or not formula.operators.issubset(task.rule.operators):
+        outcome = GeneralPointsOutcome.illegal_formula
+    elif unused or invalid:
+        outcome = GeneralPointsOutcome.wrong_numbers
+    elif not formula.equals(task.target):
+        outcome = GeneralPointsOutcome.wrong_value
+    else:
+        outcome = GeneralPointsOutcome.correct
     return Assessment(
-        outcome=_outcome(answer, formula, task),
+        outcome=outcome,
         formula=formula,
-        recognized=answer.cards is not None and sorted(answer.cards) == sorted(task.ranks),
-        numbers_right=answer.numbers is not None and sorted(answer.numbers) == sorted(task.values),
+        recognized=cards is not None and sorted(cards) == sorted(task.ranks),
+        numbers_right=numbers is not None and sorted(numbers) == sorted(task.values),
         unused=unused,
         invalid=invalid,
     )
@@ -100,31 +111,24 @@ def reward_terms(
 
 def total_reward(terms: Mapping[str, float], reward: RewardConfig) -> float:
     """The weighted sum of the terms; weights are 1 except for the kind `weighted`."""
-    if reward.kind is not RewardKind.weighted:
-        return float(sum(terms.values()))
-    return float(sum(reward.weights.get(name, 0.0) * value for name, value in terms.items()))
+    weights = reward.weights if reward.kind is RewardKind.weighted else None
+    total = 0.0
+    for name, value in terms.items():
+        total += value if weights is None else weights.get(name, 0.0) * value
+    return total
 
 
 _WELL_FORMED = (GeneralPointsOutcome.correct, GeneralPointsOutcome.wrong_value)
 _NO_FORMULA = Formula(error="no formula")
 
 
-def _outcome(answer: Answer, formula: Formula, task: Task) -> GeneralPointsOutcome:
-    if answer.formula is None:
-        return GeneralPointsOutcome.no_answer
-    if formula.error or not formula.operators.issubset(task.rule.operators):
-        return GeneralPointsOutcome.illegal_formula
-    if sorted(formula.numbers) != sorted(task.values):
-        return GeneralPointsOutcome.wrong_numbers
-    if not formula.equals(task.target):
-        return GeneralPointsOutcome.wrong_value
-    return GeneralPointsOutcome.correct
-
-
 def _difference(
     hand: tuple[int, ...], used: tuple[int, ...]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    if sorted(hand) == sorted(used):
-        return (), ()
-    held, taken = Counter(hand), Counter(used)
-    return tuple((held - taken).elements()), tuple((taken - held).elements())
+    unused, invalid = list(hand), []
+    for number in used:
+        if number in unused:
+            unused.remove(number)
+        else:
+            invalid.append(number)
+    return tuple(unused), tuple(invalid)

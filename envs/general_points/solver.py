@@ -2,8 +2,8 @@
 
 Two formulas are one solution when they differ by commutation and associativity only (see the
 canonical forms in `expression.py`); a*(b-c) and -(c-b)*a are two. The search meets in the middle:
-the values that every part of a hand can reach are known, so that it enters only branches that end in
-a solution. Rationals are reduced pairs of integers.
+the values that every part of a hand can reach are known, so that it enters only branches that end
+in a solution. Rationals are reduced pairs of integers.
 
 The study's solver enumerates by `eval`, in floating point, and needs 130-175 ms a deal.
 """
@@ -13,8 +13,8 @@ from functools import lru_cache
 from itertools import combinations
 from math import gcd, inf, log2
 
-from .rules import OPERATORS
 from .expression import NUMBER, Node, Rational, combine
+from .rules import OPERATORS
 
 # Distinct formulas of n different numbers up to commutation and associativity: n! times the
 # coefficients of 2s, where s = e^(2u) - e^u - u and u = x + s (sums of non-sums, and dually).
@@ -43,12 +43,12 @@ def solve(values: Sequence[int], target: int | Rational, operators: str = _ALL) 
 
 
 def count_solutions(values: Sequence[int], target: int, operators: str = _ALL) -> int:
-    """The number of distinct solutions (six cards may take a minute)."""
+    """The number of distinct solutions (of six cards in seconds)."""
     return sum(1 for _ in solve(values, target, operators))
 
 
 def difficulty(values: Sequence[int], target: int, operators: str = _ALL) -> float:
-    """How many bits a blind guess lacks: log2(formulas of n numbers / solutions); inf if unsolvable.
+    """Bits that a blind guess lacks: log2(formulas of n numbers / solutions); inf if unsolvable.
 
     The number of formulas is that of n different numbers and four operators, so that hands of one
     size compare by their number of solutions: 10.3 bits for one solution of four cards.
@@ -141,14 +141,14 @@ def _solutions(values: Values, target: Rational, operators: str) -> Iterator[Nod
 
 
 def _partner_values(right: Values, operators: str) -> dict[Rational, None] | None:
-    """What the larger part can reach; None for five cards, where asking for each value is cheaper."""
+    """What the larger part can reach; None for five cards: asking for each value is cheaper."""
     return reachable(right, operators) if len(right) <= 4 else None
 
 
 def _partners(
     value: Rational, target: Rational, right: Values, operators: str
 ) -> list[tuple[str, Rational]]:
-    """What must stand beside `value` to give the target; "-r" and "/r" have `value` on the right."""
+    """What must stand beside `value` to give the target; "-r" and "/r" put `value` on the right."""
     (a, b), (n, d) = value, target
     found: list[tuple[str, Rational]] = []
     nb, ad, bd = n * b, a * d, b * d

@@ -1,8 +1,8 @@
 """Which hands are held out for evaluation, and which may be used for training.
 
 A task's canonical id is its sorted values under the split's rule, and the target: under the study's
-training rule J, Q, K and 10 are one number, so that hands split by rank would leak. A salted hash of
-the id decides, the same in every process and version.
+training rule J, Q, K and 10 are one number, so that hands split by rank would leak. A salted hash
+of the id decides, the same in every process and version.
 
 Out of distribution means the same held-out hands under another rule or look; so a hand is held out
 under every rule at once, and a training task may share neither its sorted ranks nor its sorted

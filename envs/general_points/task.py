@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -37,10 +38,24 @@ class Task:
 
 def make_task(ranks: Sequence[str], rule: Rule, target: int) -> Task:
     """The task of a given hand; ValueError for a rank that does not exist."""
-    unknown = [rank for rank in ranks if rank not in RANK_INDEX]
-    if unknown:
-        raise ValueError(f"ranks must be among {', '.join(RANKS)}; got {unknown}")
-    return _task(tuple([RANK_INDEX[rank] for rank in ranks]), rule, target, rule.value_table)
+    return task_of(hand_of(ranks, len(ranks)), rule, target, rule.value_table)
+
+
+def hand_of(ranks: Sequence[str], num_cards: int) -> Hand:
+    """Rank indices in the order given; ValueError unless they are `num_cards` ranks."""
+    if len(ranks) != num_cards or any(rank not in RANK_INDEX for rank in ranks):
+        raise ValueError(f"ranks must be {num_cards} of {', '.join(RANKS)}; got {list(ranks)}")
+    return tuple([RANK_INDEX[rank] for rank in ranks])
+
+
+def task_of(hand: Hand, rule: Rule, target: int, value_table: tuple[int, ...]) -> Task:
+    """The task of rank indices, with the rule's table at hand."""
+    return Task(
+        ranks=tuple([RANKS[index] for index in hand]),
+        values=tuple([value_table[index] for index in hand]),
+        rule=rule,
+        target=target,
+    )
 
 
 class Dealer:
@@ -115,9 +130,9 @@ def deal_task(
         rules=(rule,) if solvable else (),
         require_face_card=require_face_card,
         replacement=replacement,
-        keeps=None if split is None else lambda hand: split.is_clean_hand(hand, table, target),
+        keeps=partial(split.is_clean_hand, value_table=table, target=target) if split else None,
     )
-    return _task(dealer.deal(rng), rule, target, table)
+    return task_of(dealer.deal(rng), rule, target, table)
 
 
 def task_split(config: GeneralPointsConfig) -> TaskSplit:
@@ -139,7 +154,7 @@ def dealer_of(config: GeneralPointsConfig) -> Dealer:
     if config.split is Split.eval:
         keeps = split.holds_out
     elif config.split is Split.train:
-        keeps = lambda hand: split.is_clean_hand(hand, table, config.target)  # noqa: E731
+        keeps = partial(split.is_clean_hand, value_table=table, target=config.target)
     return Dealer(
         num_cards=config.num_cards,
         target=config.target,
@@ -150,22 +165,8 @@ def dealer_of(config: GeneralPointsConfig) -> Dealer:
     )
 
 
-def deal_from(dealer: Dealer, rng: np.random.Generator, rule: Rule) -> Task:
-    """The dealer's next hand as a task under `rule`."""
-    return _task(dealer.deal(rng), rule, dealer.target, rule.value_table)
-
-
 def distinct_task_ids(config: GeneralPointsConfig) -> list[str]:
-    """The ids of all tasks that a configuration can deal, sorted: the number that stands beside n."""
+    """The ids of all tasks that a configuration can deal, sorted; their number stands beside n."""
     table = config.split_rule.value_table
     hands = dealer_of(config).hands()
     return sorted({canonical_id([table[i] for i in hand], config.target) for hand in hands})
-
-
-def _task(hand: Hand, rule: Rule, target: int, table: tuple[int, ...]) -> Task:
-    return Task(
-        ranks=tuple([RANKS[index] for index in hand]),
-        values=tuple([table[index] for index in hand]),
-        rule=rule,
-        target=target,
-    )
