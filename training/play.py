@@ -12,12 +12,13 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
 
 from .. import envs  # noqa: F401  registers the environments
+from ..envs.core import LanguageEnv
 from .launch import command
 from .schema import PlayConfig
 
@@ -53,7 +54,7 @@ def play_hand(env: gym.Env[Any, Any], config: PlayConfig, number: int) -> bool:
         if text in LEAVE:
             raise EOFError
         if text == GIVE_UP:
-            print(env.unwrapped.oracle_action())
+            print(cast(LanguageEnv, env.unwrapped).oracle_action())
             return False
         observation, reward, terminated, truncated, info = env.step(as_answer(text, info))
         print(verdict_line(float(reward), info))
