@@ -27,6 +27,10 @@ def check_reachable(path: str) -> None:
         return
     if folder.is_absolute() or path.startswith(".") or path.count("/") > 1:
         raise ValueError(f"policy folder must exist; got {path!r}")
+    try:
+        validate_repo_id(path)
+    except HFValidationError as error:
+        raise ValueError(f"policy path must be a folder or a hub name; got {path!r}") from error
     if isinstance(huggingface_hub.try_to_load_from_cache(path, "config.json"), str):
         return
     _probe(path)
@@ -34,10 +38,7 @@ def check_reachable(path: str) -> None:
 
 def _probe(name: str) -> None:
     try:
-        validate_repo_id(name)
         huggingface_hub.auth_check(name)
-    except HFValidationError as error:
-        raise ValueError(f"policy path must be a folder or a hub name; got {name!r}") from error
     except GatedRepoError as error:
         raise ValueError(
             f"hub model {name!r} is gated: accept its licence on huggingface.co/{name} and log in "

@@ -1,0 +1,126 @@
+"""Episodes: what is recorded, how they end, and that they do not depend on their neighbours."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from cardinal_gym.agents.baselines import OracleAgent, RandomAgent
+from cardinal_gym.agents.config import Family, SamplingConfig
+from cardinal_gym.agents.policy import Policy
+from cardinal_gym.agents.policy_agent import PolicyAgent
+from cardinal_gym.agents.rollout import rollout
+from cardinal_gym.agents.rows import collate, rows_from_episode
+from cardinal_gym.agents.scoring import token_logprobs
+from cardinal_gym.agents.types import ContextMode, Episode, Status
+from conftest import tiny
+from toy import GuessEnv
+
+SAMPLING = SamplingConfig(max_new_tokens=6)
+SEEDS, GROUPS, MEMBERS = [1, 1, 2, 2, 3], [0, 0, 1, 1, 2], [0, 1, 0, 1, 0]
+
+
+def play(policy: Policy, **options: object) -> list[Episode]:
+    sees = policy.family is Family.mllama
+    return rollout(
+        lambda: GuessEnv(with_image=sees), PolicyAgent(policy, SAMPLING), SEEDS, groups=GROUPS,
+        members=MEMBERS, **options,
+    )  # fmt: skip
+
+
+@pytest.fixture(params=["text", "mllama"])
+def family(request: pytest.FixtureRequest) -> Family:
+    return Family(request.param)
+
+
+@pytest.mark.parametrize("context", list(ContextMode))
+def test_rows_hold_exactly_the_sampled_ids_and_their_log_probabilities(
+    family: Family, context: ContextMode
+) -> None:
+    policy = tiny(family, context)
+    episodes = play(policy)
+    for episode in episodes:
+        rows = rows_from_episode(episode, policy)
+        assert len(rows) == (1 if context is ContextMode.concat else len(episode.turns))
+        assert sum(sum(row.mask) for row in rows) == episode.num_sampled_tokens
+        sampled = [i for row in rows for i, m in zip(row.ids, row.mask, strict=True) if m]
+        assert sampled == [i for turn in episode.turns for i in turn.completion.token_ids]
+        batch = collate(policy, rows)
+        with torch.no_grad():
+            scored = token_logprobs(policy, batch)
+        torch.testing.assert_close(scored, batch.logprobs, atol=1e-4, rtol=1e-4)
+
+
+def test_an_episode_does_not_depend_on_its_neighbours(family: Family) -> None:
+    policy = tiny(family)
+    together = play(policy)
+    apart = play(policy, max_concurrency=2)
+    for one, other in zip(together, apart, strict=True):
+        assert [t.completion.token_ids for t in one.turns] == [
+            t.completion.token_ids for t in other.turns
+        ]
+
+
+def test_members_of_a_group_share_the_task_and_differ_in_their_answers(
+    text_policy: Policy,
+) -> None:
+    one, other = play(text_policy)[:2]
+    assert one.task_id == other.task_id
+    assert one.turns[0].prompt_ids == other.turns[0].prompt_ids
+    assert one.turns[0].completion.token_ids != other.turns[0].completion.token_ids
+
+
+def test_pooled_environments_are_used_again_with_the_same_result(text_policy: Policy) -> None:
+    pool: list[GuessEnv] = []
+    first = play(text_policy, pool=pool)
+    assert len(pool) == len(SEEDS)
+    assert play(text_policy, pool=pool) == first
+    assert len(pool) == len(SEEDS)
+
+
+def test_the_three_ways_to_end_are_kept_apart(text_policy: Policy) -> None:
+    assert play(text_policy)[0].status is Status.turn_limit
+    (solved,) = rollout(GuessEnv, OracleAgent(), [4])
+    assert (solved.status, solved.success, solved.episode_return) == (Status.terminated, True, 1.0)
+    short = tiny(Family.text)
+    short.max_context = 26
+    cut = play(short)[0]
+    assert cut.status is Status.context_limit
+    assert 1 <= len(cut.turns) < 3
+
+
+def test_the_first_prompt_must_fit() -> None:
+    short = tiny(Family.text)
+    short.max_context = 12
+    with pytest.raises(ValueError, match="must be at most 12 tokens"):
+        play(short)
+
+
+def test_the_oracle_solves_every_task_and_the_random_agent_hardly_any() -> None:
+    seeds = list(range(40))
+    oracle = rollout(GuessEnv, OracleAgent(), seeds)
+    chance = rollout(GuessEnv, RandomAgent(), seeds, groups=seeds)
+    assert all(episode.success for episode in oracle)
+    assert sum(episode.success for episode in chance) < 20
+    assert chance == rollout(GuessEnv, RandomAgent(), seeds, groups=seeds)
+
+
+def test_progress_counts_finished_episodes(text_policy: Policy) -> None:
+    seen: list[tuple[int, int]] = []
+    play(text_policy, max_concurrency=2, on_progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (5, 5)
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_seeds_groups_and_members_must_match() -> None:
+    with pytest.raises(ValueError, match="must have equal lengths; got 2, 1 and 2"):
+        rollout(GuessEnv, RandomAgent(), [1, 2], groups=[0])
+
+
+def test_baselines_and_rollouts_import_no_torch() -> None:
+    code = (
+        "import sys, cardinal_gym.agents.baselines, cardinal_gym.agents.rollout, "
+        "cardinal_gym.agents.config; "
+        "sys.exit(any(name in sys.modules for name in ('torch', 'transformers')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

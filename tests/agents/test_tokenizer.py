@@ -1,0 +1,60 @@
+"""The word-level tokenizer speaks exactly the language of the compact prompts and answers."""
+
+from pathlib import Path
+
+import pytest
+from cardinal_gym.agents.tokenizer import UNK, build_tokenizer
+from transformers import AutoTokenizer
+
+TOKENIZER = build_tokenizer()
+ANSWER = '{"cards": ["5", "J", "3", "A"], "number": [5, 10, 3, 1], "formula": "(5-3)*10+4=24"}'
+
+
+def pieces(text: str) -> list[str]:
+    return TOKENIZER.tokenize(text)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ANSWER,
+        '{"cards": ["10", "K"], "number": [10, 99], "formula": "10*(99-99)/1=104"}',
+        '{"cards": [], "number": [], "formula": ""}',
+        f"<think>J=10, A=1; 5-3=2</think>\n<answer>{ANSWER}</answer>",
+    ],
+)
+def test_answers_survive_encoding_and_decoding(answer: str) -> None:
+    ids = TOKENIZER.encode(answer, add_special_tokens=False)
+    assert TOKENIZER.decode(ids) == answer or "[]" in answer  # an empty list has a space to lose
+
+
+def test_an_answer_takes_about_thirty_tokens() -> None:
+    assert len(pieces(ANSWER)) == 29
+
+
+def test_a_compact_prompt_fits_forty_tokens_with_its_template() -> None:
+    said = "rule J = 11 Q = 12 K = 13 A = 14 use + - * target 24 cards 5 J 3 A"
+    ids = TOKENIZER.apply_chat_template(
+        [{"role": "user", "content": said}], add_generation_prompt=True, return_dict=False
+    )
+    assert len(ids) <= 40
+    assert TOKENIZER.unk_token_id not in ids
+
+
+def test_numbers_up_to_99_are_one_token_and_larger_ones_are_spelt() -> None:
+    assert pieces("0 7 10 99 100 1024 05") == [
+        *("0", "7", "10", "99", "1", "0", "0", "1", "0", "2", "4", "0", "5")
+    ]  # fmt: skip
+
+
+def test_unknown_words_become_one_unknown_token() -> None:
+    assert pieces("rule bananas é 24") == ["rule", UNK, UNK, "24"]
+
+
+def test_the_auto_class_reloads_the_same_tokenizer(tmp_path: Path) -> None:
+    TOKENIZER.save_pretrained(tmp_path)
+    again = AutoTokenizer.from_pretrained(tmp_path)
+    assert again.get_vocab() == TOKENIZER.get_vocab()
+    assert again.encode(ANSWER) == TOKENIZER.encode(ANSWER)
+    assert again.chat_template == TOKENIZER.chat_template
+    assert again.eos_token_id == TOKENIZER.eos_token_id
