@@ -62,6 +62,7 @@ typecheck: $(STAMP)  ## mypy on cardinal_gym
 
 bench: $(STAMP)  ## what a reset, a step and a picture cost on one core
 	$(ONE_THREAD) $(BIN)/python -m pytest -p no:xdist -o python_files='bench_*.py' -m "" -s -q tests/benchmarks $(ARGS)
+	@for script in $$(grep -l __main__ tests/benchmarks/bench_*.py); do $(ONE_THREAD) $(BIN)/python $$script || exit; done
 
 clean:  ## remove what was generated, except .venv and runs/
 	rm -rf build dist cardinal_gym.egg-info .pytest_cache .ruff_cache .hypothesis
