@@ -12,11 +12,12 @@ one premultiplied blend of its own box.
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from .config import MAX_CARDS, MIN_CARDS, RANKS, VisualConfig, as_visual
+from .config import MAX_CARDS, MIN_CARDS, RANKS, Table, VisualConfig, as_visual
 from .faces import FaceStyle
 from .inks import SUITS_OF, Inks, inks_of
 from .layout import Arrangement, Slot, resolve
@@ -24,6 +25,13 @@ from .sprites import SPRITES, body, outline, shadow, shadow_pad
 from .table import table_pixels
 
 OVERSAMPLE_BELOW_PX = 220  # turned cards narrower than this are painted twice as large, then warped
+
+
+class _Canvas(NamedTuple):
+    table: Table
+    color: str
+    width: int
+    height: int
 
 
 class CardRenderer:
@@ -57,8 +65,8 @@ class CardRenderer:
     ) -> np.ndarray:
         visual = self._visual
         style = _style(visual, self._inks, plan, scale=1)
-        key = (visual.table, visual.table_color, visual.width, visual.height)
-        image = _table_with_blanks(key, plan, style).copy()
+        canvas = _Canvas(visual.table, visual.table_color, visual.width, visual.height)
+        image = _table_with_blanks(canvas, plan, style).copy()
         inside = _inside(style)
         for slot, rank, suit in zip(plan.slots, ranks, suits, strict=True):
             box = _box(slot, plan)
@@ -99,6 +107,13 @@ def deal_suits(
     return tuple(dealt)
 
 
+def clear_caches() -> None:
+    """Forget painted cards and tables, for tests and for timing a first picture."""
+    SPRITES.clear()
+    table_pixels.cache_clear()
+    _table_with_blanks.cache_clear()
+
+
 def _check(ranks: Sequence[str]) -> None:
     if not MIN_CARDS <= len(ranks) <= MAX_CARDS:
         raise ValueError(f"a hand must be {MIN_CARDS} to {MAX_CARDS} cards; got {len(ranks)}")
@@ -131,13 +146,9 @@ def _inside(style: FaceStyle) -> np.ndarray:
 
 
 @lru_cache(maxsize=16)
-def _table_with_blanks(
-    table: tuple,
-    plan: Arrangement,
-    style: FaceStyle,  # type: ignore[type-arg]
-) -> np.ndarray:
+def _table_with_blanks(canvas: _Canvas, plan: Arrangement, style: FaceStyle) -> np.ndarray:
     """The table with an unprinted card and its shadow in every slot, uint8 [H, W, 3]."""
-    image = table_pixels(*table).copy()
+    image = table_pixels(*canvas).copy()
     dark, pad = shadow(plan.width_px, plan.height_px), shadow_pad(plan.width_px)
     sprite = np.zeros((*dark.shape, 4), np.uint8)
     sprite[..., 3] = dark
@@ -183,4 +194,4 @@ def _blend(image: np.ndarray, sprite: np.ndarray, left: int, top: int) -> None:
     region = image[y0 : y0 + sprite.shape[0], x0 : x0 + sprite.shape[1]]
     through = cv2.bitwise_not(sprite[..., 3])
     under = cv2.multiply(region, cv2.merge([through, through, through]), scale=1 / 255)
-    cv2.add(under, np.ascontiguousarray(sprite[..., :3]), dst=region)
+    cv2.add(under, cv2.cvtColor(sprite, cv2.COLOR_RGBA2RGB), dst=region)

@@ -95,8 +95,8 @@ class VisualConfig:
     table_color: "auto" or "#rrggbb"; tints every table (the study's green is "#35654d").
 
     What is too small to read is replaced by something larger, whatever was asked for: a card
-    narrower than 56 px is never a court card, one narrower than 40 px always shows a big index
-    (`layout.resolve` holds the rules), so one look can be used from 56 to 1200 px.
+    narrower than 56 px always shows a big index, and so on (`layout` holds the rules), so one
+    look can be used from 56 to 1200 px.
     """
 
     name: str = "custom"

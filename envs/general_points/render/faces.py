@@ -10,13 +10,24 @@ import cv2
 import numpy as np
 
 from .config import Deck, Font
-from .glyphs import SUITS, court_pip_mask, court_rank_mask, pip_mask, portrait, rank_mask
+from .glyphs import (
+    SUITS,
+    court_pip_mask,
+    court_rank_mask,
+    crown_mask,
+    pip_mask,
+    portrait,
+    rank_mask,
+)
 from .inks import Inks, Rgb
 
-CORNER_MIN_WIDTH = 56  # narrower big-index cards have no corner index: one large rank only
+BIG_CORNER_MIN_WIDTH = 88  # narrower big-index cards have no corners: one large rank only
 INDEX_SHARE = 0.105  # of the card's height: the corner rank
 INDEX_MIN_PX, INDEX_MAX_SHARE = 15, 0.17  # small cards get a jumbo index
+COLUMN_SHARES = {Deck.court: 0.76, Deck.drawn: 0.95, Deck.big_index: 0.95}  # of its height
 MAX_SQUEEZE = 0.72  # how much narrower lettering may get to fit, before it gets smaller
+
+TINY_ASPECT = 0.66  # condensed lettering is widened to this where it is tiny: 6 and 8 need the room
 
 # Pip centres per rank: x in -1 (left), 0, 1; y from -1 (top) to 1.
 _LEFT_RIGHT = (-1.0, 1.0)
@@ -101,9 +112,9 @@ def paint_corners(
     """Rank and suit in the top left and, turned, the bottom right; returns where they end in x."""
     width, height = style.width_px, style.height_px
     share = index_share(style)
-    box = fit(glyph, share * height * 1.02, share * height)
+    box = fit(glyph, max(0.95, COLUMN_SHARES[style.deck]) * share * height, share * height)
     left, top = 0.035 * width + 0.5, 0.032 * height + 0.5
-    column = max(box[0], 0.62 * share * height)
+    column = COLUMN_SHARES[style.deck] * share * height
     center = (left + column / 2, top + box[1] / 2)
     small = fit(pip, 0.9 * column, 0.78 * share * height)
     below = (center[0], top + box[1] + 0.16 * share * height + small[1] / 2)
@@ -123,18 +134,19 @@ def index_share(style: FaceStyle) -> float:
 def _paint_big_index(face: np.ndarray, style: FaceStyle, rank: str, suit: int) -> None:
     width, height = style.width_px, style.height_px
     glyph, pip, color = rank_mask(style.font, rank), pip_mask(SUITS[suit]), style.inks.suits[suit]
-    if style.shown_px < CORNER_MIN_WIDTH:
+    if style.shown_px < BIG_CORNER_MIN_WIDTH:
         edge = max(1.0, 0.06 * width) + 1.0
         box = fit(glyph, width - 2 * edge, 0.52 * height)
+        box = max(box[0], min(round(width - 2 * edge), round(TINY_ASPECT * box[1]))), box[1]
         small = fit(pip, 0.62 * width, 0.30 * height)
         space = (height - box[1] - small[1]) / 3
         stamp(face, glyph, (width / 2, space + box[1] / 2), box, color)
         stamp(face, pip, (width / 2, height - space - small[1] / 2), small, color)
         return
     paint_corners(face, style, glyph, pip, color)
-    box = fit(glyph, 0.62 * width, 0.36 * height)
+    box = fit(glyph, 0.57 * width, 0.35 * height)
     small = fit(pip, 0.34 * width, 0.19 * height)
-    stamp(face, glyph, (width / 2, 0.41 * height), box, color)
+    stamp(face, glyph, (width / 2, 0.425 * height), box, color)
     stamp(face, pip, (width / 2, 0.735 * height), small, color)
 
 
@@ -145,11 +157,16 @@ def _paint_drawn(face: np.ndarray, style: FaceStyle, rank: str, suit: int) -> No
     if rank in PIPS:
         paint_pips(face, pip, rank, (column + 0.02 * width, 0.1 * height), color)
         return
-    _paint_frame(face, (column + 0.035 * width, 0.09 * height), color)
-    box = fit(glyph, 0.40 * width, 0.34 * height)
-    small = fit(pip, 0.26 * width, 0.15 * height)
-    stamp(face, glyph, (width / 2, 0.43 * height), box, color)
-    stamp(face, pip, (width / 2, 0.72 * height), small, color)
+    inset = column + 0.03 * width
+    _paint_frame(face, style, (inset, 0.09 * height), color)
+    room = 0.84 * (width - 2 * inset)
+    crown = crown_mask(rank)
+    top = fit(crown, room, 0.145 * height)
+    box = fit(glyph, room, 0.27 * height)
+    small = fit(pip, 0.7 * room, 0.14 * height)
+    stamp(face, crown, (width / 2, 0.235 * height), top, color)
+    stamp(face, glyph, (width / 2, 0.485 * height), box, color)
+    stamp(face, pip, (width / 2, 0.76 * height), small, color)
 
 
 def _paint_court(face: np.ndarray, style: FaceStyle, rank: str, suit: int) -> None:
@@ -163,7 +180,8 @@ def _paint_court(face: np.ndarray, style: FaceStyle, rank: str, suit: int) -> No
     inset = max(0.155 * width, column + 0.015 * width)
     left = round(inset)
     box_w = width - 2 * left
-    box_h = min(round(box_w * picture.shape[0] / picture.shape[1]), round(0.86 * height))
+    tall = box_w * picture.shape[0] / picture.shape[1]  # drawn out a little on small cards
+    box_h = round(min(0.86 * height, max(tall, min(0.776 * height, 1.2 * tall))))
     box_h -= (height - box_h) % 2  # equal margins above and below
     top = (height - box_h) // 2
     printed = cv2.resize(picture, (box_w, box_h), interpolation=cv2.INTER_AREA)
@@ -182,23 +200,28 @@ def paint_pips(
     """The rank's pips in the field `inset` pixels from each side; those below the middle turned."""
     height, width = face.shape[:2]
     field_w, field_h = width - 2 * inset[0], height - 2 * inset[1]
-    share = 0.52 if rank == "A" else 0.235
-    size = fit(pip, min(0.40 if rank != "A" else 0.9, share * 1.7) * field_w, share * field_h)
+    share_w, share_h = (0.9, 0.46) if rank == "A" else (0.40, 0.235 - 0.011 * max(0, int(rank) - 6))
+    size = fit(pip, share_w * field_w, share_h * field_h)
     reach_x, reach_y = (field_w - size[0]) / 2, (field_h - size[1]) / 2
     for x, y in PIPS[rank]:
         center = (width / 2 + x * reach_x, height / 2 + y * reach_y)
         stamp(face, pip, center, size, color, flip=y > 0)
 
 
-def _paint_frame(face: np.ndarray, inset: tuple[float, float], color: Rgb) -> None:
-    """A double line around the letter of a court card."""
+def _paint_frame(
+    face: np.ndarray, style: FaceStyle, inset: tuple[float, float], color: Rgb
+) -> None:
+    """A line around the letter of a court card, and a finer one inside where there is room."""
     height, width = face.shape[:2]
-    for extra, share in ((0.0, 0.009), (0.022, 0.005)):
-        line = max(1, round(share * width))
-        x, y = round(inset[0] + extra * width), round(inset[1] + extra * width)
-        if extra and round(extra * width) < 2 * line:
+    shown_pixel = width / style.shown_px
+    step = 0.022 * width
+    for extra, share in ((0.0, 0.009), (step, 0.005)):
+        line = max(1, round(max(shown_pixel, share * width)))
+        if extra and extra < 3 * line:
             continue
-        region = face[y : height - y, x : width - x]
-        inner = region[line:-line, line:-line].copy()
-        region[:] = color
-        region[line:-line, line:-line] = inner
+        x, y = round(inset[0] + extra), round(inset[1] + extra)
+        corners = (x, y), (width - 1 - x, height - 1 - y)
+        for grown in range(line):
+            low = corners[0][0] + grown, corners[0][1] + grown
+            high = corners[1][0] - grown, corners[1][1] - grown
+            cv2.rectangle(face, low, high, color, thickness=1)

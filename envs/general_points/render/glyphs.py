@@ -14,6 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from .config import Font
 
+Points = list[tuple[float, float]]
+
 SUITS = ("spades", "hearts", "clubs", "diamonds")
 FONT_PX = 320
 PIP_PX = 480
@@ -49,11 +51,13 @@ def rank_mask(font: Font, rank: str) -> np.ndarray:
 @lru_cache(maxsize=8)
 def pip_mask(suit: str) -> np.ndarray:
     """The suit's symbol [h, w]."""
-    big = Image.new("L", (PIP_PX * 2, PIP_PX * 2))
-    pen = ImageDraw.Draw(big)
-    for polygon in _PIPS[suit]():
-        pen.polygon([(PIP_PX * (1 + x), PIP_PX * (1 + y)) for x, y in polygon], fill=255)
-    return _cropped(np.asarray(big))
+    return _drawing(_PIPS[suit]())
+
+
+@lru_cache(maxsize=4)
+def crown_mask(rank: str) -> np.ndarray:
+    """What a king, a queen or a jack of the drawn deck wears [h, w]."""
+    return _drawing(_CROWNS[rank]())
 
 
 @lru_cache(maxsize=64)
@@ -74,26 +78,35 @@ def portrait(rank: str, suit: str) -> np.ndarray:
     return _picture(f"{rank}_{suit}", "RGB")
 
 
+def font_path(font: Font) -> str:
+    """The file of a font, which Pillow can read."""
+    return str(_ASSETS / "fonts" / _FONT_FILES[font])
+
+
 def _picture(name: str, mode: str) -> np.ndarray:
     with Image.open(_ASSETS / "court" / f"{name}.png") as file:
         return np.asarray(file.convert(mode))
 
 
 def _letter(font: Font, letter: str) -> np.ndarray:
-    face = ImageFont.truetype(
-        str(_ASSETS / "fonts" / _FONT_FILES[font]), FONT_PX, layout_engine=ImageFont.Layout.BASIC
-    )
+    face = ImageFont.truetype(font_path(font), FONT_PX, layout_engine=ImageFont.Layout.BASIC)
     page = Image.new("L", (FONT_PX * 2, FONT_PX * 2))
     ImageDraw.Draw(page).text((FONT_PX // 2, FONT_PX // 4), letter, fill=255, font=face)
     return _cropped(np.asarray(page))
 
 
+def _drawing(polygons: list[Points]) -> np.ndarray:
+    """Polygons with coordinates in -1..1, as a mask."""
+    big = Image.new("L", (PIP_PX * 2, PIP_PX * 2))
+    pen = ImageDraw.Draw(big)
+    for polygon in polygons:
+        pen.polygon([(PIP_PX * (1 + x), PIP_PX * (1 + y)) for x, y in polygon], fill=255)
+    return _cropped(np.asarray(big))
+
+
 def _cropped(page: np.ndarray) -> np.ndarray:
     rows, columns = np.flatnonzero(page.any(axis=1)), np.flatnonzero(page.any(axis=0))
     return np.ascontiguousarray(page[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
-
-
-Points = list[tuple[float, float]]
 
 
 def _curve(*knots: tuple[float, float]) -> Points:
@@ -150,3 +163,33 @@ def _diamond() -> list[Points]:
 
 
 _PIPS = {"spades": _spade, "hearts": _heart, "clubs": _club, "diamonds": _diamond}
+
+
+def _king() -> list[Points]:
+    """Five points, the middle one with a cross."""
+    right = [(0.0, -0.42), (0.16, 0.1), (0.44, -0.34), (0.52, 0.14), (0.86, -0.2), (0.68, 0.46)]
+    band = [(-0.68, 0.54), (0.68, 0.54), (0.68, 0.7), (-0.68, 0.7)]
+    upright = [(-0.05, -0.74), (0.05, -0.74), (0.05, -0.3), (-0.05, -0.3)]
+    across = [(-0.15, -0.63), (0.15, -0.63), (0.15, -0.53), (-0.15, -0.53)]
+    return [_both_sides([*right, (0.0, 0.46)]), band, upright, across]
+
+
+def _queen() -> list[Points]:
+    """A coronet of three points with pearls."""
+    right = [(0.0, -0.34), (0.3, 0.18), (0.78, -0.2), (0.62, 0.46), (0.0, 0.46)]
+    band = [(-0.62, 0.54), (0.62, 0.54), (0.62, 0.7), (-0.62, 0.7)]
+    pearls = [_circle(0.0, -0.46, 0.13), _circle(-0.8, -0.3, 0.12), _circle(0.8, -0.3, 0.12)]
+    return [_both_sides(right), band, *pearls]
+
+
+def _jack() -> list[Points]:
+    """A cap with a feather."""
+    cap = _curve((-0.62, 0.46), (-0.66, -0.1), (-0.3, -0.3), (0.0, -0.3))
+    cap += _curve((0.0, -0.3), (0.34, -0.3), (0.62, 0.0), (0.62, 0.46))
+    band = [(-0.7, 0.54), (0.7, 0.54), (0.7, 0.7), (-0.7, 0.7)]
+    feather = _curve((0.18, -0.12), (0.3, -0.7), (0.7, -0.86), (0.98, -0.62))
+    feather += _curve((0.98, -0.62), (0.78, -0.6), (0.5, -0.4), (0.34, -0.02))
+    return [cap, band, feather]
+
+
+_CROWNS = {"K": _king, "Q": _queen, "J": _jack}

@@ -2,14 +2,16 @@
 
 `resolve` turns what a look asks for into what can be read on its canvas. The rules:
 
-- A row or a grid is taken as asked; `auto` takes the row (as in the study) where its cards are at
-  least 44 px wide, else whichever of row and grid has the larger cards.
+- A row or a grid is taken as asked, but a row of cards under 12 px becomes a grid; `auto` takes the
+  row (as in the study) where its cards are at least 44 px wide, else whichever of row and grid has
+  the larger cards.
 - A fan overlaps its cards where they then are at least 64 px wide; else it opens up, so that no
-  card hides another.
+  card hides another; under 24 px it gives way to a scatter, which has room for larger cards.
 - Cards keep the poker card's 5:7, but cards under 40 px may be as tall as 1.7 or as short as 1.2
   times their width, to leave the index every pixel there is.
-- `court` needs cards 56 px wide, `drawn` 40 px (64 for an overlapping fan, where only the corner
-  is seen); narrower cards are `big_index`. `auto` asks for 96 px before it takes the court cards.
+- `court` and `drawn` need cards 56 px wide; narrower ones are `big_index`. `auto` asks for 96 px
+  before it takes the court cards. In an overlapping fan, where only corners are seen, `big_index`
+  cards are `drawn` ones.
 """
 
 import math
@@ -23,10 +25,9 @@ from .config import Deck, Layout, VisualConfig
 ASPECT = 1.4  # height / width of a poker card
 TINY_WIDTH = 40.0
 TINY_ASPECTS = (1.2, 1.7)
-ROW_MIN_WIDTH = 44.0
-COURT_MIN_WIDTH, COURT_AUTO_WIDTH = 56.0, 96.0
-DRAWN_MIN_WIDTH = TINY_WIDTH
-FAN_MIN_WIDTH = 64.0
+ROW_MIN_WIDTH, ROW_FLOOR = 44.0, 12.0
+CORNER_MIN_WIDTH, COURT_AUTO_WIDTH = 56.0, 96.0
+FAN_MIN_WIDTH, FAN_OPEN_MIN_WIDTH = 64.0, 24.0
 FAN_STEP = 0.54  # of a card's width, between overlapping neighbours
 SCATTER_DEG, TINY_SCATTER_DEG = 16.0, 7.0
 
@@ -85,9 +86,14 @@ def _arrange(width: int, height: int, num_cards: int, layout: Layout, deck: Deck
     if layout is Layout.auto:
         layout = _row_or_grid(width, height, num_cards)
     if layout is Layout.fan:
-        return _fan(width, height, num_cards, deck)
+        fan = _fan(width, height, num_cards, deck)
+        if fan.width_px >= FAN_OPEN_MIN_WIDTH:
+            return fan
+        return max(fan, _scatter(width, height, num_cards, deck), key=lambda plan: plan.width_px)
     if layout is Layout.scatter:
         return _scatter(width, height, num_cards, deck)
+    if layout is Layout.row and _cell_card(width, height, num_cards, num_cards)[0] < ROW_FLOOR:
+        layout = Layout.grid
     columns = num_cards if layout is Layout.row else _best_columns(width, height, num_cards)
     card = _cell_card(width, height, num_cards, columns)
     slots = _cell_slots(width, height, num_cards, columns, card)
@@ -104,9 +110,7 @@ def _arrange(width: int, height: int, num_cards: int, layout: Layout, deck: Deck
 def _readable(deck: Deck, card_width: float, overlap: bool = False) -> Deck:
     if deck is Deck.auto:
         deck = Deck.court if card_width >= COURT_AUTO_WIDTH else Deck.big_index
-    if deck is Deck.court and card_width < COURT_MIN_WIDTH:
-        deck = Deck.big_index
-    if deck is Deck.drawn and card_width < DRAWN_MIN_WIDTH:
+    if card_width < CORNER_MIN_WIDTH:
         deck = Deck.big_index
     if overlap and deck is Deck.big_index:
         deck = Deck.drawn

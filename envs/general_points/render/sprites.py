@@ -1,6 +1,7 @@
 """Cards as premultiplied pixels: the printed face, the rounded outline, the soft shadow."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 from functools import lru_cache
 
 import cv2
@@ -12,6 +13,7 @@ CORNER_SHARE = 0.055  # of the card's width: the corners' radius
 SHADOW_PAD = 0.10  # of the card's width, around the card on a sprite with a shadow
 CACHE_BYTES = 96 * 2**20
 _FINE = 8  # oversampling of outlines
+_Key = tuple[str, FaceStyle, str, int]
 
 
 class SpriteCache:
@@ -20,26 +22,31 @@ class SpriteCache:
     def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
         self._max_bytes = max_bytes
         self._bytes = 0
-        self._sprites: OrderedDict[tuple[object, ...], np.ndarray] = OrderedDict()
+        self._sprites: OrderedDict[_Key, np.ndarray] = OrderedDict()
 
     def upright(self, style: FaceStyle, rank: str, suit: int) -> np.ndarray:
         """The card without shadow on its own stock, uint8 [h, w, 3]; outline not applied."""
-        return self._get(("upright", style, rank, suit))
+        return self._get(("upright", style, rank, suit), lambda: paint_face(style, rank, suit))
 
     def shadowed(self, style: FaceStyle, rank: str, suit: int) -> np.ndarray:
         """The card over its shadow, premultiplied uint8 [h + 2 pad, w + 2 pad, 4]."""
-        return self._get(("shadowed", style, rank, suit))
+        return self._get(
+            ("shadowed", style, rank, suit),
+            lambda: with_shadow(paint_face(style, rank, suit), style),
+        )
 
-    def _get(self, key: tuple[object, ...]) -> np.ndarray:
+    def clear(self) -> None:
+        """Forget every sprite."""
+        self._sprites.clear()
+        self._bytes = 0
+
+    def _get(self, key: _Key, paint: Callable[[], np.ndarray]) -> np.ndarray:
         sprite = self._sprites.get(key)
         if sprite is not None:
             self._sprites.move_to_end(key)
             return sprite
-        kind, style, rank, suit = key
-        face = paint_face(style, rank, suit)  # type: ignore[arg-type]
-        sprite = face if kind == "upright" else with_shadow(face, style)  # type: ignore[arg-type]
+        sprite = self._sprites[key] = paint()
         sprite.setflags(write=False)
-        self._sprites[key] = sprite
         self._bytes += sprite.nbytes
         while self._bytes > self._max_bytes and len(self._sprites) > 1:
             self._bytes -= self._sprites.popitem(last=False)[1].nbytes

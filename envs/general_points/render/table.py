@@ -13,6 +13,7 @@ from .config import AUTO_COLOR, Table
 
 # The study's background, https://arxiv.org/abs/2501.17161: a plain green.
 STUDY_GREEN = "#35654d"
+MARBLE_PX = 640
 _COLORS = {
     Table.felt: STUDY_GREEN,
     Table.wood: "#8a5a34",
@@ -60,47 +61,49 @@ def _dark(tint: np.ndarray, width: int, height: int, rng: np.random.Generator) -
 
 
 def _wood(tint: np.ndarray, width: int, height: int, rng: np.random.Generator) -> np.ndarray:
-    """Five planks; the grain of each is noise drawn out along it."""
-    planks = 5
-    edges = np.rint(np.linspace(0, height, planks + 1)).astype(int)
+    """Five planks, each with its own shade, growth rings, fibres and pores drawn out along it."""
+    edges = np.rint(np.linspace(0, height, 6)).astype(int)
     image = np.empty((height, width, 3), np.float32)
     side = max(width, height)
     for top, bottom in pairwise(edges.tolist()):
         tall = bottom - top
-        shift = float(rng.uniform(-0.5, 0.5))
-        waves = 0.06 * side * _smooth_noise(rng, width, tall, side / 3) * 0.25
-        broad = _streaks(rng, width, tall, side / 2, side / 26)
-        fine = _streaks(rng, width, tall, side / 5, side / 160)
-        y = np.arange(tall, dtype=np.float32)[:, None]
-        rings = np.sin((y + waves + 0.4 * tall * shift) * (2 * np.pi / (0.042 * side)))
-        light = 1 + 0.10 * shift + 0.09 * broad + 0.06 * fine + 0.035 * rings
-        plank = tint * light[..., None]
-        plank[..., 0] += 6 * broad
-        plank[..., 2] -= 5 * broad
-        image[top:bottom] = plank
-    seam = max(1, round(side / 420))
+        shade = float(rng.uniform(-1, 1))
+        bend = _streaks(rng, width, tall, side / 2.2, side / 9)
+        y = np.arange(tall, dtype=np.float32)[:, None] / (0.030 * side)
+        ring = np.mod(y + 1.3 * bend + shade, 1.0)  # 0 to 1 within each growth ring
+        fibres = _streaks(rng, width, tall, side / 3, max(1.2, side / 340))
+        pores = np.maximum(_streaks(rng, width, tall, side / 28, max(1.0, side / 600)) - 1.7, 0)
+        broad = _streaks(rng, width, tall, side / 1.6, side / 14)
+        light = 1 + 0.09 * shade + 0.03 * broad + 0.035 * fibres - 0.16 * pores
+        light -= 0.10 * np.minimum(ring**3, 12 * (1 - ring))
+        image[top:bottom] = tint * light[..., None] ** (0.9, 1.0, 1.12)
+    seam = max(1, round(side / 250))
+    dark = 0.62 if side < 160 else 0.35
     for edge in edges[1:-1]:
-        image[edge - seam : edge] *= 0.42
-        image[edge : edge + seam] *= 1.16
-    return image * _spot(width, height, 1.04, 0.80)[..., None]
+        image[edge : edge + seam] *= dark
+        image[edge + seam : edge + seam + (seam + 1) // 2] *= 1.12
+    return image * _spot(width, height, 1.08, 0.78)[..., None]
 
 
 def _marble(tint: np.ndarray, width: int, height: int, rng: np.random.Generator) -> np.ndarray:
-    """Veins where warped noise crosses zero, in three sizes, over faint clouds."""
+    """Crooked veins, a few broad and many fine, that come and go over faint clouds."""
+    if max(width, height) > MARBLE_PX:  # soft enough to be enlarged
+        shrink = MARBLE_PX / max(width, height)
+        slab = _marble(tint, max(2, round(width * shrink)), max(2, round(height * shrink)), rng)
+        return cv2.resize(slab, (width, height), interpolation=cv2.INTER_CUBIC)
     side = max(width, height)
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    image = 1 + 0.03 * _smooth_noise(rng, width, height, side / 3)
-    for scale, width_of_vein, depth in ((2.2, 0.05, 0.30), (4.5, 0.06, 0.16), (10, 0.10, 0.07)):
-        field = _smooth_noise(rng, width, height, side / scale)
-        bend_x = side / 9 * _octaves(rng, width, height, side / 5)
-        bend_y = side / 9 * _octaves(rng, width, height, side / 5)
-        warped = cv2.remap(
-            field, x + bend_x, y + bend_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT
-        )
-        strength = np.clip(0.6 + 0.6 * _smooth_noise(rng, width, height, side / 4), 0, 1.3)
-        image -= depth * strength * np.exp(-np.abs(warped) / width_of_vein)
-        image -= 0.3 * depth * strength * np.exp(-np.abs(warped) / (5 * width_of_vein))
-    return np.minimum(tint * image[..., None] + (0, 0, 1), 255)
+    stone = 1 + 0.022 * _octaves(rng, width, height, side / 3)
+    for count, thick, depth in ((2.5, 0.030, 0.26), (4.0, 0.035, 0.16), (7.0, 0.05, 0.08)):
+        # A vein is where a ramp across the slab, bent by noise of every size, passes a half.
+        turn = float(rng.uniform(0.5, 1.2))
+        ramp = count * (np.cos(turn) * x + np.sin(turn) * y) / side
+        bent = ramp + 0.42 * _octaves(rng, width, height, side / 3.5, octaves=6)
+        distance = np.abs(np.mod(bent, 1.0) - 0.5)
+        strength = np.clip(0.35 + 0.75 * _octaves(rng, width, height, side / 5), 0, 1.2)
+        stone -= depth * strength * np.exp(-distance / thick)
+        stone -= 0.28 * depth * strength * np.exp(-distance / (5 * thick))
+    return np.minimum(tint * stone[..., None] + (0, 0, 1), 255)
 
 
 def _smooth_noise(rng: np.random.Generator, width: int, height: int, cell: float) -> np.ndarray:
@@ -118,9 +121,12 @@ def _streaks(
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
 
 
-def _octaves(rng: np.random.Generator, width: int, height: int, cell: float) -> np.ndarray:
+def _octaves(
+    rng: np.random.Generator, width: int, height: int, cell: float, octaves: int = 4
+) -> np.ndarray:
+    """Noise with features of `cell` pixels and, ever fainter, of halves of it."""
     total = np.zeros((height, width), np.float32)
-    for octave in range(4):
+    for octave in range(octaves):
         total += _smooth_noise(rng, width, height, cell / 2**octave) * 0.5**octave
     return total
 
