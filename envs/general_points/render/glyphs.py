@@ -111,7 +111,7 @@ def _cropped(page: np.ndarray) -> np.ndarray:
 
 def _curve(*knots: tuple[float, float]) -> Points:
     """Points of a chain of cubic Bezier curves: a start, then (control, control, end) triples."""
-    points = []
+    points: Points = []
     t = np.linspace(0.0, 1.0, 48)[:, None]  # [48, 1]
     for first in range(0, len(knots) - 1, 3):
         a, b, c, d = (np.array(knot) for knot in knots[first : first + 4])
