@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import yaml
 from PIL import Image, ImageDraw
 
 RANKS = ("A", "2", "3", "4", "5", "6", "7", "8", "9", "10", "J", "Q", "K")
-METRICS = {"success_within_turns": 0.12, "greedy_single": 0.03, "sampled_single": 0.0}
-OOD_NAMES = {"rule_ood": "faces_as_ranks", "visual_ood": "red_suits"}
+METRICS = {"success_within_turns": 0.0, "greedy_single": -0.04, "sampled_single": -0.08}
+SHIFTS = {"id": {}, "ood_ranks": {"rule": "faces_as_ranks"}, "ood_red": {"visual": "red_suits"}}
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,13 @@ class Shape:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        return ("id", "rule_ood", "visual_ood") if self.image else ("id", "rule_ood")
+        return ("id", "ood_ranks", "ood_red") if self.image else ("id", "ood_ranks")
 
 
-BASE = {"id": 0.55, "rule_ood": 0.33, "visual_ood": 0.30}
+BASE = {"id": 0.55, "ood_ranks": 0.33, "ood_red": 0.30}
 END = {
-    "sft": {"id": 0.97, "rule_ood": 0.10, "visual_ood": 0.17},
-    "grpo": {"id": 0.85, "rule_ood": 0.35, "visual_ood": 0.42},
+    "sft": {"id": 0.97, "ood_ranks": 0.10, "ood_red": 0.17},
+    "grpo": {"id": 0.85, "ood_ranks": 0.35, "ood_red": 0.42},
 }
 
 
@@ -48,10 +49,12 @@ def write_run(root: Path, shape: Shape | None = None, **changes: object) -> Path
     dealt = rng.integers(0, tasks.size, size=shape.final_episodes)
     for seed in range(shape.seeds):
         _Seed(run / f"seed_{seed}", seed, shape, rng, tasks, hardness, dealt).write()
-    (run / "config.yaml").write_text(
-        f"experiment: {run.parent.name}\nname: full\nseeds: {shape.seeds}\nevaluate:\n"
-        "  temperature: 0.6\n  top_p: 0.9\n"
-    )
+    config = {
+        "command": "compare", "experiment": run.parent.name, "name": "full", "seeds": shape.seeds,
+        "env": {"modality": "image" if shape.image else "text"},
+        "suite": {"name": "made_up", "cells": {c: {"shift": SHIFTS[c]} for c in shape.cells}},
+    }  # fmt: skip
+    (run / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     command = f"cardinal compare experiment={run.parent.name} name=full seeds={shape.seeds}"
     environment = {
         "started": "2025-06-01T12:00:00+00:00", "command": command, "python": "3.11.9",
@@ -79,7 +82,10 @@ class _Seed:
         (self.folder / "episodes").mkdir(parents=True)
         luck = {arm: self.rng.normal(0, 0.03) for arm in ("base", "sft", "grpo")}
         lines = self._evaluate("base", 0, 0.0, luck["base"])
-        self._log("base", 700, 3.1e12)
+        self._log("base", 20, 1e11)
+        ledger = {"num_parameters": 800_000, "train_tokens": 2_000_000, "cpu_s": 160.0}
+        spent = {"pretrain": ledger, "warmup": ledger | {"train_tokens": 60_000, "cpu_s": 5.0}}
+        (self.folder / "base" / "spent.json").write_text(json.dumps(spent))
         for arm in self.shape.arms:
             last = 662 if arm == "sft" else 293
             for k in range(1, self.shape.milestones + 1):
@@ -119,8 +125,8 @@ class _Seed:
         read = np.full(n, -1, dtype=np.int8)
         if self.shape.image:
             read = (self.rng.random(n) < min(0.99, rate * 0.3 + 0.65)).astype(np.int8)
-        name = f"arrays/{arm}_{step:06d}_{cell}_{metric}.npz"
-        (self.folder / "arrays").mkdir(exist_ok=True)
+        name = f"evals/cells/{arm}_{step:06d}_{cell}_{metric}.npz"
+        (self.folder / "evals" / "cells").mkdir(parents=True, exist_ok=True)
         seeds = np.arange(n, dtype=np.int64) + 1_000_000
         turns = np.ones(n, dtype=np.int16)
         np.savez(
@@ -167,21 +173,21 @@ class _Seed:
             hand = [RANKS[i] for i in rng.integers(0, 13, size=4)]
             solved = bool(self.rng.random() < skill)
             first = k % 2 == 0
-            picture = self._picture(hand, k, cell == "visual_ood") if self.shape.image else None
-            values = ("11", "12", "13") if cell == "rule_ood" else ("10", "10", "10")
+            picture = self._picture(hand, k, cell == "ood_red") if self.shape.image else None
+            values = ("11", "12", "13") if cell == "ood_ranks" else ("10", "10", "10")
             rule = "rule J = {} Q = {} K = {} target 24".format(*values)
             cards = "" if self.shape.image else " cards " + " ".join(hand)
             turns = [] if first and solved else [_turn(rule + cards, hand, False, picture, "wrong")]
             turns.append(_turn("wrong" if turns else rule + cards, hand, solved, picture, ""))
             lines.append({
-                "arm": arm, "step": step, "cell": cell, "task_id": self.tasks[self.dealt[k]],
-                "rule": OOD_NAMES["rule_ood"] if cell == "rule_ood" else "faces_as_ten",
-                "visual": "red_suits" if cell == "visual_ood" else "black_suits",
+                "task_id": self.tasks[self.dealt[k]], "group": k, "member": 0,
+                "rule": "faces_as_ranks" if cell == "ood_ranks" else "faces_as_ten",
+                "visual": "red_suits" if cell == "ood_red" else "black_suits",
                 "seed": 1_000_000 + k, "success": solved, "return": 1.1 if solved else 0.1,
                 "status": "terminated" if solved else "turn_limit", "turns": turns,
             })  # fmt: skip
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-        (self.folder / "episodes" / f"{arm}_{step:06d}_{cell}.jsonl").write_text(text)
+        (self.folder / "episodes" / f"{arm}_{step:06d}_{cell}_success_within_turns.jsonl").write_text(text)
 
     def _picture(self, hand: list[str], number: int, red: bool) -> str:
         name = f"images/{number}{'r' if red else 'b'}.png"

@@ -1,6 +1,23 @@
-"""The report of a run: `report(run_folder)` writes `<run>/report/index.html` and more beside it."""
+"""The report of a run: `report(run_folder)` writes `<run>/report/index.html` and more beside it.
 
-from .build import report
-from .load import NotARun, load_run
+`cardinal report RUN` is `main`. Drawing is imported only when a report is written.
+"""
 
-__all__ = ["NotARun", "load_run", "report"]
+from pathlib import Path
+
+from .command import main
+from .load import load_run
+from .results import NotARun
+
+__all__ = ["NotARun", "load_run", "main", "report"]
+
+
+def report(run_folder: Path | str) -> Path:
+    """Write (or write again) the report of a run, finished or not; returns the page's path.
+
+    Nothing but files of earlier reports is replaced. Raises `NotARun`, a ValueError in one line,
+    for a folder without results.
+    """
+    from .build import build_report
+
+    return build_report(Path(run_folder))

@@ -4,14 +4,15 @@ Every rate is clustered by task id and, over several training seeds, by seed (`.
 every comparison is between the same episodes (the same reset seed) of the same training seed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..statistics import Interval, PairedDifference, clustered_rate, paired_difference, wilson
-from .load import COMPUTE_FIELDS, Evaluation, Run
+from .results import COMPUTE_FIELDS, Evaluation, Run
+from .words import CellWords
 
 BASE = "base"
 MATCH_TOLERANCE = 0.05  # ID success of "matched" checkpoints may differ by this much
@@ -32,6 +33,7 @@ class Curve:
 
     arm: str
     cell: str
+    words: CellWords
     metric: str
     points: tuple[Point, ...]
     lines: dict[int, list[tuple[float, float]]]
@@ -42,6 +44,7 @@ class TableRow:
     """Final success of every arm on one cell, and the differences (a, b) -> b - a between arms."""
 
     cell: str
+    words: CellWords
     metric: str
     rates: dict[str, Interval]
     differences: dict[tuple[str, str], PairedDifference]
@@ -57,6 +60,7 @@ class Match:
 
     arms: tuple[str, str]
     cell: str
+    words: CellWords
     id_rates: tuple[float, float]
     difference: PairedDifference
     id_gap: float
@@ -69,12 +73,12 @@ class Match:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spending:
-    """What one arm spent, mean over training seeds; None where it was not recorded."""
+    """What an arm or a stage of the base spent, mean over seeds; None where it is not recorded."""
 
     arm: str
     num_seeds: int
     amounts: dict[str, float | None]
-    final_step: float
+    final_step: float | None
 
 
 def curve(run: Run, arm: str, cell: str, metric: str) -> Curve:
@@ -107,6 +111,7 @@ def curve(run: Run, arm: str, cell: str, metric: str) -> Curve:
     return Curve(
         arm=arm,
         cell=cell,
+        words=run.words(cell),
         metric=metric,
         points=tuple(points),
         lines={seed: [(x[id(e)], e.rate) for e in track] for seed, track in tracks.items()},
@@ -159,7 +164,15 @@ def table(run: Run) -> list[TableRow]:
                 if found is not None:
                     differences[a, b] = found
             rates = {arm: pooled_rate(list(found.values())) for arm, found in last.items()}
-            rows.append(TableRow(cell=cell, metric=metric, rates=rates, differences=differences))
+            rows.append(
+                TableRow(
+                    cell=cell,
+                    words=run.words(cell),
+                    metric=metric,
+                    rates=rates,
+                    differences=differences,
+                )
+            )
     return rows
 
 
@@ -210,6 +223,7 @@ def matched(
     return Match(
         arms=arms,
         cell=cell,
+        words=run.words(cell),
         id_rates=(float(np.mean(ids[0])), float(np.mean(ids[1]))),
         difference=found,
         id_gap=float(np.abs(np.subtract(*ids)).max()),
@@ -218,23 +232,21 @@ def matched(
 
 
 def spending(run: Run) -> list[Spending]:
-    """Compute of every arm; the base's is its pretraining and warm-up, accounted apart."""
+    """Compute of the base's stages, accounted apart, then of every arm: means over seeds."""
     rows = []
+    stages = list(dict.fromkeys(stage for spent in run.spent.values() for stage in spent))
+    for stage in stages:
+        costs = [spent[stage] for spent in run.spent.values() if isinstance(spent.get(stage), dict)]
+        rows.append(_spending(stage, [_with_flops(cost) for cost in costs], None))
     for arm in run.arms:
+        if arm == BASE:
+            continue
         last: dict[int, Evaluation] = {}
         for each in run.evaluations:
             if each.arm == arm and each.step >= last.get(each.train_seed, each).step:
                 last[each.train_seed] = each
-        logged = [_logged(run, seed, arm) for seed in last]
-        amounts: dict[str, float | None] = {}
-        for name in COMPUTE_FIELDS:
-            values = [e.compute.get(name) for e in last.values()]
-            if arm == BASE or None in values:  # the axis begins at the base: its own cost is logged
-                values = [found.get(name) for found in logged]
-            known = [value for value in values if value is not None]
-            amounts[name] = float(np.mean(known)) if known else None
         step = float(np.mean([each.step for each in last.values()]))
-        rows.append(Spending(arm=arm, num_seeds=len(last), amounts=amounts, final_step=step))
+        rows.append(_spending(arm, [each.compute for each in last.values()], step))
     return rows
 
 
@@ -257,23 +269,15 @@ def _at(run: Run, arm: str, cell: str, metric: str, seed: int, step: int) -> Eva
     return next((each for each in track if each.step == step), None)
 
 
-def _logged(run: Run, seed: int, arm: str) -> dict[str, float]:
-    """Totals at the end of an arm's metrics.jsonl, summed over its stages."""
-    names = {"flops": "flops", "train_tokens": "tokens/train", "sampled_tokens": "tokens/sampled"}
-    names["env_steps"] = "env_steps"
-    totals: dict[str, float] = {}
-    ends: dict[Any, dict[str, float]] = {}
-    for line in run.metrics.get((seed, arm), []):
-        stage = ends.setdefault(line.get("stage"), {})
-        stage.update({k: line[v] for k, v in names.items() if line.get(v) is not None})
-    steps = {
-        (line.get("stage"), line.get("step")): line["cpu_s"]
-        for line in run.timings.get((seed, arm), [])
-        if line.get("cpu_s") is not None
-    }
-    if steps:
-        totals["cpu_s"] = float(sum(steps.values()))
-    for stage in ends.values():
-        for name, value in stage.items():
-            totals[name] = totals.get(name, 0.0) + value
-    return totals
+def _spending(arm: str, costs: Sequence[Mapping[str, float]], step: float | None) -> Spending:
+    amounts: dict[str, float | None] = {}
+    for name in COMPUTE_FIELDS:
+        known = [float(cost[name]) for cost in costs if cost.get(name) is not None]
+        amounts[name] = float(np.mean(known)) if known else None
+    return Spending(arm=arm, num_seeds=len(costs), amounts=amounts, final_step=step)
+
+
+def _with_flops(cost: Mapping[str, Any]) -> dict[str, Any]:
+    """A ledger with the study's formula applied: 6 N per trained and 2 N per sampled token."""
+    tokens = 6 * cost.get("train_tokens", 0) + 2 * cost.get("sampled_tokens", 0)
+    return {"flops": cost.get("num_parameters", 0) * tokens or None, **cost}

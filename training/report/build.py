@@ -12,8 +12,9 @@ from ..files import atomic_write_bytes, atomic_write_text
 from ..progress import Bar
 from . import export, plots
 from .analysis import matched, spending, table
-from .load import Run, load_run
+from .load import load_run
 from .page import Page, Report, render
+from .results import Run
 from .samples import browser, read_samples
 from .style import svg_text
 from .verdict import judge
@@ -23,12 +24,8 @@ REPORT_FOLDER = "report"
 INDEX = "index.html"
 
 
-def report(run_folder: Path | str) -> Path:
-    """Write (or write again) the report of a run, finished or not; returns the page's path.
-
-    Nothing but files of earlier reports is replaced. Raises `NotARun`, a ValueError in one line,
-    for a folder without results.
-    """
+def build_report(run_folder: Path) -> Path:
+    """See `report` in the package."""
     run = load_run(run_folder)
     bar = Bar("report", unit="figure")
     contents = collect(run)

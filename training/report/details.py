@@ -7,9 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from .analysis import finals, outcomes, pooled_rate
-from .load import Run
+from .results import Run
 from .style import FAULTS, arm_style, light
-from .words import arm_words, cell_words
 
 # (arm, key of metrics.jsonl, title, whether it is a share)
 TRAINING_CURVES = (
@@ -85,7 +84,7 @@ def draw_outcomes(axes: Axes, run: Run, metric: str, cells: Sequence[str]) -> li
     for cell, arm, shares in bars:
         if cell != previous:
             place += 0.0 if previous is None else 0.9
-            axes.text(0, place, cell_words(cell).title, fontweight="bold", va="center")
+            axes.text(0, place, run.words(cell).title, fontweight="bold", va="center")
             place, previous = place + 0.85, cell
         left = 0.0
         for name in ordered:
@@ -96,7 +95,7 @@ def draw_outcomes(axes: Axes, run: Run, metric: str, cells: Sequence[str]) -> li
                 axes.text(left + share / 2, place, f"{100 * share:.0f}", ha="center",
                           va="center", color=ink)  # fmt: skip
             left += share
-        ticks.append((place, arm_words(arm)))
+        ticks.append((place, run.arm_words(arm)))
         place += 0.95
     axes.set_yticks([tick for tick, _ in ticks], [name for _, name in ticks])
     axes.set_ylim(place - 0.3, -0.6)
@@ -125,7 +124,7 @@ def draw_recognition(axes: Axes, run: Run, metric: str, cells: Sequence[str]) ->
     """Reading the cards (open) and solving the hand (filled) at the end of training."""
     place, ticks = 0.0, []
     for cell in cells:
-        axes.text(0, place, cell_words(cell).title, transform=axes.get_yaxis_transform(),
+        axes.text(0, place, run.words(cell).title, transform=axes.get_yaxis_transform(),
                   fontweight="bold", va="center")  # fmt: skip
         for arm in run.arms:
             last = list(finals(run, arm, cell, metric).values())
@@ -138,7 +137,7 @@ def draw_recognition(axes: Axes, run: Run, metric: str, cells: Sequence[str]) ->
                 axes.plot([rate.low, rate.high], [place] * 2, color=style.colour, lw=2, alpha=0.5)
                 axes.plot(rate.estimate, place, marker="o", ms=8.5, color=style.colour, mew=2,
                           mfc=light("paper") if recognition else style.colour)  # fmt: skip
-            ticks.append((place, arm_words(arm)))
+            ticks.append((place, run.arm_words(arm)))
         place += 1.4
     axes.set_yticks([tick for tick, _ in ticks], [name for _, name in ticks])
     axes.set_ylim(place - 0.7, -0.7)

@@ -5,8 +5,8 @@ import io
 from collections.abc import Iterable, Sequence
 
 from .analysis import Match, Spending, TableRow
-from .load import COMPUTE_FIELDS, Run
 from .plots import Curves
+from .results import COMPUTE_FIELDS, Run
 
 Rows = Iterable[Sequence[object]]
 
@@ -90,9 +90,9 @@ def matched_csv(matches: Sequence[Match]) -> str:
 def compute_csv(rows: Sequence[Spending]) -> str:
     """What each arm spent, mean over training seeds."""
     return _csv(
-        ["arm", "num_seeds", "final_step", *COMPUTE_FIELDS],
+        ["stage", "num_seeds", "final_step", *COMPUTE_FIELDS],
         (
-            [r.arm, r.num_seeds, f"{r.final_step:g}",
+            [r.arm, r.num_seeds, "" if r.final_step is None else f"{r.final_step:g}",
              *("" if r.amounts[k] is None else f"{r.amounts[k]:.6g}" for k in COMPUTE_FIELDS)]
             for r in rows
         ),

@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from .analysis import Curve, TableRow
 from .style import arm_style, light
-from .words import arm_words, cell_words, points_interval, signed
+from .words import arm_words, points_interval, signed
 
 PANEL = (4.7, 3.7)  # inches: about as wide as a column of the page or a phone
 SIZES = ((1e18, "EFLOP"), (1e15, "PFLOP"), (1e12, "TFLOP"), (1e9, "GFLOP"), (1e6, "MFLOP"))
@@ -100,7 +100,7 @@ def draw_plane(axes: Axes, ids: Sequence[Curve], shifted: Sequence[Curve], title
     axes.set_ylim(max(-0.02, axes.get_ylim()[0]), min(1.04, axes.get_ylim()[1]))
     _name_ends(axes, ends)
     axes.set_xlabel("success in distribution")
-    axes.set_ylabel(f"success {cell_words(shifted[0].cell).phrase}" if shifted else "")
+    axes.set_ylabel(f"success {shifted[0].words.phrase}" if shifted else "")
     axes.set_title(title)
 
 
@@ -109,7 +109,7 @@ def draw_differences(axes: Axes, rows: Sequence[TableRow]) -> None:
     place, ticks, names = 0.0, [], []
     for row in rows:
         axes.text(
-            0, place, cell_words(row.cell).title, transform=axes.get_yaxis_transform(),
+            0, place, row.words.title, transform=axes.get_yaxis_transform(),
             fontweight="bold", va="center", ha="left",
         )  # fmt: skip
         for (a, b), found in row.differences.items():
@@ -135,7 +135,9 @@ def draw_differences(axes: Axes, rows: Sequence[TableRow]) -> None:
     axes.set_ylim(place - 0.7, -0.7)
     axes.margins(x=0.08)
     axes.xaxis.set_major_locator(MaxNLocator(6))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:+.0f}".replace("-", "−")))
+    axes.xaxis.set_major_formatter(
+        FuncFormatter(lambda v, _: f"{v:+.0f}".replace("-", "−") if v else "0")
+    )
     axes.set_xlabel("percentage points")
 
 

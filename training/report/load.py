@@ -10,127 +10,16 @@ a single arm is read as far as it goes, and `Run.notes` says what is missing.
 """
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 from ..metrics import read_jsonl
+from .results import COMPUTE_FIELDS, Evaluation, NotARun, Run
 
-ARM_ORDER = ("base", "sft", "grpo")
-CELL_ORDER = ("id", "rule_ood", "visual_ood")
-METRIC_ORDER = ("success_within_turns", "greedy_single", "sampled_single")
-COMPUTE_FIELDS = ("flops", "train_tokens", "sampled_tokens", "env_steps", "cpu_s")
-
-
-class NotARun(ValueError):
-    """The folder holds nothing a report could be made of."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcomes:
-    """One evaluation, episode by episode.
-
-    seeds: the environment's reset seed; two policies met the same task under the same seed.
-    recognized: 1, 0, or -1 where nothing was to be read. All arrays are [n].
-    """
-
-    task_ids: np.ndarray
-    seeds: np.ndarray
-    success: np.ndarray
-    recognized: np.ndarray
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """One policy on one cell under one metric. `compute`: those COMPUTE_FIELDS that are known."""
-
-    train_seed: int
-    arm: str
-    step: int
-    cell: str
-    metric: str
-    successes: int
-    n: int
-    num_tasks: int
-    recognized: int | None
-    outcomes: Mapping[str, int]
-    compute: Mapping[str, float]
-    arrays: Path | None
-
-    @property
-    def rate(self) -> float:
-        return self.successes / self.n
-
-    @cached_property
-    def episodes(self) -> Outcomes | None:
-        """Per-episode arrays; None if they were not kept or cannot be read."""
-        if self.arrays is None:
-            return None
-        try:
-            with np.load(self.arrays, allow_pickle=False) as stored:
-                success = np.asarray(stored["success"], dtype=bool)
-                unread = np.full(success.size, -1, dtype=np.int8)
-                return Outcomes(
-                    task_ids=np.asarray(stored["task_id"]).astype(str),
-                    seeds=np.asarray(stored["seed"]),
-                    success=success,
-                    recognized=np.asarray(stored.get("recognized", unread)),
-                )
-        except (OSError, ValueError, KeyError):
-            return None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """Everything of one run folder that a report shows.
-
-    metrics: (training seed, arm) -> lines of its metrics.jsonl; timings likewise.
-    notes: plain sentences on what is missing or damaged.
-    """
-
-    folder: Path
-    config: Mapping[str, Any]
-    environment: Mapping[str, Any]
-    evaluations: tuple[Evaluation, ...]
-    metrics: Mapping[tuple[int, str], list[dict[str, Any]]]
-    timings: Mapping[tuple[int, str], list[dict[str, Any]]]
-    episode_files: tuple[tuple[int, Path], ...]
-    is_done: bool
-    notes: tuple[str, ...] = field(default=())
-
-    @property
-    def title(self) -> str:
-        experiment = self.config.get("experiment") or self.folder.parent.name
-        return f"{experiment}/{self.config.get('name') or self.folder.name}"
-
-    @property
-    def arms(self) -> list[str]:
-        return in_order({e.arm for e in self.evaluations}, ARM_ORDER)
-
-    @property
-    def cells(self) -> list[str]:
-        return in_order({e.cell for e in self.evaluations}, CELL_ORDER)
-
-    @property
-    def metric_names(self) -> list[str]:
-        return in_order({e.metric for e in self.evaluations}, METRIC_ORDER)
-
-    @property
-    def train_seeds(self) -> list[int]:
-        return sorted({e.train_seed for e in self.evaluations} | {k for k, _ in self.metrics})
-
-    def select(self, arm: str, cell: str, metric: str) -> dict[int, list[Evaluation]]:
-        """Evaluations of an arm along training, by training seed, earliest first."""
-        found: dict[int, list[Evaluation]] = {}
-        for each in self.evaluations:
-            if (each.arm, each.cell, each.metric) == (arm, cell, metric):
-                found.setdefault(each.train_seed, []).append(each)
-        return {seed: sorted(found[seed], key=lambda e: e.step) for seed in sorted(found)}
+STAGES = {"compare": ("sft", "grpo"), "sft": ("sft",), "grpo": ("grpo",), "pretrain": ("base",)}
 
 
 def load_run(folder: Path | str) -> Run:
@@ -142,9 +31,11 @@ def load_run(folder: Path | str) -> Run:
     evaluations: list[Evaluation] = []
     metrics: dict[tuple[int, str], list[dict[str, Any]]] = {}
     timings: dict[tuple[int, str], list[dict[str, Any]]] = {}
+    spent: dict[int, dict[str, Any]] = {}
     files: list[tuple[int, Path]] = []
     config = _mapping(folder / "config.yaml", notes)
-    for seed, part in _parts(folder, config):
+    parts = _parts(folder, config)
+    for seed, part in parts:
         evaluations += _evaluations(seed, part, notes)
         for path in [part / "metrics.jsonl", *sorted(part.glob("*/metrics.jsonl"))]:
             arm = path.parent.name if path.parent != part else _stage(config, folder)
@@ -152,6 +43,9 @@ def load_run(folder: Path | str) -> Run:
             if lines:
                 metrics[seed, arm] = lines
                 timings[seed, arm] = _lines(path.with_name("timings.jsonl"), notes)
+        cost = _mapping(part / "base" / "spent.json")
+        if cost:
+            spent[seed] = cost
         files += [(seed, path) for path in sorted(part.rglob("episodes/*.jsonl"))]
     if not evaluations and not metrics and not files:
         raise NotARun(
@@ -165,16 +59,11 @@ def load_run(folder: Path | str) -> Run:
         evaluations=tuple(evaluations),
         metrics=metrics,
         timings=timings,
+        spent=spent,
         episode_files=tuple(files),
-        is_done=(folder / "done.json").exists(),
+        is_done=(folder / "done.json").exists() or _all_done(config, [part for _, part in parts]),
         notes=tuple(notes),
     )
-
-
-def in_order(names: Iterable[str], known: tuple[str, ...]) -> list[str]:
-    """Known names in their order, then the others alphabetically."""
-    present = set(names)
-    return [name for name in known if name in present] + sorted(present - set(known))
 
 
 def _parts(folder: Path, config: Mapping[str, Any]) -> list[tuple[int, Path]]:
@@ -183,6 +72,14 @@ def _parts(folder: Path, config: Mapping[str, Any]) -> list[tuple[int, Path]]:
     seeds = sorted((int(name), path) for name, path in numbered if name.isdigit() and path.is_dir())
     single = config.get("seed", 0)
     return seeds or [(single if isinstance(single, int) else 0, folder)]
+
+
+def _all_done(config: Mapping[str, Any], parts: list[Path]) -> bool:
+    """Whether every stage has ended, although the run is not marked yet: its report comes first."""
+    stages = STAGES.get(str(config.get("command")), ())
+    wanted = config.get("seeds", 1) if config.get("command") == "compare" else 1
+    finished = [all((part / stage / "done.json").exists() for stage in stages) for part in parts]
+    return bool(stages) and len(parts) == wanted and all(finished)
 
 
 def _stage(config: Mapping[str, Any], folder: Path) -> str:
@@ -245,8 +142,9 @@ def _lines(path: Path, notes: list[str]) -> list[dict[str, Any]]:
         return []
 
 
-def _mapping(path: Path, notes: list[str]) -> dict[str, Any]:
+def _mapping(path: Path, notes: list[str] | None = None) -> dict[str, Any]:
     """A JSON or YAML mapping; empty, with a note, if it cannot be had."""
+    notes = [] if notes is None else notes
     try:
         text = path.read_text(encoding="utf-8")
         value = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)

@@ -11,27 +11,17 @@ from typing import Any
 import jinja2
 import yaml
 
-from ..statistics import MIN_SEEDS, Interval, PairedDifference
-from . import plots
+from ..statistics import MIN_SEEDS
+from . import plots, tables
 from .analysis import Match, Spending, TableRow, has_compute
-from .load import Run
+from .results import Run
 from .samples import Browser
 from .style import COLOURS, css_variables
 from .verdict import Verdict
 from .words import (
-    CELLS,
     arm_words,
-    cell_words,
-    grouped,
     metric_words,
-    p_words,
     percent,
-    percent_interval,
-    points,
-    points_interval,
-    sample_size,
-    scaled,
-    signed,
 )
 
 DEFINITIONS = {
@@ -46,7 +36,7 @@ METHOD = (
     "Rates: Wilson's interval at the effective sample size (n divided by the design effect), with "
     "Student's quantile. Differences: paired on the same episodes of the same training seed, by a "
     "bootstrap over tasks and, from three seeds on, over training seeds; degrees of freedom are "
-    "the number of seeds less one. With fewer seeds an interval speaks only of the policies measured.",
+    "the number of seeds less one. With fewer seeds an interval speaks of these policies only.",
     "Curves pool the training seeds' checkpoints by their order. p-values are two-sided and not "
     "corrected for the number of comparisons.",
 )
@@ -89,20 +79,20 @@ def render(report: Report, plotter: plots.Plotter) -> Page:
         title=run.title,
         is_done=run.is_done,
         verdict=report.verdict,
-        tiles=_tiles(report),
+        tiles=tables.tiles(run, report.rows),
         metrics=metrics,
         num_seeds=len(run.train_seeds),
         confidence="95%",
         axis_note=_axis_note(run),
         interval_note=_interval_note(report.rows),
-        arms=[{"name": arm, "words": arm_words(arm)} for arm in run.arms],
-        pairs=[{"words": f"{arm_words(b)} − {arm_words(a)}"} for a, b in _pairs(report.rows)],
-        matches=[_match(match) for match in report.matches],
+        arms=[{"name": arm, "words": run.arm_words(arm)} for arm in run.arms],
+        pairs=[{"words": f"{arm_words(b)} − {arm_words(a)}"} for a, b in tables.pairs(report.rows)],
+        matches=[tables.match(match) for match in report.matches],
         matched_metric=metric_words(run.metric_names[0]).lower() if run.metric_names else "",
         training=training,
         num_samples=len(report.browser.episodes),
         sample_notes=report.browser.notes,
-        spending=[_spending(row) for row in report.spending],
+        spending=[tables.spending(row) for row in report.spending],
         compute_caution=_compute_caution(report.spending),
         commands=_commands(run),
         facts=_facts(run),
@@ -134,7 +124,7 @@ def _metric(report: Report, plotter: plots.Plotter, metric: str) -> dict[str, An
         "recognition": plotter.recognition(metric),
         "outcomes": outcomes
         and {"svg": outcomes.svg, "plot": outcomes, "legend": _legend(outcomes)},
-        "table": [_row(run, row, _pairs(report.rows)) for row in rows],
+        "table": [tables.row(run, row, tables.pairs(report.rows)) for row in rows],
     }
 
 
@@ -147,102 +137,6 @@ def _plots_of(metric: dict[str, Any]) -> list[plots.Plot]:
 def _legend(plot: plots.Plot) -> list[tuple[str, str]]:
     names = {pair[0]: name for name, pair in COLOURS.items()}
     return [(text, names[colour]) for text, colour in plot.legend]
-
-
-def _pairs(rows: Sequence[TableRow]) -> list[tuple[str, str]]:
-    return list(dict.fromkeys(pair for row in rows for pair in row.differences))
-
-
-def _row(run: Run, row: TableRow, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
-    return {
-        "title": cell_words(row.cell).title,
-        "size": sample_size(max(row.rates.values(), key=lambda rate: rate.n)),
-        "rates": [_rate(row.rates.get(arm)) for arm in run.arms],
-        "differences": [_difference(row.differences.get(pair)) for pair in pairs],
-    }
-
-
-def _rate(rate: Interval | None) -> dict[str, str] | None:
-    if rate is None:
-        return None
-    return {"value": percent(rate.estimate), "interval": percent_interval(rate)}
-
-
-def _difference(found: PairedDifference | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    return {
-        "value": signed(found.estimate),
-        "interval": points_interval(found),
-        "p": p_words(found.p_value),
-        "clear": found.is_significant,
-    }
-
-
-def _match(match: Match) -> dict[str, Any]:
-    gap = match.difference
-    first = [step for _, step, _ in match.steps]
-    second = [step for _, _, step in match.steps]
-    quality = "matched" if match.is_matched else "not matched"
-    return {
-        "title": cell_words(match.cell).title,
-        "size": sample_size(gap),
-        "first": percent(gap.mean_a),
-        "second": percent(gap.mean_b),
-        "levels": " / ".join(percent(rate) for rate in match.id_rates),
-        "quality": f"{quality}: at most {points(match.id_gap).lstrip('+±')} apart",
-        "steps": f"{_range(first)} / {_range(second)}",
-        **(_difference(gap) or {}),
-    }
-
-
-def _range(steps: Sequence[int]) -> str:
-    low, high = min(steps), max(steps)
-    return grouped(low) if low == high else f"{grouped(low)}–{grouped(high)}"
-
-
-def _tiles(report: Report) -> list[dict[str, str]]:
-    """The change of each arm on every OOD cell, in large figures."""
-    metric = report.run.metric_names[0] if report.run.metric_names else ""
-    tiles = []
-    for row in report.rows:
-        if row.metric != metric or row.cell == "id":
-            continue
-        for arm in ("sft", "grpo"):
-            change = row.differences.get(("base", arm))
-            if change is not None:
-                name = f"{arm_words(arm)} {cell_words(row.cell).phrase}"
-                note = f"points from the base, {points_interval(change)}"
-                tiles.append(
-                    {"arm": arm, "name": name, "value": signed(change.estimate), "note": note}
-                )
-        gap = row.differences.get(("sft", "grpo"))
-        if gap is not None:
-            name = f"GRPO − SFT {cell_words(row.cell).phrase}"
-            note = f"points, {points_interval(gap)}, {p_words(gap.p_value)}"
-            tiles.append({"arm": "gap", "name": name, "value": signed(gap.estimate), "note": note})
-    return tiles
-
-
-def _spending(row: Spending) -> dict[str, Any]:
-    def tell(name: str, unit: str) -> str:
-        amount = row.amounts[name]
-        return "–" if amount is None else scaled(amount, unit) if amount else "0"
-
-    seconds = row.amounts["cpu_s"]
-    return {
-        "arm": row.arm,
-        "words": arm_words(row.arm),
-        "note": "pretraining and warm-up, apart" if row.arm == "base" else "",
-        "cells": [
-            tell("flops", "FLOP"),
-            tell("train_tokens", ""),
-            tell("sampled_tokens", ""),
-            tell("env_steps", ""),
-            "–" if seconds is None else f"{grouped(seconds)} s",
-            f"{row.final_step:g}",
-        ],
-    }
 
 
 def _compute_caution(rows: Sequence[Spending]) -> str:
@@ -289,7 +183,7 @@ def _facts(run: Run) -> list[tuple[str, str]]:
 def _data(report: Report) -> str:
     """JSON for the script; `<`, `>` and `&` are spelt out, so that no text can end the element."""
     run = report.run
-    cells = {cell: cell_words(cell).title for cell in {*CELLS, *run.cells}}
+    cells = {cell: run.words(cell).title for cell in {*run.cells, *run.shifts}}
     value = {
         "episodes": report.browser.episodes,
         "pictures": report.browser.pictures,
@@ -297,7 +191,7 @@ def _data(report: Report) -> str:
         "metric": run.metric_names[0] if run.metric_names else "",
         "words": {
             "cell": cells,
-            "arm": {arm: arm_words(arm) for arm in run.arms},
+            "arm": {arm: run.arm_words(arm) for arm in run.arms},
             "metric": {metric: metric_words(metric) for metric in DEFINITIONS},
         },
     }

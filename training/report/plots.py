@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from ..progress import Bar
 from . import details, figures
 from .analysis import Curve, TableRow, curve, has_compute
-from .load import Run
+from .results import Run
 from .style import drawing, inline_svg, light, svg_text
-from .words import arm_words, cell_words, metric_words, percent
+from .words import arm_words, metric_words, percent
 
 Curves = dict[tuple[str, str], list[Curve]]
 
@@ -45,7 +45,7 @@ def all_curves(run: Run) -> Curves:
     for metric in run.metric_names:
         for cell in run.cells:
             found = [curve(run, arm, cell, metric) for arm in arms_of(run)]
-            curves[cell, metric] = [each for each in found if each.points]
+            curves[cell, metric] = [each for each in found if len(each.points) > 1]
     return curves
 
 
@@ -110,9 +110,9 @@ class Plotter:
     def recognition(self, metric: str) -> Plot | None:
         """Reading beside solving; None in text mode."""
         read = [e for e in self.run.evaluations if e.metric == metric and e.recognized is not None]
-        if not read:
-            return None
         cells = [cell for cell in self.run.cells if any(each.cell == cell for each in read)]
+        if not cells or not self.run.reads_pictures:
+            return None
         return self._plot(
             f"recognition_{metric}",
             lambda axes: details.draw_recognition(axes, self.run, metric, cells),
@@ -121,40 +121,50 @@ class Plotter:
         )
 
     def slide(self, metric: str, headline: str, footer: str) -> Figure | None:
-        """One 16:9 figure under the verdict: ID, the first OOD cell, one against the other."""
+        """One 16:9 figure under the verdict: ID, the first OOD cells, one against the other."""
         shifted = [cell for cell in self.run.cells if cell != "id" and self._curves(cell, metric)]
         if not shifted or not self._curves("id", metric):
             return None
+        shown = ["id", *list({self._kind(cell): cell for cell in reversed(shifted)}.values())[::-1]]
+        shown = shown[:3]
         lines = textwrap.wrap(headline, 56)
-        with drawing(font_size=15):
+        with drawing(font_size=15 if len(shown) < 3 else 12):
             figure = Figure(figsize=SLIDE, facecolor=light("paper"))
             figure.text(0.035, 0.955, "\n".join(lines), fontsize=27 if len(lines) < 3 else 21,
                         fontweight="bold", va="top", linespacing=1.25)  # fmt: skip
             figure.text(0.035, 0.035, f"{metric_words(metric)} · {footer}", fontsize=12.5,
                         color=light("muted"))  # fmt: skip
+            top = 0.79 if len(lines) == 1 else 0.74
             grid = figure.add_gridspec(
-                1, 3, left=0.06, right=0.985, top=0.79 if len(lines) == 1 else 0.74, bottom=0.2,
-                wspace=0.36,
-            )  # fmt: skip
-            for place, cell in enumerate(("id", shifted[0])):
+                1, len(shown) + 1, left=0.06, right=0.985, top=top, bottom=0.2, wspace=0.36
+            )
+            for place, cell in enumerate(shown):
                 self._draw_compute(figure.add_subplot(grid[place]), cell, metric)
-            axes = figure.add_subplot(grid[2])
-            figures.draw_plane(axes, *self._both(shifted[0], metric), "One against the other")
+            axes = figure.add_subplot(grid[-1])
+            figures.draw_plane(
+                axes,
+                *self._both(shifted[0], metric),
+                f"{self.run.words(shifted[0]).short} against ID",
+            )
         return figure
+
+    def _kind(self, cell: str) -> tuple[str, ...]:
+        """What a cell shifts: a slide shows one cell of each kind."""
+        return tuple(sorted(self.run.shifts.get(cell) or (cell,)))
 
     def _compute(self, cell: str, metric: str) -> Plot:
         return self._plot(
             f"compute_{cell}_{metric}",
             lambda axes: self._draw_compute(axes, cell, metric),
-            _spoken(cell_words(cell).title, self._curves(cell, metric)),
+            _spoken(self.run.words(cell).title, self._curves(cell, metric)),
         )
 
     def _draw_compute(self, axes: Axes, cell: str, metric: str) -> None:
-        curves, title = self._curves(cell, metric), cell_words(cell).title
+        curves, title = self._curves(cell, metric), self.run.words(cell).title
         figures.draw_compute(axes, curves, in_flops=has_compute(self.run), title=title)
 
     def _plane(self, cell: str, metric: str) -> Plot:
-        title = f"{cell_words(cell).title} against in distribution"
+        title = f"{self.run.words(cell).short} against ID"
         return self._plot(
             f"plane_{cell}_{metric}",
             lambda axes: figures.draw_plane(axes, *self._both(cell, metric), title),

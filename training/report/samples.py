@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..metrics import read_jsonl
-from .load import CELL_ORDER, METRIC_ORDER, Run
+from .results import CELL_ORDER, METRIC_ORDER, Run
 
 FILE_NAME = re.compile(
     r"(?P<arm>[^_]+)_(?:step_?)?(?P<step>\d+)_(?P<cell>.+?)(?:_(?P<metric>"

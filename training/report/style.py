@@ -33,6 +33,7 @@ COLOURS: dict[str, tuple[str, str]] = {
     "bad4": ("#ccd0d8", "#474d5a"),
     "bad5": ("#9fb0c0", "#5d6d7e"),
 }
+FONTS = "Inter, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 FAULTS = ("bad1", "bad2", "bad3", "bad5", "bad4")
 
 
@@ -110,7 +111,7 @@ def svg_text(figure: Figure, name: str) -> str:
     with matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
         buffer = io.StringIO()
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None, "Creator": "cardinal"})
-    return buffer.getvalue()
+    return re.sub(r"font-family: [^;\"]*", f"font-family: {FONTS}", buffer.getvalue())
 
 
 def inline_svg(svg: str, label: str) -> str:
@@ -123,7 +124,7 @@ def inline_svg(svg: str, label: str) -> str:
     head, _, rest = body.partition(">")
     head = re.sub(r'\s(?:width|height)="[^"]*"', "", head)
     body = f'{head} role="img" aria-label="{label}">{rest}'
-    body = re.sub(r"(font: [^;\"']*?px) [^;\"]*", r"\1 var(--font)", body)
+    body = re.sub(r" ?font-family: [^;\"]*;?", "", body)  # the page's own
     for name, (mark, _) in COLOURS.items():
         body = body.replace(mark, f"var(--{name})")
     return body

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ..statistics import PairedDifference
 from .analysis import Match, TableRow
-from .words import cell_words, percent, points, points_interval
+from .words import percent, points, points_interval, upper
 
 CLOSE_POINTS = 0.05  # "kept": even the interval's lower limit loses less than this
 
@@ -24,8 +24,9 @@ def judge(rows: list[TableRow], matches: list[Match], metric: str, *, is_done: b
     comparable = [row for row in shifted if ("sft", "grpo") in row.differences]
     cautions = [] if is_done else ["The run is still in progress: figures are those so far."]
     if not comparable:
-        return Verdict(_without_both_arms(shifted), tuple(_details(shifted)), tuple(cautions))
-    headline = " ".join(_sentence(row) for row in comparable)
+        measured = [row for row in rows if row.metric == metric]
+        return Verdict(_without_both_arms(measured), tuple(_details(shifted)), tuple(cautions))
+    headline = _headline(comparable)
     seeds = min(row.differences["sft", "grpo"].num_seeds for row in comparable)
     if not comparable[0].differences["sft", "grpo"].spans_seeds:
         several = "One training seed" if seeds == 1 else f"{seeds} training seeds"
@@ -36,25 +37,33 @@ def judge(rows: list[TableRow], matches: list[Match], metric: str, *, is_done: b
     return Verdict(headline, tuple(details), tuple(cautions))
 
 
-def _sentence(row: TableRow) -> str:
+def _headline(rows: list[TableRow]) -> str:
+    """One sentence for all cells of which the same can be said."""
+    said: dict[str, list[str]] = {}
+    for row in rows:
+        said.setdefault(_claim(row), []).append(row.words.phrase)
+    return " ".join(f"{upper(_listed(where))}, {claim}." for claim, where in said.items())
+
+
+def _claim(row: TableRow) -> str:
     """What happened on one shifted cell."""
-    where = cell_words(row.cell).phrase
     gap = row.differences["sft", "grpo"]
     sft = _change(row.differences.get(("base", "sft")))
     grpo = _change(row.differences.get(("base", "grpo")))
-    if sft == "lost" and grpo in ("gained", "kept"):
-        verb = {"gained": "gains", "kept": "keeps"}[grpo]
-        return f"{_upper(where)}, SFT loses success that GRPO {verb}."
     if gap.low > 0:
-        how = {"lost": "both lose, GRPO less", "gained": "GRPO gains more than SFT"}
-        same = how[grpo] if sft == grpo and grpo in how else "GRPO ends above SFT"
-        return f"{_upper(where)}, {same}."
+        if sft == "lost" and grpo == "kept":
+            return "SFT loses success that GRPO keeps"
+        if sft == "lost" and grpo == "gained":
+            return "SFT loses success and GRPO gains"
+        both = {"lost": "both lose success, GRPO less", "gained": "GRPO gains more than SFT"}
+        return both[grpo] if sft == grpo and grpo in both else "GRPO ends above SFT"
     if gap.high < 0:
-        return f"{_upper(where)}, SFT ends above GRPO."
-    return (
-        f"{_upper(where)}, this run cannot tell SFT and GRPO apart "
-        f"(difference {points(gap.estimate)}, interval {points_interval(gap)})."
-    )
+        return "SFT ends above GRPO"
+    return "SFT and GRPO cannot be told apart"
+
+
+def _listed(phrases: list[str]) -> str:
+    return phrases[0] if len(phrases) == 1 else ", ".join(phrases[:-1]) + f" and {phrases[-1]}"
 
 
 def _change(change: PairedDifference | None) -> str:
@@ -81,7 +90,7 @@ def _details(rows: list[TableRow]) -> list[str]:
                 parts.append(f"{arm.upper()} {percent(row.rates[arm].estimate)}{tail}")
         gap = row.differences.get(("sft", "grpo"))
         end = f"; GRPO − SFT = {points(gap.estimate)} {points_interval(gap)}" if gap else ""
-        sentences.append(f"{_upper(cell_words(row.cell).phrase)}, {', '.join(parts)}{end}.")
+        sentences.append(f"{upper(row.words.phrase)}, {', '.join(parts)}{end}.")
     return sentences
 
 
@@ -90,7 +99,7 @@ def _by(change: PairedDifference) -> str:
 
 
 def _matched(match: Match) -> str:
-    where = cell_words(match.cell).phrase
+    where = match.words.phrase
     levels = " and ".join(percent(rate) for rate in match.id_rates)
     gap = match.difference
     if not match.is_matched:
@@ -105,11 +114,13 @@ def _matched(match: Match) -> str:
 
 
 def _without_both_arms(rows: list[TableRow]) -> str:
-    arms = sorted({arm.upper() for row in rows for arm in row.rates if arm != "base"})
-    if not arms:
-        return "Nothing to compare yet: no arm has been evaluated under a shifted rule or look."
-    return f"Nothing to compare yet: only {' and '.join(arms)} has been evaluated."
-
-
-def _upper(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    """What can be said of one policy, or of nothing yet."""
+    if not rows:
+        return "Nothing has been evaluated yet."
+    arms = [arm for arm in rows[0].rates if arm != "base"]
+    arm = arms[-1] if arms else "base"
+    parts = [
+        f"{percent(row.rates[arm].estimate)} {row.words.phrase}" for row in rows if arm in row.rates
+    ]
+    name = arm.upper() if arms else "The policy"
+    return f"{name} solves {_listed(parts)}."

@@ -1,6 +1,8 @@
 """Names and numbers as the report prints them, the same in figures, tables and sentences."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ..statistics import Interval
 
@@ -12,26 +14,38 @@ METRIC_WORDS = {
 ARM_WORDS = {"base": "Base", "sft": "SFT", "grpo": "GRPO"}
 
 
+KNOWN_KINDS = {("rule",): "Unseen rule", ("visual",): "Unseen look"}
+
+
 @dataclass(frozen=True, slots=True)
 class CellWords:
-    """title: of a panel.  phrase: within a sentence, with its preposition."""
+    """title: of a panel.  short: the same without its kind.  phrase: within a sentence."""
 
     title: str
+    short: str
     phrase: str
 
 
 CELLS = {
-    "id": CellWords("In distribution", "in distribution"),
-    "rule_ood": CellWords("Unseen rule", "on the unseen rule"),
-    "visual_ood": CellWords("Unseen look", "on the unseen look"),
-    "both_ood": CellWords("Unseen rule and look", "on the unseen rule and look"),
+    "id": CellWords("In distribution", "In distribution", "in distribution"),
+    "rule_ood": CellWords("Unseen rule", "Unseen rule", "on the unseen rule"),
+    "visual_ood": CellWords("Unseen look", "Unseen look", "on the unseen look"),
 }
 
 
-def cell_words(cell: str) -> CellWords:
-    """A cell's title and phrase; an unknown one is called by its own name."""
-    spaced = cell.replace("_", " ")
-    return CELLS.get(cell, CellWords(spaced[:1].upper() + spaced[1:], f"on “{spaced}”"))
+def cell_words(cell: str, shift: Mapping[str, Any] | None = None) -> CellWords:
+    """A cell in words: from what it shifts where that is known, else from its name."""
+    if cell in CELLS:
+        return CELLS[cell]
+    if not shift:
+        spaced = cell.replace("_", " ")
+        return CellWords(upper(spaced), upper(spaced), f"on “{spaced}”")
+    fields = sorted(shift, key=lambda name: (name not in ("rule", "visual"), name))
+    values = " and ".join(_shift_words(name, shift[name]) for name in fields)
+    kind = KNOWN_KINDS.get(tuple(fields), "Unseen rule and look")
+    if not set(fields) <= {"rule", "visual"}:
+        kind = "Shifted"
+    return CellWords(f"{kind}: {values}", upper(values), f"with {values}")
 
 
 def arm_words(arm: str) -> str:
@@ -55,6 +69,10 @@ def points(difference: float) -> str:
 
 def signed(difference: float) -> str:
     return points(difference).removesuffix(" points")
+
+
+def upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def points_interval(interval: Interval) -> str:
@@ -93,3 +111,11 @@ def scaled(amount: float, unit: str) -> str:
 
 def p_words(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
+
+
+def _shift_words(name: str, value: Any) -> str:
+    """`rule: faces_as_ranks` -> "faces as ranks"; `num_cards: 5` -> "num cards 5"."""
+    if isinstance(value, Mapping):
+        value = value.get("name") or "a changed " + name
+    text = str(value).replace("_", " ")
+    return text if name in ("rule", "visual") else f"{name.replace('_', ' ')} {text}"

@@ -1,0 +1,161 @@
+"""Results of a run as typed values: evaluations, their episodes, and the run they belong to."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .words import CellWords, arm_words, cell_words
+
+ARM_ORDER = ("base", "sft", "grpo")
+CELL_ORDER = ("id", "rule_ood", "visual_ood")
+METRIC_ORDER = ("success_within_turns", "greedy_single", "sampled_single")
+COMPUTE_FIELDS = ("flops", "train_tokens", "sampled_tokens", "env_steps", "cpu_s")
+
+
+class NotARun(ValueError):
+    """The folder holds nothing a report could be made of."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcomes:
+    """One evaluation, episode by episode.
+
+    seeds: the environment's reset seed; two policies met the same task under the same seed.
+    recognized: 1, 0, or -1 where nothing was to be read. All arrays are [n].
+    """
+
+    task_ids: np.ndarray
+    seeds: np.ndarray
+    success: np.ndarray
+    recognized: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """One policy on one cell under one metric. `compute`: those COMPUTE_FIELDS that are known."""
+
+    train_seed: int
+    arm: str
+    step: int
+    cell: str
+    metric: str
+    successes: int
+    n: int
+    num_tasks: int
+    recognized: int | None
+    outcomes: Mapping[str, int]
+    compute: Mapping[str, float]
+    arrays: Path | None
+
+    @property
+    def rate(self) -> float:
+        return self.successes / self.n
+
+    @cached_property
+    def episodes(self) -> Outcomes | None:
+        """Per-episode arrays; None if they were not kept or cannot be read."""
+        if self.arrays is None:
+            return None
+        try:
+            with np.load(self.arrays, allow_pickle=False) as stored:
+                success = np.asarray(stored["success"], dtype=bool)
+                unread = np.full(success.size, -1, dtype=np.int8)
+                return Outcomes(
+                    task_ids=np.asarray(stored["task_id"]).astype(str),
+                    seeds=np.asarray(stored["seed"]),
+                    success=success,
+                    recognized=np.asarray(stored.get("recognized", unread)),
+                )
+        except (OSError, ValueError, KeyError):
+            return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """Everything of one run folder that a report shows.
+
+    metrics: (training seed, arm) -> lines of its metrics.jsonl; timings likewise.
+    spent: training seed -> stage of the base -> what it cost (`base/spent.json`).
+    notes: plain sentences on what is missing or damaged.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    evaluations: tuple[Evaluation, ...]
+    metrics: Mapping[tuple[int, str], list[dict[str, Any]]]
+    timings: Mapping[tuple[int, str], list[dict[str, Any]]]
+    spent: Mapping[int, Mapping[str, Any]]
+    episode_files: tuple[tuple[int, Path], ...]
+    is_done: bool
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def title(self) -> str:
+        experiment = self.config.get("experiment") or self.folder.parent.name
+        return f"{experiment}/{self.config.get('name') or self.folder.name}"
+
+    @property
+    def arms(self) -> list[str]:
+        return in_order({e.arm for e in self.evaluations}, ARM_ORDER)
+
+    @property
+    def cells(self) -> list[str]:
+        """In the suite's order, in distribution first."""
+        return in_order({e.cell for e in self.evaluations}, ("id", *self.shifts, *CELL_ORDER))
+
+    @property
+    def shifts(self) -> dict[str, Mapping[str, Any]]:
+        """What every cell of the suite changes in the environment, as configured."""
+        cells = _path(self.config, "suite", "cells")
+        known = cells.items() if isinstance(cells, dict) else ()
+        return {str(k): v.get("shift") or {} for k, v in known if isinstance(v, dict)}
+
+    @property
+    def reads_pictures(self) -> bool:
+        """Whether recognition means something: in text mode the cards are given in words."""
+        modality = _path(self.config, "env", "modality")
+        if modality is not None:
+            return modality == "image"
+        return any(each.recognized is not None for each in self.evaluations)
+
+    def words(self, cell: str) -> CellWords:
+        return cell_words(cell, self.shifts.get(cell))
+
+    def arm_words(self, arm: str) -> str:
+        """A policy that was only measured is not the base of anything."""
+        return "Policy" if self.config.get("command") == "eval" else arm_words(arm)
+
+    @property
+    def metric_names(self) -> list[str]:
+        return in_order({e.metric for e in self.evaluations}, METRIC_ORDER)
+
+    @property
+    def train_seeds(self) -> list[int]:
+        return sorted({e.train_seed for e in self.evaluations} | {k for k, _ in self.metrics})
+
+    def select(self, arm: str, cell: str, metric: str) -> dict[int, list[Evaluation]]:
+        """Evaluations of an arm along training, by training seed, earliest first."""
+        found: dict[int, list[Evaluation]] = {}
+        for each in self.evaluations:
+            if (each.arm, each.cell, each.metric) == (arm, cell, metric):
+                found.setdefault(each.train_seed, []).append(each)
+        return {seed: sorted(found[seed], key=lambda e: e.step) for seed in sorted(found)}
+
+
+def in_order(names: Iterable[str], known: tuple[str, ...]) -> list[str]:
+    """Known names in their order, then the others alphabetically."""
+    present = set(names)
+    return [name for name in known if name in present] + sorted(present - set(known))
+
+
+def _path(config: Mapping[str, Any], *names: str) -> Any:
+    """A nested value; None where the path leads nowhere."""
+    value: Any = config
+    for name in names:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value

@@ -1,0 +1,118 @@
+"""Rows of the page's tables: numbers turned into what is printed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..statistics import Interval, PairedDifference
+from .analysis import Match, Spending, TableRow
+from .results import Run
+from .words import (
+    arm_words,
+    grouped,
+    p_words,
+    percent,
+    percent_interval,
+    points,
+    points_interval,
+    sample_size,
+    scaled,
+    signed,
+)
+
+STAGE_WORDS = {"pretrain": "Pretraining", "warmup": "SFT warm-up", "vision": "Vision warm-up"}
+
+
+def pairs(rows: Sequence[TableRow]) -> list[tuple[str, str]]:
+    return list(dict.fromkeys(pair for row in rows for pair in row.differences))
+
+
+def row(run: Run, row: TableRow, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    return {
+        "title": row.words.title,
+        "size": sample_size(max(row.rates.values(), key=lambda rate: rate.n)),
+        "rates": [_rate(row.rates.get(arm)) for arm in run.arms],
+        "differences": [_difference(row.differences.get(pair)) for pair in pairs],
+    }
+
+
+def _rate(rate: Interval | None) -> dict[str, str] | None:
+    if rate is None:
+        return None
+    return {"value": percent(rate.estimate), "interval": percent_interval(rate)}
+
+
+def _difference(found: PairedDifference | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {
+        "value": signed(found.estimate),
+        "interval": points_interval(found),
+        "p": p_words(found.p_value),
+        "clear": found.is_significant,
+    }
+
+
+def match(match: Match) -> dict[str, Any]:
+    gap = match.difference
+    first = [step for _, step, _ in match.steps]
+    second = [step for _, _, step in match.steps]
+    quality = "matched" if match.is_matched else "not matched"
+    return {
+        "title": match.words.title,
+        "size": sample_size(gap),
+        "first": percent(gap.mean_a),
+        "second": percent(gap.mean_b),
+        "levels": " / ".join(percent(rate) for rate in match.id_rates),
+        "quality": f"{quality}: at most {points(match.id_gap).lstrip('+±')} apart",
+        "steps": f"{_range(first)} / {_range(second)}",
+        **(_difference(gap) or {}),
+    }
+
+
+def _range(steps: Sequence[int]) -> str:
+    low, high = min(steps), max(steps)
+    return grouped(low) if low == high else f"{grouped(low)}–{grouped(high)}"
+
+
+def tiles(run: Run, rows: Sequence[TableRow]) -> list[dict[str, str]]:
+    """The change of each arm on every OOD cell, in large figures."""
+    metric = run.metric_names[0] if run.metric_names else ""
+    tiles = []
+    for row in rows:
+        if row.metric != metric or row.cell == "id":
+            continue
+        for arm in ("sft", "grpo"):
+            change = row.differences.get(("base", arm))
+            if change is not None:
+                name = f"{arm_words(arm)} {row.words.phrase}"
+                note = f"points from the base, {points_interval(change)}"
+                tiles.append(
+                    {"arm": arm, "name": name, "value": signed(change.estimate), "note": note}
+                )
+        gap = row.differences.get(("sft", "grpo"))
+        if gap is not None:
+            name = f"GRPO − SFT {row.words.phrase}"
+            note = f"points, {points_interval(gap)}, {p_words(gap.p_value)}"
+            tiles.append({"arm": "gap", "name": name, "value": signed(gap.estimate), "note": note})
+    return tiles
+
+
+def spending(row: Spending) -> dict[str, Any]:
+    def tell(name: str, unit: str) -> str:
+        amount = row.amounts[name]
+        return "–" if amount is None else scaled(amount, unit) if amount else "0"
+
+    seconds = row.amounts["cpu_s"]
+    return {
+        "arm": row.arm,
+        "words": STAGE_WORDS.get(row.arm, arm_words(row.arm)),
+        "note": "" if row.final_step is not None else "before both arms, apart",
+        "cells": [
+            tell("flops", "FLOP"),
+            tell("train_tokens", ""),
+            tell("sampled_tokens", ""),
+            tell("env_steps", ""),
+            "–" if seconds is None else f"{grouped(seconds)} s",
+            "–" if row.final_step is None else grouped(row.final_step),
+        ],
+    }
