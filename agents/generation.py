@@ -221,8 +221,8 @@ def _spread(states: torch.Tensor, owners: torch.Tensor, room: int) -> torch.Tens
 
 
 def _row(prompt: Prompt) -> Row:
-    nothing = [0] * len(prompt.ids)
-    return Row(ids=list(prompt.ids), mask=nothing, logprobs=nothing, images=prompt.images)
+    count = len(prompt.ids)
+    return Row(ids=list(prompt.ids), mask=[0] * count, logprobs=[0.0] * count, images=prompt.images)
 
 
 def _portions(prompts: Sequence[Prompt], max_rows: int) -> list[list[int]]:

@@ -114,14 +114,14 @@ def load_policy(config: PolicyConfig) -> Policy:
     does not exist, a gated model, and a model class that no family covers.
     """
     device = _device(config.device)
-    if config.path is None and config.build is None:
-        raise ValueError(f"policy {config.name!r} must have a path or a build; got neither")
-    if config.path is None:
+    if config.path is not None:
+        model, tokenizer, processor = _from_pretrained(config.path, config)
+    elif config.build is not None:
         model, tokenizer, processor = build(config.build, config.attn_implementation)
         if config.dtype is Dtype.bfloat16:
             model = model.to(torch.bfloat16)
     else:
-        model, tokenizer, processor = _from_pretrained(config)
+        raise ValueError(f"policy {config.name!r} must have a path or a build; got neither")
     model = model.to(device).eval()
     policy = Policy(
         model,
@@ -135,9 +135,9 @@ def load_policy(config: PolicyConfig) -> Policy:
 
 
 def _from_pretrained(
-    config: PolicyConfig,
+    path: str, config: PolicyConfig
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, MllamaImageProcessorPil | None]:
-    path = str(Path(config.path).expanduser()) if config.path.startswith("~") else config.path
+    path = str(Path(path).expanduser()) if path.startswith("~") else path
     check_reachable(path)
     try:
         model_type = AutoConfig.from_pretrained(path).model_type
@@ -178,7 +178,7 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _end_ids(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+def _end_ids(model: Any, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
     """The tokenizer's end token first, then what the generation config names besides."""
     declared = model.generation_config.eos_token_id
     more = declared if isinstance(declared, list) else [declared]
@@ -189,7 +189,7 @@ def _end_ids(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> tuple[int,
 
 
 def _banned_ids(
-    model: nn.Module, tokenizer: PreTrainedTokenizerBase, end_ids: tuple[int, ...]
+    model: Any, tokenizer: PreTrainedTokenizerBase, end_ids: tuple[int, ...]
 ) -> tuple[int, ...]:
     special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
     special |= set(tokenizer.all_special_ids)

@@ -54,7 +54,7 @@ def rollout(
     episodes: list[Episode] = []
     try:
         for start in range(0, len(seeds), width):
-            runs = []
+            runs: list[_Run] = []
             for i in range(start, min(start + width, len(seeds))):
                 if len(runs) == len(envs):
                     envs.append(make_env())

@@ -62,7 +62,7 @@ def positions(attention_mask: torch.Tensor) -> torch.Tensor:
 
 
 def _score(
-    model: nn.Module, batch: Batch, temperature: float, with_entropy: bool
+    model: Any, batch: Batch, temperature: float, with_entropy: bool
 ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
     # Right padding lies in every token's future: the causal mask hides it already.
     left = batch.padded_left

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import nn
 from transformers import MllamaConfig, MllamaImageProcessorPil
 
 Images = tuple[np.ndarray, ...]
@@ -144,7 +143,7 @@ def mllama_inputs(model: Any, vision: Vision) -> dict[str, torch.Tensor]:
     }
 
 
-def mask_unseen_cross_attention(model: nn.Module) -> None:
+def mask_unseen_cross_attention(model: Any) -> None:
     """Make positions that see no picture take nothing from cross-attention (see the module)."""
     for layer in model.model.language_model.layers:
         if hasattr(layer, "cross_attn"):
