@@ -51,11 +51,14 @@ def test_every_preset_has_a_file() -> None:
 
 
 @pytest.mark.parametrize("suite", GROUPS["suite"])
-def test_every_cell_of_a_suite_is_a_shift_that_the_environment_knows(suite: str) -> None:
+def test_every_cell_of_a_suite_gives_one_seed_the_same_hand(suite: str) -> None:
     config = to_config(composed("eval", f"suite={suite}"))
-    assert "id" in config.suite.cells
+    compared = {rule.value_table for rule in config.env.solvable_under}
+    assert config.suite.cells["id"].shift == {}
     for cell in config.suite.cells.values():
-        assert isinstance(shifted(config.env, {**cell.shift}), GeneralPointsConfig)
+        env = shifted(config.env, cell.shift)
+        assert env.rule.value_table in compared
+        assert (env.visual.width, env.visual.height) == (224, 224)
 
 
 def test_a_rule_of_ones_own_keeps_nothing_of_the_preset_it_replaces(tmp_path) -> None:
