@@ -1,8 +1,8 @@
 """Dealing: a uniform deal from the 52-card deck, conditioned on a filter of ranks.
 
 Hands are drawn by rejection, so their distribution is exactly that of a dealer who deals again
-until the hand qualifies. When rejection finds nothing, hands of up to four cards are enumerated:
-either none qualifies, which is an error that says so, or the draw is made from the exact list.
+until the hand qualifies. Where rejection finds nothing, hands of up to four cards are listed:
+either none qualifies, which is proved so, or the draw is made from the exact list with its weights.
 
 Departure from the study's code: a physical card cannot occur twice (unless asked for), and the
 random numbers come from a generator that is passed in. Suits decide how likely a pair is and are
@@ -10,7 +10,7 @@ not kept: the rules do not know them, and the picture chooses the suits that it 
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import combinations_with_replacement
 from math import comb, factorial, prod
 
@@ -26,8 +26,6 @@ FIRST_FACE = RANK_INDEX["J"]
 # A hand is a tuple of rank indices 0..12 in the order dealt; filters see it sorted.
 Hand = tuple[int, ...]
 
-MAX_TRIES = 1_000
-ENUMERABLE_CARDS = 4
 _BLOCK = 8  # hands drawn in one call of the generator
 
 
@@ -36,13 +34,12 @@ def deal(
     num_cards: int,
     accepts: Callable[[Hand], bool],
     *,
+    max_tries: int,
     replacement: bool = False,
-    max_tries: int = MAX_TRIES,
-) -> Hand:
+) -> Hand | None:
     """Rank indices [num_cards] of a uniform deal whose sorted hand the filter accepts.
 
-    Raises ValueError when no hand qualifies (proved up to four cards) or none was found in
-    `max_tries` deals (five and more cards).
+    None when no hand of `max_tries` deals was accepted.
     """
     tries = 0
     while tries < max_tries:
@@ -55,26 +52,22 @@ def deal(
             hand = tuple([card // NUM_SUITS for card in deck_ids])
             if accepts(tuple(sorted(hand))):
                 return hand
-    if num_cards > ENUMERABLE_CARDS:
-        raise ValueError(f"no hand of {num_cards} cards qualified in {tries} deals")
-    return _deal_from_list(rng, num_cards, accepts, replacement)
+    return None
+
+
+def deal_listed(
+    rng: np.random.Generator, hands: Sequence[Hand], *, replacement: bool = False
+) -> Hand:
+    """As `deal`, from the list of all sorted hands that qualify (at least one)."""
+    cumulated = np.cumsum([_num_deals(hand, replacement) for hand in hands])
+    chosen = hands[int(np.searchsorted(cumulated, rng.integers(cumulated[-1]), side="right"))]
+    return tuple(chosen[i] for i in rng.permutation(len(chosen)))
 
 
 def all_hands(num_cards: int, replacement: bool = False) -> list[Hand]:
     """Every sorted hand of rank indices that the deck can deal, e.g. 1,820 of four cards."""
     hands = combinations_with_replacement(range(len(RANKS)), num_cards)
     return [hand for hand in hands if _num_deals(hand, replacement) > 0]
-
-
-def _deal_from_list(
-    rng: np.random.Generator, num_cards: int, accepts: Callable[[Hand], bool], replacement: bool
-) -> Hand:
-    hands = [hand for hand in all_hands(num_cards, replacement) if accepts(hand)]
-    if not hands:
-        raise ValueError(f"no hand of {num_cards} cards qualifies (all were tried)")
-    cumulated = np.cumsum([_num_deals(hand, replacement) for hand in hands])
-    chosen = hands[int(np.searchsorted(cumulated, rng.integers(cumulated[-1]), side="right"))]
-    return tuple(chosen[i] for i in rng.permutation(num_cards))
 
 
 def _num_deals(hand: Hand, replacement: bool) -> int:

@@ -128,7 +128,8 @@ class GeneralPointsConfig:
 
     def __post_init__(self) -> None:
         self._coerce()
-        require_short_int("target", self.target)
+        for name in ("target", "num_cards", "split_salt", "max_turns", "max_answer_chars"):
+            require_short_int(name, getattr(self, name))
         if not MIN_CARDS <= self.num_cards <= MAX_CARDS:
             raise ValueError(f"num_cards must be {MIN_CARDS} to {MAX_CARDS}; got {self.num_cards}")
         if not 0.0 <= self.held_out_fraction <= 1.0:
@@ -167,8 +168,11 @@ class GeneralPointsConfig:
         self.solvable_under = [as_rule(rule) for rule in self.solvable_under]
         self.visual = as_visual(self.visual)
         if isinstance(self.reward, str):
-            self.reward = RewardConfig(kind=RewardKind(self.reward))
+            self.reward = RewardConfig(kind=_member(RewardKind, "reward", self.reward))
         elif isinstance(self.reward, Mapping):
+            unknown = set(self.reward) - {"kind", "weights"}
+            if unknown:
+                raise ValueError(f"reward must have kind and weights; got {sorted(unknown)}")
             self.reward = RewardConfig(**self.reward)
 
     def _refuse_paid_stalling(self) -> None:

@@ -61,9 +61,11 @@ class Formula:
     error: str | None = None
 
     def equals(self, target: int) -> bool:
-        """Whether the value is the target and nothing else is claimed."""
+        """Whether it is legal, its value is the target and nothing else is claimed."""
+        if self.error is not None or self.claim not in (None, target):
+            return False
         numerator, denominator = self.value
-        return numerator == target * denominator and self.claim in (None, target)
+        return numerator == target * denominator
 
 
 class _IllegalFormula(Exception):

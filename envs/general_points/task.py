@@ -9,13 +9,15 @@ from functools import partial
 
 import numpy as np
 
-from .cards import FIRST_FACE, RANK_INDEX, RANKS, Hand, all_hands, deal
+from .cards import FIRST_FACE, RANK_INDEX, RANKS, Hand, all_hands, deal, deal_listed
 from .config import GeneralPointsConfig, Split
 from .rules import Rule
 from .solver import is_solvable
 from .splits import TaskSplit, canonical_id
 
-MAX_SOLVED = 200  # hands of five and six cards that may turn out unsolvable before dealing gives up
+LISTED_CARDS = 4  # up to which all hands are listed where rejection finds none
+MAX_TRIES = 1_000
+MAX_TRIES_UNLISTED = 300  # an unsolvable hand of six cards takes tens of milliseconds to prove
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +78,26 @@ class Dealer:
         keeps: Callable[[Hand], bool] | None = None,
     ) -> None:
         self.num_cards, self.target, self.replacement = num_cards, target, replacement
-        self._require_face_card, self._keeps = require_face_card, keeps
+        self._rules, self._require_face_card, self._keeps = rules, require_face_card, keeps
         self._solve_under = tuple({(rule.value_table, rule.allowed): None for rule in rules})
         self._known: dict[Hand, bool] = {}
+        self._listed: list[Hand] | None = None
 
     def deal(self, rng: np.random.Generator) -> Hand:
         """Rank indices in the order dealt. Raises ValueError when no hand qualifies."""
-        return deal(rng, self.num_cards, self.qualifies, replacement=self.replacement)
+        tries = MAX_TRIES if self.num_cards <= LISTED_CARDS else MAX_TRIES_UNLISTED
+        hand = deal(
+            rng, self.num_cards, self.qualifies, max_tries=tries, replacement=self.replacement
+        )
+        if hand is not None:
+            return hand
+        if self.num_cards > LISTED_CARDS:
+            raise ValueError(f"no hand qualified in {tries} deals: {self._wanted()}")
+        if self._listed is None:
+            self._listed = self.hands()
+        if not self._listed:
+            raise ValueError(f"no hand qualifies (all were tried): {self._wanted()}")
+        return deal_listed(rng, self._listed, replacement=self.replacement)
 
     def qualifies(self, hand: Hand) -> bool:
         """Whether a sorted hand may be dealt."""
@@ -93,9 +108,8 @@ class Dealer:
 
     def hands(self) -> list[Hand]:
         """Every hand that may be dealt, sorted."""
-        return [
-            hand for hand in all_hands(self.num_cards, self.replacement) if self.qualifies(hand)
-        ]
+        hands = all_hands(self.num_cards, self.replacement)
+        return [hand for hand in hands if self.qualifies(hand)]
 
     def _examine(self, hand: Hand) -> bool:
         if self._require_face_card and hand[-1] < FIRST_FACE:
@@ -106,6 +120,13 @@ class Dealer:
             if not is_solvable([table[index] for index in hand], self.target, operators):
                 return False
         return True
+
+    def _wanted(self) -> str:
+        names = ", ".join(dict.fromkeys(rule.name for rule in self._rules))
+        solvable = f"solvable under {names}" if names else "solvable or not"
+        face = ", with a face card" if self._require_face_card else ""
+        kept = ", in the split" if self._keeps else ""
+        return f"num_cards {self.num_cards}, target {self.target}, {solvable}{face}{kept}"
 
 
 def deal_task(
