@@ -22,7 +22,6 @@ from gymnasium.vector.utils import (  # registration points for spaces of one's 
     concatenate,
     create_empty_array,
     create_shared_memory,
-    iterate,
 )
 
 MAX_TEXT_CHARS = 1_000_000
@@ -32,8 +31,8 @@ MAX_TEXT_CHARS = 1_000_000
 class Observation:
     """What the agent sees before it answers.
 
-    text: self-contained; a reader who sees nothing else can act on it, and the rule in force is in it.
-    update: what this turn adds to a running conversation (equals `text` after a reset).
+    text: self-contained; a reader who sees nothing else can act on it, and the rule in force is in
+    it. update: what this turn adds to a running conversation (equals `text` after a reset).
     image: uint8 [H, W, 3], or None in text mode; a copy that the caller may keep.
     """
 
@@ -115,7 +114,8 @@ class LanguageEnv(gym.Env[dict[str, Any], str], ABC):
     `max_turns`.
 
     Raises (from `step`): ValueError for an action that is not a string or is longer than the action
-    space allows; gymnasium's own `ResetNeeded` comes from its wrapper, and ValueError after the end.
+    space allows; gymnasium's own `ResetNeeded` comes from its wrapper, and ValueError after the
+    end.
     """
 
     max_turns: int
@@ -145,7 +145,8 @@ class LanguageEnv(gym.Env[dict[str, Any], str], ABC):
         """An answer that earns the maximum return from the present state."""
 
     def flawed_action(self) -> str | None:
-        """A well-formed answer that is wrong, for demonstrations of revision; None if there is none.
+        """A well-formed answer that is wrong, for demonstrations of revision; None if there is
+        none.
 
         It must not end the game.
         """
@@ -202,11 +203,6 @@ def _empty_free_text(space: FreeText, n: int = 1, fn: Any = None) -> tuple[str, 
 @concatenate.register(FreeText)
 def _concatenate_free_text(space: FreeText, items: Any, out: Any) -> tuple[str, ...]:
     return tuple(items)
-
-
-@iterate.register(FreeText)
-def _iterate_free_text(space: FreeText, items: Any) -> Any:
-    return iter(items)
 
 
 @create_shared_memory.register(FreeText)

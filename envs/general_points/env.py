@@ -1,7 +1,10 @@
 """The General Points environment: an episode, composed of the parts of this folder."""
 
+import os
 import sys
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gymnasium as gym
@@ -99,6 +102,7 @@ class GeneralPointsEnv(LanguageEnv):
         )
         self._renderer: CardRenderer | None = None
         self._image: np.ndarray | None = None
+        self._folder: Path | None = None  # of the picture shown where there is no desktop
         self._task: Task
         self._assessment: Assessment
 
@@ -118,7 +122,7 @@ class GeneralPointsEnv(LanguageEnv):
         """`rgb_array`: the cards, uint8 [H, W, 3]; `ansi`: the observation's text.
 
         `human`, called at every reset and step: writes the text to the terminal and, in image mode,
-        opens the picture of a new hand in the desktop's viewer.
+        opens the picture of a new hand in the desktop's viewer (without a desktop: names its file).
         """
         self._require_task()
         if self.render_mode == "rgb_array":
@@ -128,7 +132,7 @@ class GeneralPointsEnv(LanguageEnv):
         if self.render_mode == "human":
             sys.stdout.write(self._spoken + "\n")
             if self.config.modality is Modality.image and self._turn == 0:
-                _open_picture(self._picture())
+                self._present()
         return None
 
     def _deal(self, options: dict[str, Any]) -> None:
@@ -200,6 +204,19 @@ class GeneralPointsEnv(LanguageEnv):
             self._image = self._renderer.render(self._task.ranks, self._stream(_PICTURE))
         return self._image
 
+    def _present(self) -> None:
+        from PIL import Image
+
+        picture = Image.fromarray(self._picture())
+        if sys.platform in ("darwin", "win32") or {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):
+            picture.show()
+            return
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="cardinal-"))
+        path = self._folder / "cards.png"
+        picture.save(path)
+        sys.stdout.write(f"picture: {path}\n")
+
     def _stream(self, name: int) -> np.random.Generator:
         """A stream of this episode's own that leaves the dealing of hands alone."""
         turn = 0 if name == _PICTURE else self._turn  # one picture an episode
@@ -232,9 +249,3 @@ def _observation_space(config: GeneralPointsConfig) -> gym.spaces.Dict:
         shape = (config.visual.height, config.visual.width, 3)
         spaces["image"] = gym.spaces.Box(0, 255, shape, np.uint8)
     return gym.spaces.Dict(spaces)
-
-
-def _open_picture(picture: np.ndarray) -> None:
-    from PIL import Image
-
-    Image.fromarray(picture).show()

@@ -195,5 +195,5 @@ def _short_value(assessment: Assessment) -> str:
     return shown if len(shown) <= _MAX_VALUE_CHARS else ""
 
 
-_MAX_LISTED = 6
+_MAX_LISTED = 4  # invalid numbers
 _MAX_VALUE_CHARS = 16
