@@ -63,6 +63,8 @@ def rollout(
             _play(runs, agent, len(episodes), len(seeds), on_progress)
             episodes += [run.episode(agent) for run in runs]
     finally:
+        forget: Callable[[], None] = getattr(agent, "forget", _nothing)
+        forget()  # an agent may remember conversations, and these are over
         if pool is None:
             for env in envs:
                 env.close()
@@ -85,6 +87,10 @@ def turn_from_step(
         details={name: value for name, value in info.items() if name not in TURN_FIELDS},
         **{name: info[name] for name in TURN_FIELDS},
     )
+
+
+def _nothing() -> None:
+    pass
 
 
 def _play(

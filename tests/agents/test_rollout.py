@@ -2,17 +2,19 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
 from cardinal_gym.agents.baselines import OracleAgent, RandomAgent
+from cardinal_gym.agents.cache import Memory
 from cardinal_gym.agents.config import Family, SamplingConfig
 from cardinal_gym.agents.policy import Policy
 from cardinal_gym.agents.policy_agent import PolicyAgent
 from cardinal_gym.agents.rollout import rollout
 from cardinal_gym.agents.rows import collate, rows_from_episode
-from cardinal_gym.agents.scoring import token_logprobs
-from cardinal_gym.agents.types import ContextMode, Episode, Status
+from cardinal_gym.agents.scoring import hidden_states, token_logprobs
+from cardinal_gym.agents.types import ContextMode, Episode, Status, StreamKey
 from conftest import tiny
 from toy import GuessEnv
 
@@ -26,6 +28,14 @@ def play(policy: Policy, **options: object) -> list[Episode]:
         lambda: GuessEnv(with_image=sees), PolicyAgent(policy, SAMPLING), SEEDS, groups=GROUPS,
         members=MEMBERS, **options,
     )  # fmt: skip
+
+
+def sampled_ids(episodes: list[Episode]) -> list[list[tuple[int, ...]]]:
+    return [[turn.completion.token_ids for turn in episode.turns] for episode in episodes]
+
+
+def logprobs(episodes: list[Episode]) -> list[list[float]]:
+    return [[p for turn in episode.turns for p in turn.completion.logprobs] for episode in episodes]
 
 
 @pytest.fixture(params=["text", "mllama"])
@@ -55,10 +65,44 @@ def test_an_episode_does_not_depend_on_its_neighbours(family: Family) -> None:
     policy = tiny(family)
     together = play(policy)
     apart = play(policy, max_concurrency=2)
-    for one, other in zip(together, apart, strict=True):
-        assert [t.completion.token_ids for t in one.turns] == [
-            t.completion.token_ids for t in other.turns
-        ]
+    assert sampled_ids(together) == sampled_ids(apart)
+
+
+def test_a_remembered_conversation_samples_what_a_fresh_reading_would(
+    text_policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remembered = play(text_policy)
+    monkeypatch.setattr(Memory, "num_known", lambda *args: 0)
+    fresh = play(text_policy)
+    assert sampled_ids(remembered) == sampled_ids(fresh)
+    for one, other in zip(logprobs(remembered), logprobs(fresh), strict=True):
+        assert one == pytest.approx(other, abs=1e-5)
+
+
+def test_a_later_turn_reads_only_its_new_ids(
+    text_policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widths: list[int] = []
+
+    def watch(*args: Any, **kwargs: Any) -> torch.Tensor:
+        widths.append(args[1].shape[1])
+        return hidden_states(*args, **kwargs)
+
+    monkeypatch.setattr("cardinal_gym.agents.prefill.hidden_states", watch)
+    episodes = play(text_policy)
+    assert max(len(episode.turns) for episode in episodes) == 3
+    first, *later = [width for width in widths if width > 1]
+    assert first == len(episodes[0].turns[0].prompt_ids)
+    assert max(later) <= 1 + 4  # the last sampled id, <end> <user> wrong <assistant>
+
+
+def test_an_agent_remembers_nothing_after_a_rollout(text_policy: Policy) -> None:
+    agent = PolicyAgent(text_policy, SAMPLING)
+    rollout(GuessEnv, agent, SEEDS)
+    stream = StreamKey(seed=0, step=0, group=0, member=0)
+    assert agent._memory is not None
+    assert agent._memory.num_known(stream, range(100)) == 0
+    assert not agent._memory._rows
 
 
 def test_members_of_a_group_share_the_task_and_differ_in_their_answers(
