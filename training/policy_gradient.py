@@ -44,6 +44,8 @@ class _Sums:
     gap: float = 0.0
     trained: float = 0.0
     ratio_max: float = 1.0
+    updates: int = 0
+    skipped: float = 0.0
 
 
 @dataclass(slots=True)
@@ -157,15 +159,19 @@ class GrpoStage:
         return _Rollout(rows=rows, totals=totals)
 
     def _minibatches(self, batch: _Rollout, epoch: int, state: TrainState) -> list[_Rollout]:
-        """Split a pass over the rollout into updates, by a permutation keyed by (seed, step, epoch)."""
+        """Split a pass over the rollout into updates, by a permutation keyed by (seed, step, epoch).
+
+        The rows of all processes are permuted together: how many there are makes no difference.
+        """
         count = self._config.minibatches
         if count == 1:
             return [batch]
-        key = [self._run_seed, state.step, epoch, state.workers.rank]
-        order = np.random.default_rng(key).permutation(len(batch.rows))
+        sizes = state.workers.gather([len(batch.rows)])
+        first = sum(sizes[: state.workers.rank])
+        order = np.random.default_rng([self._run_seed, state.step, epoch]).permutation(sum(sizes))
         parts = []
         for chosen in np.array_split(order, count):
-            rows = [batch.rows[i] for i in chosen]
+            rows = [batch.rows[i - first] for i in chosen if 0 <= i - first < len(batch.rows)]
             sums = state.workers.sum(
                 {
                     "tokens": sum(row.num_sampled for row in rows),
@@ -175,13 +181,17 @@ class GrpoStage:
             totals = Totals(
                 tokens=sums["tokens"], rows=sums["rows"], max_tokens=batch.totals.max_tokens
             )
-            parts.append(_Rollout(rows=rows, totals=totals, old=batch.old))
+            if totals.tokens > 0:  # fewer rows than updates: momentum alone must move nothing
+                parts.append(_Rollout(rows=rows, totals=totals, old=batch.old))
         return parts
 
     def _train(self, state: TrainState, batch: _Rollout, sums: _Sums) -> Metrics:
         for rows in micro_batches(batch.rows, self.optim.micro_batch_tokens):
             self._backward(state, rows, batch, sums)
-        return state.apply_gradients()
+        metrics = state.apply_gradients()
+        sums.updates += 1
+        sums.skipped += metrics["updates/skipped"]
+        return metrics
 
     def _remember_old(self, state: TrainState, batch: _Rollout) -> None:
         """Fix the log-probabilities that ratios are taken against, before the first update."""
@@ -236,7 +246,8 @@ class GrpoStage:
         )
         tokens = max(total["trained"], 1.0)
         metrics = {
-            "loss": total["loss"],
+            "loss": total["loss"] / max(sums.updates, 1),
+            "updates/skipped": sums.skipped,
             "clip_fraction": total["clipped"] / tokens,
             "entropy": total["entropy"] / tokens,
             "sampler_gap/mean": total["gap"] / tokens,
