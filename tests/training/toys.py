@@ -1,0 +1,180 @@
+"""Toy environments and tiny policies for the tests of learning: seconds, not minutes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium as gym
+import torch
+from cardinal_gym.agents.config import BuildConfig, Family, PolicyConfig
+from cardinal_gym.agents.policy import Policy, load_policy
+from cardinal_gym.agents.types import ContextMode
+from cardinal_gym.envs.core import FreeText, LanguageEnv, Observation, Verdict
+from cardinal_gym.training.config import BudgetConfig, GrpoConfig, OptimConfig
+from cardinal_gym.training.distributed import Workers
+from cardinal_gym.training.loop import Stage, TrainState
+from cardinal_gym.training.policy_gradient import GrpoStage
+
+SECRETS = ("A", "J", "Q", "K")
+BANDIT, GUESS = "toy/Bandit-v0", "toy/Guess-v0"
+
+
+class ToyEnv(LanguageEnv):
+    """What the toys share: text alone, one reward term, the return is the last reward."""
+
+    max_turns = 1
+
+    def __init__(self) -> None:
+        self.action_space = FreeText()
+        self.observation_space = gym.spaces.Dict({"text": FreeText(), "update": FreeText()})
+
+    def oracle_action(self) -> str:
+        raise NotImplementedError
+
+    def _verdict(self, right: bool, reward: float) -> Verdict:
+        outcome = "correct" if right else "wrong_value"
+        return Verdict(
+            outcome=outcome, success=right, reward=reward, terms={"accuracy": reward}, feedback=""
+        )
+
+    def _task_info(self) -> dict[str, Any]:
+        return {"task_id": "toy", "split": "all", "rule": "toy", "visual": "none"}
+
+    def _verdict_info(self, verdict: Verdict) -> dict[str, Any]:
+        return {**super()._verdict_info(verdict), "episode_return": verdict.reward}
+
+
+class BanditEnv(ToyEnv):
+    """Two actions: a number from 50 to 99 is one, everything else the other.
+
+    rewards: of the other action and of the number.
+    """
+
+    def __init__(self, rewards: tuple[float, float] = (0.0, 1.0)) -> None:
+        super().__init__()
+        self.rewards = rewards
+
+    def oracle_action(self) -> str:
+        return "77"
+
+    def _deal(self, options: dict[str, Any]) -> None:
+        self.number = int(self.np_random.integers(10))
+
+    def _observe(self, verdict: Verdict | None) -> Observation:
+        text = " ".join(["target", "1"] + ["cards"] * self.number)  # unequal lengths
+        return Observation(text=text, update=text)
+
+    def _judge(self, action: str) -> Verdict:
+        first = action[:2]
+        right = first.isdecimal() and 50 <= int(first) <= 99
+        return self._verdict(right, self.rewards[right])
+
+
+class GuessEnv(ToyEnv):
+    """Name the secret, one of four; after a wrong answer the feedback names it.
+
+    honest: false gives the feedback of another secret.
+    """
+
+    def __init__(self, max_turns: int = 2, honest: bool = True) -> None:
+        super().__init__()
+        self.max_turns = max_turns
+        self.honest = honest
+
+    def oracle_action(self) -> str:
+        return self.secret
+
+    def _deal(self, options: dict[str, Any]) -> None:
+        place = int(self.np_random.integers(len(SECRETS)))
+        self.secret = SECRETS[place]
+        self.said = self.secret if self.honest else SECRETS[(place + 1) % len(SECRETS)]
+
+    def _observe(self, verdict: Verdict | None) -> Observation:
+        if verdict is None:
+            return Observation(text="target 7", update="target 7")
+        return Observation(text=f"target 7 last wrong {self.said}", update=f"wrong {self.said}")
+
+    def _judge(self, action: str) -> Verdict:
+        right = action == self.secret
+        return self._verdict(right, float(right))
+
+
+for env_id, entry in ((BANDIT, BanditEnv), (GUESS, GuessEnv)):
+    gym.register(id=env_id, entry_point=entry)
+
+
+def tiny_policy(
+    family: Family = Family.text,
+    context: ContextMode = ContextMode.concat,
+    *,
+    seed: int = 0,
+    spread: float = 1.0,
+) -> Policy:
+    """Two layers of width 32. `spread` multiplies the weight matrices: far from uniform answers."""
+    torch.set_num_threads(1)
+    build = BuildConfig(
+        family=family, hidden_size=32, num_layers=2, num_heads=2, vision_hidden_size=16,
+        vision_layers=1, tile_size=28, seed=seed, max_position=256,
+    )  # fmt: skip
+    policy = load_policy(PolicyConfig(name="tiny", build=build, device="cpu", context=context))
+    with torch.no_grad():
+        for parameter in policy.model.parameters():
+            if parameter.ndim > 1:
+                parameter.mul_(spread)
+    return policy
+
+
+def optim(lr: float = 1e-2, **settings: Any) -> OptimConfig:
+    """A constant learning rate without warm-up."""
+    return OptimConfig(lr=lr, **{"warmup_steps": 0, **settings})
+
+
+def grpo_config(steps: int = 1, **settings: Any) -> GrpoConfig:
+    defaults: dict[str, Any] = {"groups_per_step": 4, "group_size": 4, "max_new_tokens": 3}
+    return GrpoConfig(
+        budget=BudgetConfig(steps=steps), **{**defaults, "optim": optim(), **settings}
+    )
+
+
+def grpo_stage(
+    policy: Policy, make_env: Callable[[], gym.Env], config: GrpoConfig, **settings: Any
+) -> tuple[GrpoStage, TrainState]:
+    stage = GrpoStage(config, make_env, policy, run_seed=0, **settings)
+    return stage, TrainState.create(policy, stage.optim, stage.budget, Workers("cpu"))
+
+
+def run_steps(stage: Stage, state: TrainState, count: int) -> list[dict[str, float]]:
+    """The metrics of `count` updates, without checkpoints."""
+    metrics = []
+    for _ in range(count):
+        metrics.append(stage.update(state))
+        state.step += 1
+    return metrics
+
+
+def gradients(stage: Stage, state: TrainState) -> torch.Tensor:
+    """The gradient of one update, before clipping; the weights stay as they are. [parameters]"""
+    caught: list[torch.Tensor] = []
+
+    def catch(self: TrainState) -> dict[str, float]:
+        self.workers.sum_gradients(self.parameters)
+        caught.append(torch.cat([_flat_gradient(p) for p in self.parameters]))
+        self.optimizer.zero_grad(set_to_none=True)
+        return {"updates/skipped": 0.0}
+
+    original, TrainState.apply_gradients = TrainState.apply_gradients, catch
+    try:
+        stage.update(state)
+    finally:
+        TrainState.apply_gradients = original
+    (gradient,) = caught
+    return gradient
+
+
+def weights(policy: Policy) -> torch.Tensor:
+    """All weights in one vector, a copy."""
+    return torch.cat([p.detach().flatten().clone() for p in policy.model.parameters()])
+
+
+def _flat_gradient(parameter: torch.nn.Parameter) -> torch.Tensor:
+    gradient = parameter.grad
+    return torch.zeros_like(parameter).flatten() if gradient is None else gradient.flatten().clone()
