@@ -21,6 +21,7 @@ UNK, PAD, BOS, END, USER, ASSISTANT, IMAGE = SPECIAL_TOKENS = (
 
 ANSWER_PIECES = (
     '{"cards": ["', '"], "number": [', '], "formula": "', '", "', ", ", '"}',
+    '], "steps": "', '", "formula": "',  # the working before the formula
     "<think>", "</think>\n<answer>", "</answer>", "; ",  # the tagged format: reasoning first
 )  # fmt: skip
 WORDS = (

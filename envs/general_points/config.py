@@ -32,6 +32,7 @@ class PromptStyle(str, Enum):
 
 class AnswerFormat(str, Enum):
     json = "json"  # the study's object with `cards`, `number` and `formula`
+    steps = "steps"  # the same with `steps`, the working, between `number` and `formula`
     tagged = "tagged"  # reasoning first, then the same object inside <answer> tags
 
 
@@ -150,9 +151,9 @@ class GeneralPointsConfig:
     def shifted(self, **changes: Any) -> "GeneralPointsConfig":
         """A copy with some fields replaced. A look given by name keeps this canvas."""
         if isinstance(changes.get("visual"), str):
-            look = as_visual(changes["visual"])
-            canvas = {"width": self.visual.width, "height": self.visual.height}
-            changes = {**changes, "visual": replace(look, **canvas)}
+            width, height = self.visual.width, self.visual.height
+            look = as_visual(changes["visual"], width=width, height=height)
+            changes = {**changes, "visual": look}
         return replace(self, **changes)
 
     def _coerce(self) -> None:

@@ -69,8 +69,11 @@ def oracle_formula(
 
 def _in_format(task: Task, formula: str, answer: AnswerFormat) -> str:
     cards, numbers = json.dumps(list(task.ranks)), json.dumps(list(task.values))
-    found = f'{{"cards": {cards}, "number": {numbers}, "formula": "{formula}={task.target}"}}'
-    if answer is AnswerFormat.json:
+    working = f'"steps": "{", ".join(trace(formula))}", ' if answer is AnswerFormat.steps else ""
+    found = (
+        f'{{"cards": {cards}, "number": {numbers}, {working}"formula": "{formula}={task.target}"}}'
+    )
+    if answer is not AnswerFormat.tagged:
         return found
     worth = ", ".join(f"{r}={v}" for r, v in zip(task.ranks, task.values, strict=True))
     return f"<think>{worth}; {', '.join(trace(formula))}</think>\n<answer>{found}</answer>"

@@ -76,7 +76,7 @@ def revision_text(prompt: str, assessment: Assessment, feedback: str, style: Pro
     """A self-contained later observation: the prompt, the last formula and the feedback."""
     words = assessment.formula.tokens
     if style is PromptStyle.compact:
-        room = MAX_WORDS - 1 - len(prompt.split()) - len(feedback.split())
+        room = MAX_WORDS - 3 - prompt.count(" ") - feedback.count(" ")  # "last" and two last words
         last = ["last", *words] if 0 < len(words) <= room else []
         return " ".join([prompt, *last, feedback])
     last_line = f"Your last formula was: {' '.join(words)}\n" if words else ""
@@ -114,7 +114,7 @@ def _study_frame(
     ]
     shown = modality is Modality.image
     lines.append("The cards are shown in the picture." if shown else "Cards: ")
-    asked = ["", "", _ANSWER_REQUEST[answer], _fields(target)]
+    asked = ["", "", _ANSWER_REQUEST[answer], _fields(target, answer)]
     if answer is AnswerFormat.tagged:
         asked.append("</answer>")
     return PromptFrame("\n".join(lines), None if shown else ", ", "\n".join(asked))
@@ -123,16 +123,19 @@ def _study_frame(
 _OTHER_VALUES = "Any other number card is worth its number, an ace 1 unless stated otherwise."
 _ANSWER_REQUEST = {
     AnswerFormat.json: "Answer with a JSON object of this form:",
+    AnswerFormat.steps: "Answer with a JSON object of this form:",
     AnswerFormat.tagged: (
         "Reason inside <think> and </think>, then answer with a JSON object of this form:\n<answer>"
     ),
 }
 
 
-def _fields(target: int) -> str:
+def _fields(target: int, answer: AnswerFormat) -> str:
+    working = '"steps": "the working, one operation at a time", '
     return (
         '{"cards": [the rank of each card, as a string], '
         '"number": [the value of each card], '
+        f"{working if answer is AnswerFormat.steps else ''}"
         f'"formula": "a formula over these numbers, ={target}"}}'
     )
 
