@@ -31,8 +31,8 @@ MAX_TEXT_CHARS = 1_000_000
 class Observation:
     """What the agent sees before it answers.
 
-    text: self-contained; a reader who sees nothing else can act on it, and the rule in force is in
-    it. update: what this turn adds to a running conversation (equals `text` after a reset).
+    text: self-contained; a reader who sees nothing else can act on it; states the rule in force.
+    update: what this turn adds to a running conversation (equals `text` after a reset).
     image: uint8 [H, W, 3], or None in text mode; a copy that the caller may keep.
     """
 
@@ -145,8 +145,7 @@ class LanguageEnv(gym.Env[dict[str, Any], str], ABC):
         """An answer that earns the maximum return from the present state."""
 
     def flawed_action(self) -> str | None:
-        """A well-formed answer that is wrong, for demonstrations of revision; None if there is
-        none.
+        """A well-formed wrong answer, for demonstrations of revision; None if there is none.
 
         It must not end the game.
         """

@@ -36,6 +36,7 @@ _SAME_SIGN = {
 }
 _ASCII = str.maketrans({sign: plain for plain, signs in _SAME_SIGN.items() for sign in signs})
 _TOKEN = re.compile(r"[0-9]+|\S")
+_CLAIM = re.compile(rf"\s*-?\s*[0-9]{{1,{MAX_DIGITS}}}\s*")
 _PRECEDENCE = {"+": 1, "-": 1, "*": 2, "/": 2, "(": 0}
 _DIGITS = frozenset("0123456789")
 _OPERATORS = frozenset("+-*/")
@@ -76,10 +77,9 @@ def read_formula(text: str) -> Formula:
     """Read a formula; any text gives a `Formula`, with `error` if it is illegal."""
     if len(text) > MAX_FORMULA_CHARS:
         return Formula(error=f"longer than {MAX_FORMULA_CHARS} characters")
-    tokens = _TOKEN.findall(text.translate(_ASCII))
     try:
-        left, claim = _split_claim(tokens)
-        value, numbers, operators = _evaluate(left, None)
+        tokens, claim = _tokens_and_claim(text)
+        value, numbers, operators = _evaluate(tokens, None)
     except _IllegalFormula as problem:
         return Formula(error=str(problem))
     return Formula(
@@ -87,14 +87,14 @@ def read_formula(text: str) -> Formula:
         value=value,
         claim=claim,
         operators=frozenset(operators),
-        tokens=tuple(left),
+        tokens=tuple(tokens),
     )
 
 
 def trace(text: str) -> list[str]:
     """The steps of a legal formula in the order computed, e.g. ["5-3=2", "2*10=20", "20+4=24"]."""
     steps: list[str] = []
-    _evaluate(_split_claim(_TOKEN.findall(text.translate(_ASCII)))[0], steps)
+    _evaluate(_tokens_and_claim(text)[0], steps)
     return steps
 
 
@@ -170,7 +170,7 @@ def _in_order(terms: list[tuple[str, Rational, bool]]) -> list[tuple[str, Ration
 
 
 def apply(op: str, left: Rational, right: Rational) -> Rational:
-    """left op right, not reduced; ZeroDivisionError where it is undefined."""
+    """left op right, not reduced; the divisor must not be zero."""
     (a, b), (c, d) = left, right
     if op == "+":
         return a * d + c * b, b * d
@@ -178,21 +178,18 @@ def apply(op: str, left: Rational, right: Rational) -> Rational:
         return a * d - c * b, b * d
     if op == "*":
         return a * c, b * d
-    if c == 0:
-        raise ZeroDivisionError("division by zero")
+    assert c != 0
     return a * d, b * c
 
 
-def _split_claim(tokens: list[str]) -> tuple[list[str], int | None]:
-    if "=" not in tokens:
-        return tokens, None
-    at = tokens.index("=")
-    claim = tokens[at + 1 :]
-    sign = -1 if claim[:1] == ["-"] else 1
-    digits = claim[1:] if sign < 0 else claim
-    if len(digits) != 1:
+def _tokens_and_claim(text: str) -> tuple[list[str], int | None]:
+    """The tokens before `=` and the number after it."""
+    formula, equals, claim = text.translate(_ASCII).partition("=")
+    if not equals:
+        return _TOKEN.findall(formula), None
+    if _CLAIM.fullmatch(claim) is None:
         raise _IllegalFormula("what follows = must be one number")
-    return tokens[:at], sign * _integer(digits[0])
+    return _TOKEN.findall(formula), int("".join(claim.split()))
 
 
 def _integer(token: str) -> int:
@@ -253,11 +250,11 @@ def _reduce(
     """Apply pending operators that bind at least as tightly, down to an open parenthesis."""
     while pending and _PRECEDENCE[pending[-1]] >= precedence:
         op = pending.pop()
-        right, left = values.pop(), values.pop()
-        try:
-            values.append(apply(op, left, right))
-        except ZeroDivisionError as problem:
-            raise _IllegalFormula(str(problem)) from None
+        right = values.pop()
+        left = values[-1]
+        if op == "/" and right[0] == 0:
+            raise _IllegalFormula("division by zero")
+        values[-1] = apply(op, left, right)
         if steps is not None:
             steps.append(f"{_operand(left)}{op}{_operand(right)}={show_rational(values[-1])}")
 

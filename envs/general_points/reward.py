@@ -19,6 +19,7 @@ wrong reading); the last answer gets its own reward and no further -1 for the tu
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeVar
 
 from .answer import Answer
 from .config import Modality, RewardConfig, RewardKind
@@ -85,8 +86,8 @@ def assess(answer: Answer, task: Task) -> Assessment:
     return Assessment(
         outcome=outcome,
         formula=formula,
-        recognized=cards is not None and sorted(cards) == sorted(task.ranks),
-        numbers_right=numbers is not None and sorted(numbers) == sorted(task.values),
+        recognized=cards is not None and _same(cards, task.ranks),
+        numbers_right=numbers is not None and _same(numbers, task.values),
         unused=unused,
         invalid=invalid,
     )
@@ -118,8 +119,14 @@ def total_reward(terms: Mapping[str, float], reward: RewardConfig) -> float:
     return total
 
 
+_Item = TypeVar("_Item", str, int)
 _WELL_FORMED = (GeneralPointsOutcome.correct, GeneralPointsOutcome.wrong_value)
 _NO_FORMULA = Formula(error="no formula")
+
+
+def _same(stated: tuple[_Item, ...], held: tuple[_Item, ...]) -> bool:
+    """Whether both hold the same items, in any order (most answers keep the order)."""
+    return stated == held or sorted(stated) == sorted(held)
 
 
 def _difference(

@@ -1,84 +1,160 @@
-"""What an episode of General Points costs on one core: `make bench`.
+"""What General Points costs on one core, beside the targets and the study's own environment.
 
-CPU time of this process through gymnasium's own wrappers, the median of several rounds, beside this
-project's target and the reference study's code (SFTvsRL, measured on one core of a shared machine:
-a reset takes 298-371 ms, a step 0.11-2.4 ms, starting 2.58 s and 276 MB).
+    make bench          or          python tests/benchmarks/bench_general_points.py
+
+Rates are medians of rounds of CPU time of this process, through `gym.make` with its wrappers, after
+one warm-up round. The peers' figures are CPU times of their public code on a machine of this
+kind; differences under 15 % are noise.
 """
 
+import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import combinations_with_replacement
+from typing import Any
 
-import cardinal_gym.envs  # noqa: F401  registers the environments
+import cardinal_gym.envs  # noqa: F401  (registers the environments)
 import gymnasium as gym
-import pytest
+from cardinal_gym.envs.general_points import solver
+from cardinal_gym.envs.general_points.expression import write
 
-ROUNDS = 5
-WRONG = '{"cards": ["5", "J", "3", "A"], "number": [5, 10, 3, 1], "formula": "5+10+3+1=24"}'
-START = """
-import resource, time
-import gymnasium as gym, cardinal_gym.envs
-gym.make("cardinal/GeneralPoints-v0", modality={modality!r}).reset(seed=0)
+ROUNDS = 9
+ID = "cardinal/GeneralPoints-v0"
+WRONG = '{"cards": ["5", "J", "3", "A"], "number": [5, 10, 3, 1], "formula": "(5-3)*10-4*1=24"}'
+HANDS = list(combinations_with_replacement(range(1, 14), 4))
+
+STUDY_RESET_MS, STUDY_STEP_MS, STUDY_IMPORT = 298.0, 0.11, "2.58 s, 276 MB"  # its best figures
+
+
+def rate(work: Callable[[], None], count: int) -> float:
+    """Median number a second of CPU time; `work` does `count` of them."""
+    work()
+    seconds = []
+    for _ in range(ROUNDS):
+        started = time.process_time()
+        work()
+        seconds.append(time.process_time() - started)
+    return count / statistics.median(seconds)
+
+
+def reset_rate(**fields: Any) -> float:
+    env, count = gym.make(ID, **fields), 2_000
+
+    def work() -> None:
+        for seed in range(count):
+            env.reset(seed=seed)
+
+    return rate(work, count)
+
+
+def unseeded_reset_rate(**fields: Any) -> float:
+    env, count = gym.make(ID, **fields), 2_000
+
+    def work() -> None:
+        for _ in range(count):
+            env.reset()
+
+    return rate(work, count)
+
+
+def step_rate(oracle: bool, **fields: Any) -> float:
+    env, count = gym.make(ID, max_turns=10**9, **fields), 2_000
+    env.reset(seed=0)
+    answer = env.unwrapped.oracle_action() if oracle else WRONG
+
+    def work() -> None:
+        for _ in range(count):
+            if env.step(answer)[2]:
+                env.unwrapped._done = False  # the same hand again: resets are not timed here
+
+    return rate(work, count)
+
+
+def solver_ms(work: Callable[[tuple[int, ...]], object]) -> float:
+    """Milliseconds a hand over all 1,820, with nothing remembered beforehand."""
+    seconds = []
+    for _ in range(3):
+        for cached in (solver._is_solvable, solver._reachable_few, solver._reachable_many):
+            cached.cache_clear()
+        started = time.process_time()
+        for hand in HANDS:
+            work(hand)
+        seconds.append(time.process_time() - started)
+    return 1_000 * statistics.median(seconds) / len(HANDS)
+
+
+def one_uncached_ms() -> float:
+    """Milliseconds to decide one hand when every cache is empty, the median hand."""
+    times = []
+    for hand in HANDS[::10]:
+        for cached in (solver._is_solvable, solver._reachable_few, solver._reachable_many):
+            cached.cache_clear()
+        started = time.process_time()
+        solver.is_solvable(hand, 24)
+        times.append(time.process_time() - started)
+    return 1_000 * statistics.median(times)
+
+
+def first_solution(hand: tuple[int, ...]) -> str | None:
+    return next((write(node) for node in solver.solve(hand, 24)), None)
+
+
+_COLD = f"""
+import time, resource
+started = time.process_time()
+import gymnasium, cardinal_gym.envs
+gymnasium.make("{ID}").reset(seed=0)
 print(time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 """
 
 
-@pytest.mark.parametrize("prompt", ["study", "compact"])
-def test_resets_a_second(prompt: str) -> None:
-    env = gym.make("cardinal/GeneralPoints-v0", prompt=prompt)
-    env.reset(seed=0)
-    rate = rate_of(env.reset, times=2000)
-    say(f"reset, {prompt} prompt", f"{rate:,.0f}/s", "10,000/s", "3/s")
-
-
-@pytest.mark.parametrize("feedback", ["verdict", "detail"])
-def test_steps_a_second(feedback: str) -> None:
-    env = gym.make("cardinal/GeneralPoints-v0", feedback=feedback, max_turns=1_000_000)
-    env.reset(seed=0)
-    rate = rate_of(lambda: env.step(WRONG), times=5000)
-    say(f"step, wrong answer, {feedback}", f"{rate:,.0f}/s", "20,000/s", "420-9,100/s")
-
-
-def test_episodes_of_the_oracle_a_second() -> None:
-    env = gym.make("cardinal/GeneralPoints-v0")
-
-    def episode() -> None:
-        env.reset()
-        env.step(env.unwrapped.oracle_action())  # type: ignore[attr-defined]
-
-    env.reset(seed=0)
-    say("reset, oracle, step", f"{rate_of(episode, times=1000):,.0f}/s", "", "")
-
-
-@pytest.mark.parametrize("modality", ["text", "image"])
-def test_starting(modality: str) -> None:
+def cold_start() -> tuple[float, float]:
+    """CPU seconds and MB of a fresh process up to its first reset, interpreter included."""
     runs = [
-        subprocess.run(
-            [sys.executable, "-c", START.format(modality=modality)],
-            capture_output=True, text=True, check=True,
-        ).stdout.split()
-        for _ in range(ROUNDS)
-    ]  # fmt: skip
-    seconds = statistics.median(float(run[0]) for run in runs)
-    megabytes = statistics.median(float(run[1]) for run in runs)
-    say(
-        f"import, make, first reset ({modality})",
-        f"{seconds:.2f} s, {megabytes:.0f} MB", "0.5 s, 120 MB", "2.58 s, 276 MB",
+        subprocess.run([sys.executable, "-c", _COLD], capture_output=True, text=True, check=True)
+        for _ in range(3)
+    ]
+    figures = [tuple(map(float, run.stdout.split())) for run in runs]
+    return statistics.median(f[0] for f in figures), statistics.median(f[1] for f in figures)
+
+
+def line(what: str, measured: str, target: str, study: str = "") -> None:
+    print(f"{what:<44}{measured:>16}{target:>18}{study:>18}")
+
+
+def test_general_points() -> None:
+    print()
+    line("General Points, one core, CPU time", "measured", "target", "the study")
+    study_reset, study_step = f"{1000 / STUDY_RESET_MS:.1f}/s", f"{1000 / STUDY_STEP_MS:,.0f}/s"
+    for name, fields in {"compact": {"prompt": "compact"}, "study": {"prompt": "study"}}.items():
+        for what, measured in (
+            (f"reset, text, {name} prompt", unseeded_reset_rate(**fields)),
+            (f"reset with a seed, text, {name} prompt", reset_rate(**fields)),
+        ):
+            line(what, f"{measured:,.0f}/s", ">= 10,000/s", study_reset)
+        for what, oracle in (("a wrong answer", False), ("a right answer", True)):
+            measured = step_rate(oracle, **fields)
+            line(f"step, {name} prompt, {what}", f"{measured:,.0f}/s", ">= 20,000/s", study_step)
+    line("solvable? one hand, all caches empty", f"{one_uncached_ms():.3f} ms", "<= 0.5 ms")
+    all_hands = solver_ms(lambda hand: solver.is_solvable(hand, 24))
+    line("solvable? all 1,820 hands, a hand", f"{all_hands:.3f} ms", "")
+    line("first solution, a hand", f"{solver_ms(first_solution):.3f} ms", "<= 1 ms", "130-175 ms")
+    counted = solver_ms(lambda hand: solver.count_solutions(hand, 24))
+    line("all solutions, a hand", f"{counted:.3f} ms", "<= 1 ms")
+    seconds, megabytes = cold_start()
+    line(
+        "import, make and first reset", f"{seconds:.2f} s, {megabytes:.0f} MB",
+        "< 0.5 s, 120 MB", STUDY_IMPORT,
     )  # fmt: skip
+    print(f"peak memory of this process: {_peak_mb():.0f} MB")
 
 
-def rate_of(call: Callable[[], object], times: int) -> float:
-    """Calls a second of CPU time."""
-    rates = []
-    for _ in range(ROUNDS):
-        start = time.process_time()
-        for _ in range(times):
-            call()
-        rates.append(times / (time.process_time() - start))
-    return statistics.median(rates)
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def say(what: str, measured: str, target: str, study: str) -> None:
-    print(f"\n{what:<36}{measured:>16}   target {target:<16} study {study}", end="")
+if __name__ == "__main__":
+    test_general_points()
