@@ -50,8 +50,16 @@ FLAGS = (
     "--shell-completion", "--config-path", "--config-name", "--config-dir", "--experimental-rerun",
     "--info",
 )  # fmt: skip
+FLAGS_WITH_VALUE = (
+    "--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn",
+    "--config-dir", "-cd", "--experimental-rerun", "--info", "-i",
+)  # fmt: skip
 MAX_NAME_CHARS = 120
 RESUMABLE = "interrupted; the same command with resume=true goes on from what was saved"
+
+
+class JobEnded(Exception):
+    """(message, exit status) of a job in a sweep, on its way between processes."""
 
 
 def command(
@@ -77,11 +85,33 @@ def command(
             )(task)
             with _errors_in_one_line(config_name, on_interrupt):
                 _refuse_unknown_flags(sys.argv[1:])
+                sys.argv[1:] = flags_first(sys.argv[1:])
                 entry()
 
         return main
 
     return decorate
+
+
+def flags_first(arguments: list[str]) -> list[str]:
+    """The same command line in the order that Hydra's parser wants: overrides in one piece.
+
+    `experiment=gp_l -m seed=0,1` would otherwise end in "unrecognized arguments".
+    """
+    flags: list[str] = []
+    overrides: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        if not argument.startswith("-"):
+            overrides.append(argument)
+            continue
+        flags.append(argument)
+        if argument in FLAGS_WITH_VALUE:
+            value = next(rest, None)
+            if value is not None:
+                is_override = argument in ("--info", "-i") and "=" in value  # its value is optional
+                (overrides if is_override else flags).append(value)
+    return [*flags, *overrides]
 
 
 def _run(run: Callable[[Any], None], cfg: DictConfig, config_name: str) -> None:
@@ -97,7 +127,9 @@ def _run(run: Callable[[Any], None], cfg: DictConfig, config_name: str) -> None:
         run(to_config(cfg))
     except Exception as error:
         status = _status(error)
-        if multirun or WANTS_TRACEBACK or status is None:
+        if status is not None and multirun:
+            raise JobEnded(str(error), status) from error
+        if status is None or WANTS_TRACEBACK:
             raise
         logger.debug("where it was raised", exc_info=True)
         raise SystemExit(_report(config_name, str(error), status)) from error
@@ -120,7 +152,8 @@ def _errors_in_one_line(config_name: str, on_interrupt: str) -> Iterator[None]:
         status = _status(error)
         if status is None:
             raise
-        raise SystemExit(_report(config_name, str(error), status)) from None
+        message = error.args[0] if isinstance(error, JobEnded) else str(error)
+        raise SystemExit(_report(config_name, message, status)) from None
     finally:
         os.environ.pop(FULL_ERROR, None)
 
@@ -138,6 +171,8 @@ def _default_error_mode() -> Iterator[None]:
 
 def _status(error: Exception) -> int | None:
     """Exit status of an error that is told in one line; None for a bug."""
+    if isinstance(error, JobEnded):
+        return int(error.args[1])
     if isinstance(error, ValueError) and _is_ours(error):
         return USAGE
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

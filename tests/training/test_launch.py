@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cardinal_gym.training.config import BudgetConfig, ExperimentConfig
-from cardinal_gym.training.launch import FLAGS, command
+from cardinal_gym.training.launch import FLAGS, FLAGS_WITH_VALUE, command, flags_first
 from hydra._internal.utils import get_args_parser
 
 
@@ -152,14 +152,32 @@ def test_the_switch_for_tracebacks_is_not_left_on(start: Start) -> None:
     assert "HYDRA_FULL_ERROR" not in os.environ
 
 
-def test_the_list_of_flags_is_hydras() -> None:
-    known = {
-        name
-        for action in get_args_parser()._actions
-        for name in action.option_strings
-        if name.startswith("--")
-    }
-    assert set(FLAGS) == known
+@pytest.mark.parametrize(
+    ("given", "ordered"),
+    [
+        ("a=1 -m b=2,3", "-m a=1 b=2,3"),
+        ("a=1 --config-dir mine b=2", "--config-dir mine a=1 b=2"),
+        ("a=1 --cfg job --resolve b=2", "--cfg job --resolve a=1 b=2"),
+        ("--info b=2", "--info b=2"),
+        ("~a +b=-1 -m", "-m ~a +b=-1"),
+        ("a=1 --cfg", "--cfg a=1"),
+    ],
+)
+def test_flags_may_stand_anywhere(given: str, ordered: str) -> None:
+    assert flags_first(given.split()) == ordered.split()
+
+
+def test_a_flag_between_overrides_works(start: Start) -> None:
+    ending = start("experiment=gp_l", "-m", "seed=1,2")
+    assert [config.seed for config in ending.configs] == [1, 2]
+
+
+def test_the_lists_of_flags_are_hydras() -> None:
+    actions = [action for action in get_args_parser()._actions if action.option_strings]
+    known = {name for action in actions for name in action.option_strings}
+    assert set(FLAGS) == {name for name in known if name.startswith("--")}
+    with_value = {name for action in actions if action.nargs != 0 for name in action.option_strings}
+    assert set(FLAGS_WITH_VALUE) == with_value
 
 
 def refuse() -> None:
