@@ -134,7 +134,12 @@ class _Seed:
             recognized=read, num_turns=turns, num_tokens=turns * 30,
         )  # fmt: skip
         wrong = int(n - success.sum())
-        split = {"wrong_value": 0.5, "wrong_numbers": 0.3, "illegal_formula": 0.15, "no_answer": 0.05}
+        split = {
+            "wrong_value": 0.5,
+            "wrong_numbers": 0.3,
+            "illegal_formula": 0.15,
+            "no_answer": 0.05,
+        }
         outcomes = {"correct": int(success.sum())} | {k: int(wrong * v) for k, v in split.items()}
         return {
             "arm": arm, "step": step, "flops": 1.03e13 * done, "train_tokens": int(2.2e6 * done),
@@ -148,23 +153,19 @@ class _Seed:
     def _log(self, arm: str, steps: int, flops: float) -> None:
         (self.folder / arm).mkdir()
         every = max(1, steps // 60)
-        lines, times = [], []
+        lines = []
         for step in range(every, steps + 1, every):
             done, noise = step / steps, self.rng.normal(0, 0.02)
-            line = {"kind": "train", "step": step, "lr": 1e-4, "flops": int(flops * done),
-                    "tokens/train": int(2.2e6 * done), "tokens/sampled": 0, "env_steps": 0}  # fmt: skip
+            line = {"kind": "train", "step": step, "lr": 1e-4, "flops": int(flops * done)}
             if arm == "grpo":
-                line |= {"reward/mean": 0.6 + 0.3 * done + noise, "success": 0.5 + 0.3 * done + noise,
-                         "reward/accuracy": 0.5 + 0.3 * done + noise, "groups/total": 32,
-                         "reward/format": 0.97 + noise / 3, "tokens/sampled": int(6e5 * done),
+                solved = 0.5 + 0.3 * done + noise
+                line |= {"reward/mean": solved + 0.1, "success": solved, "groups/total": 32,
                          "groups/zero_variance": int(32 * (0.3 + 0.35 * done))}  # fmt: skip
             else:
                 line |= {"loss": float(0.9 * np.exp(-4 * done) + 0.2 + noise)}
             lines.append(line)
-            times.append({"step": step, "cpu_s": 400 / 60})
-        for name, rows in (("metrics", lines), ("timings", times)):
-            text = "".join(json.dumps(row) + "\n" for row in rows)
-            (self.folder / arm / f"{name}.jsonl").write_text(text)
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        (self.folder / arm / "metrics.jsonl").write_text(text)
 
     def _samples(self, arm: str, step: int, cell: str, skill: float) -> None:
         lines = []
@@ -187,7 +188,9 @@ class _Seed:
                 "status": "terminated" if solved else "turn_limit", "turns": turns,
             })  # fmt: skip
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-        (self.folder / "episodes" / f"{arm}_{step:06d}_{cell}_success_within_turns.jsonl").write_text(text)
+        (
+            self.folder / "episodes" / f"{arm}_{step:06d}_{cell}_success_within_turns.jsonl"
+        ).write_text(text)
 
     def _picture(self, hand: list[str], number: int, red: bool) -> str:
         name = f"images/{number}{'r' if red else 'b'}.png"

@@ -226,7 +226,7 @@ def matched(
         words=run.words(cell),
         id_rates=(float(np.mean(ids[0])), float(np.mean(ids[1]))),
         difference=found,
-        id_gap=float(np.abs(np.subtract(*ids)).max()),
+        id_gap=max(abs(a - b) for a, b in zip(*ids, strict=True)),
         steps=tuple((s, sides[0][s].step, sides[1][s].step) for s in sorted(sides[0])),
     )
 

@@ -81,9 +81,11 @@ def _write_slide(folder: Path, contents: Report, plotter: plots.Plotter) -> None
     rates = [rate for row in contents.rows if row.metric == metric for rate in row.rates.values()]
     if not rates:
         return
-    size = sample_size(max(rates, key=lambda rate: rate.n))
-    footer = f"{run.title} · {size} per cell and arm · bands: 95% intervals over tasks"
-    figure = plotter.slide(metric, contents.verdict.headline, footer)
+    largest = max(rates, key=lambda rate: rate.n)
+    over = "tasks and training seeds" if largest.spans_seeds else "tasks"
+    size = sample_size(largest)
+    footer = f"{run.title} · {size} per cell and arm · bands: 95% intervals over {over}"
+    figure = plotter.slide(metric, contents.verdict.headline, contents.verdict.figures, footer)
     if figure is not None:
         atomic_write_bytes(folder / "slide.png", plots.png_bytes(figure))
         atomic_write_text(folder / "slide.svg", svg_text(figure, "slide"))

@@ -5,6 +5,8 @@ they end instead of in a legend.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -12,46 +14,64 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from .analysis import Curve, TableRow
-from .style import arm_style, light
+from .style import ArmStyle, arm_style, light
 from .words import arm_words, points_interval, signed
 
-PANEL = (4.7, 3.7)  # inches: about as wide as a column of the page or a phone
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A figure's size and the margins around its axes, in inches.
+
+    Given, not found by a layout engine, which would draw every figure twice.
+    """
+
+    width: float
+    height: float
+    left: float = 0.62
+    right: float = 0.1
+    top: float = 0.36
+    bottom: float = 0.52
+
+
+PANEL = Frame(4.7, 3.7)  # about as wide as a column of the page or a phone
+SMALL_PANEL = Frame(3.7, 2.7, left=0.5)
 SIZES = ((1e18, "EFLOP"), (1e15, "PFLOP"), (1e12, "TFLOP"), (1e9, "GFLOP"), (1e6, "MFLOP"))
 
 
-def new_panel(width: float = PANEL[0], height: float = PANEL[1]) -> tuple[Figure, Axes]:
+def wide_frame(height: float, *, right: float = 0.1, bottom: float = 0.52) -> Frame:
+    """A frame for rows with names at their left."""
+    return Frame(9.0, height, left=1.05, right=right, top=0.05, bottom=bottom)
+
+
+def new_panel(frame: Frame = PANEL) -> tuple[Figure, Axes]:
     """One empty panel."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.add_subplot()
+    figure = Figure(figsize=(frame.width, frame.height))
+    left, bottom = frame.left / frame.width, frame.bottom / frame.height
+    right, top = 1 - frame.right / frame.width, 1 - frame.top / frame.height
+    return figure, figure.add_axes((left, bottom, right - left, top - bottom))
 
 
 def draw_compute(axes: Axes, curves: Sequence[Curve], *, in_flops: bool, title: str = "") -> None:
     """Success of every arm on one cell against compute: bold mean, band, thin line per seed."""
     top = max((x for c in curves for line in c.lines.values() for x, _ in line), default=1.0)
     unit, label = _unit(top) if in_flops else (1.0, "training steps")
-    ends = []
+    lowest, highest, ends = 1.0, 0.0, []
     for curve in curves:
         style = arm_style(curve.arm)
         if len(curve.lines) > 1:
-            for line in curve.lines.values():
-                x, y = zip(*line, strict=True)
-                axes.plot(np.array(x) / unit, y, color=style.colour, lw=0.7, alpha=0.4, zorder=2)
-        if not curve.points:
-            continue
+            _draw_seeds(axes, [[(x / unit, y) for x, y in c] for c in curve.lines.values()], style)
         x = np.array([p.flops for p in curve.points]) / unit
         y = np.array([p.rate.estimate for p in curve.points])
-        low, high = _limits(curve)
+        low = np.array([p.rate.low for p in curve.points])
+        high = np.array([p.rate.high for p in curve.points])
         axes.fill_between(x, low, high, color=style.colour, alpha=0.14, lw=0, zorder=1)
-        axes.plot(x, y, color=style.colour, ls=style.dash, lw=2.6, zorder=4)
-        axes.plot(
-            x[1:], y[1:], color=style.colour, ls="", marker=style.marker, ms=5.5,
-            mec=light("paper"), mew=0.9, zorder=5,
-        )  # fmt: skip
+        _draw_mean(axes, x, y, style)
         ends.append((curve.arm, float(x[-1]), float(y[-1])))
-    _mark_base(axes, curves, unit)
+        lowest, highest = min(lowest, float(low.min())), max(highest, float(high.max()))
+    starts = [curve.points[0] for curve in curves if curve.arm != "base"]
+    if starts and starts[0].step == 0:
+        _diamond(axes, starts[0].flops / unit, starts[0].rate.estimate)
     _percent_axis(axes.yaxis)
-    lowest = min((float(_limits(c)[0].min()) for c in curves if c.points), default=0.0)
-    highest = max((float(_limits(c)[1].max()) for c in curves if c.points), default=1.0)
     span = max(highest - lowest, 0.1)
     axes.set_ylim(max(0.0, lowest - 0.12 * span), min(1.02, highest + 0.12 * span))
     axes.set_xlim(-0.05 * top / unit, top / unit * 1.22)
@@ -62,36 +82,29 @@ def draw_compute(axes: Axes, curves: Sequence[Curve], *, in_flops: bool, title: 
 
 
 def draw_plane(axes: Axes, ids: Sequence[Curve], shifted: Sequence[Curve], title: str = "") -> None:
-    """OOD against ID success, from the base (diamond) to where each arm ends (large marker)."""
+    """OOD against ID success, from the base (diamond) to where each arm ends (large marker).
+
+    ids, shifted: curves of the same arms in the same order; each has points.
+    """
     ends = []
     for across, up in zip(ids, shifted, strict=True):
         style = arm_style(up.arm)
-        for seed in up.lines.keys() & across.lines.keys() if len(up.lines) > 1 else ():
-            paired = zip(across.lines[seed], up.lines[seed], strict=False)
-            x, y = zip(*[(a[1], b[1]) for a, b in paired], strict=True)
-            axes.plot(x, y, color=style.colour, lw=0.7, alpha=0.25, zorder=2)
+        if len(up.lines) > 1:
+            common = up.lines.keys() & across.lines.keys()
+            seeds = [zip(across.lines[k], up.lines[k], strict=False) for k in sorted(common)]
+            _draw_seeds(axes, [[(a[1], b[1]) for a, b in seed] for seed in seeds], style)
         points = list(zip(across.points, up.points, strict=False))
-        if not points:
-            continue
         x = np.array([a.rate.estimate for a, _ in points])
         y = np.array([b.rate.estimate for _, b in points])
         for a, b in points[1:]:
-            axes.plot([a.rate.low, a.rate.high], [b.rate.estimate] * 2, **_whisker(style.colour))
-            axes.plot([a.rate.estimate] * 2, [b.rate.low, b.rate.high], **_whisker(style.colour))
-        axes.plot(x, y, color=style.colour, ls=style.dash, lw=2.6, zorder=4)
-        axes.plot(
-            x[1:-1], y[1:-1], color=style.colour, ls="", marker=style.marker, ms=5.5,
-            mec=light("paper"), mew=0.9, zorder=5,
-        )  # fmt: skip
-        axes.plot(
-            x[-1:], y[-1:], color=style.colour, ls="", marker=style.marker, ms=10,
-            mec=light("paper"), mew=1.2, zorder=6,
-        )  # fmt: skip
+            axes.plot([a.rate.low, a.rate.high], [b.rate.estimate] * 2, **_whisker(style))
+            axes.plot([a.rate.estimate] * 2, [b.rate.low, b.rate.high], **_whisker(style))
+        _draw_mean(axes, x, y, style)
+        axes.plot(x[-1:], y[-1:], ms=10, mew=1.2, zorder=6, **_marker(style))
         ends.append((up.arm, float(x[-1]), float(y[-1])))
-    first = next(((a.points[0], b.points[0]) for a, b in zip(ids, shifted, strict=True)
-                  if a.points and b.points), None)  # fmt: skip
-    if first is not None:
-        _diamond(axes, first[0].rate.estimate, first[1].rate.estimate)
+    if ids:
+        _diamond(axes, ids[0].points[0].rate.estimate, shifted[0].points[0].rate.estimate)
+        axes.set_ylabel(f"success {shifted[0].words.phrase}")
     _percent_axis(axes.xaxis)
     _percent_axis(axes.yaxis)
     axes.margins(0.1)
@@ -100,7 +113,6 @@ def draw_plane(axes: Axes, ids: Sequence[Curve], shifted: Sequence[Curve], title
     axes.set_ylim(max(-0.02, axes.get_ylim()[0]), min(1.04, axes.get_ylim()[1]))
     _name_ends(axes, ends)
     axes.set_xlabel("success in distribution")
-    axes.set_ylabel(f"success {shifted[0].words.phrase}" if shifted else "")
     axes.set_title(title)
 
 
@@ -146,15 +158,23 @@ def differences_height(rows: Sequence[TableRow]) -> float:
     return 0.75 + 0.3 * sum(len(row.differences) + 1.4 for row in rows)
 
 
-def _limits(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
-    return (
-        np.array([p.rate.low for p in curve.points]),
-        np.array([p.rate.high for p in curve.points]),
-    )
+def _draw_seeds(axes: Axes, lines: list[list[tuple[float, float]]], style: ArmStyle) -> None:
+    for line in lines:
+        x, y = np.array(line).T
+        axes.plot(x, y, color=style.colour, lw=0.7, alpha=0.32, zorder=2)
 
 
-def _whisker(colour: str) -> dict[str, object]:
-    return {"color": colour, "lw": 1.1, "alpha": 0.4, "zorder": 3}
+def _draw_mean(axes: Axes, x: np.ndarray, y: np.ndarray, style: ArmStyle) -> None:
+    axes.plot(x, y, color=style.colour, ls=style.dash, lw=2.6, zorder=4)
+    axes.plot(x[1:], y[1:], ms=5.5, mew=0.9, zorder=5, **_marker(style))
+
+
+def _marker(style: ArmStyle) -> dict[str, Any]:
+    return {"color": style.colour, "ls": "", "marker": style.marker, "mec": light("paper")}
+
+
+def _whisker(style: ArmStyle) -> dict[str, Any]:
+    return {"color": style.colour, "lw": 1.1, "alpha": 0.4, "zorder": 3}
 
 
 def _diamond(axes: Axes, x: float, y: float) -> None:
@@ -166,12 +186,6 @@ def _diamond(axes: Axes, x: float, y: float) -> None:
         "Base", (x, y), (9, -4), textcoords="offset points", ha="left", va="top",
         color=style.colour, fontweight="bold", zorder=8,
     )  # fmt: skip
-
-
-def _mark_base(axes: Axes, curves: Sequence[Curve], unit: float) -> None:
-    starts = [c.points[0] for c in curves if c.points and c.arm != "base"]
-    if starts and starts[0].step == 0:
-        _diamond(axes, starts[0].flops / unit, starts[0].rate.estimate)
 
 
 def _name_ends(axes: Axes, ends: list[tuple[str, float, float]]) -> None:

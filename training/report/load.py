@@ -2,11 +2,12 @@
 
     config.yaml, environment.json            as `RunFolder` writes them
     seed_<k>/evals.jsonl                     one line per (arm, step, cell, metric)
-    seed_<k>/<arm>/metrics.jsonl             training metrics; timings.jsonl beside it
-    seed_<k>/**/episodes/<arm>_<step>_<cell>[_<metric>].jsonl   samples, pictures beside them
+    seed_<k>/<arm>/metrics.jsonl             training metrics
+    seed_<k>/base/spent.json                 what pretraining and warm-up cost
+    seed_<k>/episodes/<arm>_<step>_<cell>[_<metric>].jsonl   samples, pictures beside them
 
-Nothing but one readable evaluation or metrics file is required: a run in progress, a single seed or
-a single arm is read as far as it goes, and `Run.notes` says what is missing.
+Nothing but the configuration and one evaluation, metrics or episode file is required: a run in
+progress, a single seed or a single arm is read as far as it goes; `Run.notes` says what is missing.
 """
 
 import json
@@ -27,10 +28,11 @@ def load_run(folder: Path | str) -> Run:
     folder = Path(folder)
     if not folder.is_dir():
         raise NotARun(f"run must be a folder that a training command wrote; got {folder}")
+    if not (folder / "config.yaml").exists() and not any(folder.glob("seed_*/evals.jsonl")):
+        raise NotARun(_why_not(folder))
     notes: list[str] = []
     evaluations: list[Evaluation] = []
     metrics: dict[tuple[int, str], list[dict[str, Any]]] = {}
-    timings: dict[tuple[int, str], list[dict[str, Any]]] = {}
     spent: dict[int, dict[str, Any]] = {}
     files: list[tuple[int, Path]] = []
     config = _mapping(folder / "config.yaml", notes)
@@ -42,28 +44,34 @@ def load_run(folder: Path | str) -> Run:
             lines = _lines(path, notes)
             if lines:
                 metrics[seed, arm] = lines
-                timings[seed, arm] = _lines(path.with_name("timings.jsonl"), notes)
         cost = _mapping(part / "base" / "spent.json")
         if cost:
             spent[seed] = cost
-        files += [(seed, path) for path in sorted(part.rglob("episodes/*.jsonl"))]
+        stored = [*part.glob("episodes/*.jsonl"), *part.glob("*/episodes/*.jsonl")]
+        files += [(seed, path) for path in sorted(stored)]
     if not evaluations and not metrics and not files:
-        raise NotARun(
-            f"run must hold evaluations, metrics or episodes (seed_*/evals.jsonl, metrics.jsonl, "
-            f"episodes/*.jsonl); got {folder} without any"
-        )
+        raise NotARun(_why_not(folder))
     return Run(
         folder=folder,
         config=config,
         environment=_mapping(folder / "environment.json", notes),
         evaluations=tuple(evaluations),
         metrics=metrics,
-        timings=timings,
         spent=spent,
         episode_files=tuple(files),
         is_done=(folder / "done.json").exists() or _all_done(config, [part for _, part in parts]),
         notes=tuple(notes),
     )
+
+
+def _why_not(folder: Path) -> str:
+    """One line; where runs stand below the folder, it names them."""
+    below = sorted(path.parent.name for path in folder.glob("*/config.yaml"))
+    if below:
+        return (
+            f"run must be one of the runs in {folder} ({', '.join(below)}); got the folder itself"
+        )
+    return f"run must hold config.yaml and evaluations, metrics or episodes; got {folder} without"
 
 
 def _parts(folder: Path, config: Mapping[str, Any]) -> list[tuple[int, Path]]:

@@ -183,7 +183,7 @@
     const arms = [episode, ...same].sort((a, b) => order.indexOf(a.arm) - order.indexOf(b.arm));
     const head = make("div");
     head.append(make("h3", "", `${words("cell", episode.cell)}: ${episode.task}`));
-    const facts = [episode.rule && `rule ${episode.rule}`, episode.look && `look ${episode.look}`,
+    const facts = [episode.rule && `rule ${episode.rule}`, episode.look && episode.turns.some((turn) => turn.img !== null) && `look ${episode.look}`,
       episode.deal && `seed ${episode.deal}`, `training seed ${episode.seed}`, words("metric", episode.metric)];
     head.append(make("p", "sub", facts.filter(Boolean).join(" · ")));
     const side = make("div", "arms");

@@ -77,6 +77,7 @@ def render(report: Report, plotter: plots.Plotter) -> Page:
     )
     html = environment.from_string(_asset("page.html.j2")).render(
         title=run.title,
+        eyebrow=_eyebrow(run),
         is_done=run.is_done,
         verdict=report.verdict,
         tiles=tables.tiles(run, report.rows),
@@ -145,6 +146,15 @@ def _compute_caution(rows: Sequence[Spending]) -> str:
     if len(known) == 2 and max(known) > 1.05 * min(known):
         return f"The arms' compute differs by {percent(max(known) / min(known) - 1, 0)}."
     return ""
+
+
+def _eyebrow(run: Run) -> str:
+    """What was done, for a reader who sees the page alone."""
+    seeds = len(run.train_seeds)
+    over = f"{seeds} training seeds" if seeds > 1 else "one training seed"
+    if {"sft", "grpo"} <= set(run.arms):
+        return f"SFT against GRPO, both from one warmed-up base, at equal compute · {over}"
+    return f"Success in and out of distribution · {over}"
 
 
 def _axis_note(run: Run) -> str:

@@ -76,7 +76,7 @@ class Plotter:
             f"differences_{metric}",
             lambda axes: figures.draw_differences(axes, shown),
             f"Paired differences between arms, {metric_words(metric)}.",
-            size=(9.0, figures.differences_height(shown)),
+            frame=figures.wide_frame(figures.differences_height(shown), right=1.9),
         )
 
     def training(self) -> list[Plot]:
@@ -89,7 +89,7 @@ class Plotter:
             draw = partial(details.draw_training, series=series, arm=arm, share=share, title=title)
             name = f"training_{arm}_{key.replace('/', '_')}"
             spoken = f"{title}, against training steps."
-            plots.append(self._plot(name, draw, spoken, size=(3.7, 2.7)))
+            plots.append(self._plot(name, draw, spoken, frame=figures.SMALL_PANEL))
         return plots
 
     def outcomes(self, metric: str) -> Plot | None:
@@ -103,7 +103,9 @@ class Plotter:
                 details.draw_outcomes(axes, self.run, metric, self.run.cells)
             ),
             "Share of final episodes by the outcome of the last answer.",
-            size=(9.0, details.outcomes_height(self.run, self.run.cells)),
+            frame=figures.wide_frame(
+                details.outcomes_height(self.run, self.run.cells), bottom=0.05
+            ),
         )
         return replace(plot, legend=tuple(legend))
 
@@ -117,35 +119,37 @@ class Plotter:
             f"recognition_{metric}",
             lambda axes: details.draw_recognition(axes, self.run, metric, cells),
             "Cards read rightly and hands solved, per arm and cell.",
-            size=(9.0, 0.7 + 0.3 * len(cells) * (len(self.run.arms) + 1.4)),
+            frame=figures.wide_frame(0.7 + 0.3 * len(cells) * (len(self.run.arms) + 1.4)),
         )
 
-    def slide(self, metric: str, headline: str, footer: str) -> Figure | None:
+    def slide(self, metric: str, headline: str, figures_line: str, footer: str) -> Figure | None:
         """One 16:9 figure under the verdict: ID, the first OOD cells, one against the other."""
         shifted = [cell for cell in self.run.cells if cell != "id" and self._curves(cell, metric)]
         if not shifted or not self._curves("id", metric):
             return None
-        shown = ["id", *list({self._kind(cell): cell for cell in reversed(shifted)}.values())[::-1]]
-        shown = shown[:3]
+        one_of_a_kind = {self._kind(cell): cell for cell in reversed(shifted)}
+        shown = ["id", *reversed(one_of_a_kind.values())][:3]
         lines = textwrap.wrap(headline, 56)
-        with drawing(font_size=15 if len(shown) < 3 else 12):
+        with drawing(font_size=15 if len(shown) < 3 else 12.5):
             figure = Figure(figsize=SLIDE, facecolor=light("paper"))
-            figure.text(0.035, 0.955, "\n".join(lines), fontsize=27 if len(lines) < 3 else 21,
-                        fontweight="bold", va="top", linespacing=1.25)  # fmt: skip
-            figure.text(0.035, 0.035, f"{metric_words(metric)} · {footer}", fontsize=12.5,
+            size = 27 if len(lines) < 3 else 20
+            figure.text(0.035, 0.955, "\n".join(lines), fontsize=size, fontweight="bold",
+                        va="top", linespacing=1.25)  # fmt: skip
+            top = 0.945 - 0.0024 * size * len(lines)
+            figure.text(0.036, top - 0.015, figures_line, fontsize=13.5, color=light("muted"),
+                        va="top")  # fmt: skip
+            figure.text(0.036, 0.035, f"{metric_words(metric)} · {footer}", fontsize=12.5,
                         color=light("muted"))  # fmt: skip
-            top = 0.79 if len(lines) == 1 else 0.74
             grid = figure.add_gridspec(
-                1, len(shown) + 1, left=0.06, right=0.985, top=top, bottom=0.2, wspace=0.36
+                1, len(shown) + 1, left=0.06, right=0.985, top=top - 0.14, bottom=0.19, wspace=0.42
             )
             for place, cell in enumerate(shown):
-                self._draw_compute(figure.add_subplot(grid[place]), cell, metric)
+                axes = figure.add_subplot(grid[place])
+                self._draw_compute(axes, cell, metric)
+                axes.set_title(self.run.words(cell).short)
             axes = figure.add_subplot(grid[-1])
-            figures.draw_plane(
-                axes,
-                *self._both(shifted[0], metric),
-                f"{self.run.words(shifted[0]).short} against ID",
-            )
+            short = self.run.words(shifted[0]).short
+            figures.draw_plane(axes, *self._both(shifted[0], metric), f"{short} / ID")
         return figure
 
     def _kind(self, cell: str) -> tuple[str, ...]:
@@ -182,10 +186,10 @@ class Plotter:
         name: str,
         draw: Callable[..., object],
         label: str,
-        size: tuple[float, float] = figures.PANEL,
+        frame: figures.Frame = figures.PANEL,
     ) -> Plot:
         with drawing():
-            figure, axes = figures.new_panel(*size)
+            figure, axes = figures.new_panel(frame)
             draw(axes)
             document = svg_text(figure, name)
         self.bar.show(self.bar.step + 1)

@@ -78,7 +78,7 @@ class Evaluation:
 class Run:
     """Everything of one run folder that a report shows.
 
-    metrics: (training seed, arm) -> lines of its metrics.jsonl; timings likewise.
+    metrics: (training seed, arm) -> lines of its metrics.jsonl.
     spent: training seed -> stage of the base -> what it cost (`base/spent.json`).
     notes: plain sentences on what is missing or damaged.
     """
@@ -88,7 +88,6 @@ class Run:
     environment: Mapping[str, Any]
     evaluations: tuple[Evaluation, ...]
     metrics: Mapping[tuple[int, str], list[dict[str, Any]]]
-    timings: Mapping[tuple[int, str], list[dict[str, Any]]]
     spent: Mapping[int, Mapping[str, Any]]
     episode_files: tuple[tuple[int, Path], ...]
     is_done: bool
@@ -150,7 +149,8 @@ class Run:
 def in_order(names: Iterable[str], known: tuple[str, ...]) -> list[str]:
     """Known names in their order, then the others alphabetically."""
     present = set(names)
-    return [name for name in known if name in present] + sorted(present - set(known))
+    first = [name for name in dict.fromkeys(known) if name in present]
+    return first + sorted(present - set(known))
 
 
 def _path(config: Mapping[str, Any], *names: str) -> Any:

@@ -4,16 +4,18 @@ from dataclasses import dataclass
 
 from ..statistics import PairedDifference
 from .analysis import Match, TableRow
-from .words import percent, points, points_interval, upper
+from .words import percent, points, points_interval, signed, upper
 
 CLOSE_POINTS = 0.05  # "kept": even the interval's lower limit loses less than this
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """headline: one sentence.  details: the figures behind it.  cautions: what limits the claim."""
+    """headline: one sentence.  figures: its numbers in one line.  details: all of them in
+    sentences.  cautions: what limits the claim."""
 
     headline: str
+    figures: str
     details: tuple[str, ...]
     cautions: tuple[str, ...]
 
@@ -25,7 +27,7 @@ def judge(rows: list[TableRow], matches: list[Match], metric: str, *, is_done: b
     cautions = [] if is_done else ["The run is still in progress: figures are those so far."]
     if not comparable:
         measured = [row for row in rows if row.metric == metric]
-        return Verdict(_without_both_arms(measured), tuple(_details(shifted)), tuple(cautions))
+        return Verdict(_without_both_arms(measured), "", tuple(_details(shifted)), tuple(cautions))
     headline = _headline(comparable)
     seeds = min(row.differences["sft", "grpo"].num_seeds for row in comparable)
     if not comparable[0].differences["sft", "grpo"].spans_seeds:
@@ -34,7 +36,7 @@ def judge(rows: list[TableRow], matches: list[Match], metric: str, *, is_done: b
             f"{several}: the intervals speak of these policies, not of SFT and GRPO in general."
         )
     details = [*_details(comparable), *(_matched(match) for match in matches)]
-    return Verdict(headline, tuple(details), tuple(cautions))
+    return Verdict(headline, _figures(comparable[0]), tuple(details), tuple(cautions))
 
 
 def _headline(rows: list[TableRow]) -> str:
@@ -74,6 +76,17 @@ def _change(change: PairedDifference | None) -> str:
     if change.low > 0:
         return "gained"
     return "kept" if change.low > -CLOSE_POINTS else "unclear"
+
+
+def _figures(row: TableRow) -> str:
+    """The changes on one cell in one line."""
+    pairs = {("base", "sft"): "SFT", ("base", "grpo"): "GRPO", ("sft", "grpo"): "GRPO − SFT"}
+    known = [
+        f"{name} {signed(found.estimate)} {points_interval(found)}"
+        for pair, name in pairs.items()
+        if (found := row.differences.get(pair)) is not None
+    ]
+    return f"{row.words.short}, points from the base: {'  ·  '.join(known)}"
 
 
 def _details(rows: list[TableRow]) -> list[str]:

@@ -14,7 +14,7 @@ METRIC_WORDS = {
 ARM_WORDS = {"base": "Base", "sft": "SFT", "grpo": "GRPO"}
 
 
-KNOWN_KINDS = {("rule",): "Unseen rule", ("visual",): "Unseen look"}
+KNOWN_KINDS: dict[tuple[str, ...], str] = {("rule",): "Unseen rule", ("visual",): "Unseen look"}
 
 
 @dataclass(frozen=True, slots=True)
