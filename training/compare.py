@@ -10,10 +10,9 @@ from .launch import command
 @command("compare")
 def main(config: ExperimentConfig) -> None:
     from .comparison import run_comparison
-    from .distributed import Workers
     from .runs import finish, opened
 
-    with opened(config, "compare", Workers("cpu")) as folder:
+    with opened(config, "compare") as folder:
         run_comparison(config, folder.root)
         finish(folder, {"command": "compare", "seeds": config.seeds})
 

@@ -22,24 +22,33 @@ from .progress import ProgressReporter
 
 def run_comparison(config: ExperimentConfig, root: Path, arms: Sequence[str] = ARMS) -> None:
     """Run every seed and arm that is not finished yet, in processes of their own."""
-    seeds = range(config.seed, config.seed + config.seeds)
+    jobs = comparison_jobs(config, root, arms)
+    run_jobs(jobs, processes=num_processes(config), folder=root / "jobs", threads=config.threads)
+
+
+def comparison_jobs(
+    config: ExperimentConfig, root: Path, arms: Sequence[str] = ARMS, *, prefix: str = ""
+) -> list[Job]:
+    """One job for the base of each seed and one for each arm, which needs the base."""
     jobs = []
-    for seed in seeds:
-        base = f"seed {seed} base"
+    for seed in range(config.seed, config.seed + config.seeds):
+        base = f"{prefix}seed {seed} base"
         jobs.append(Job(name=base, work=run_part, arguments=(config, root, seed, "base")))
         jobs += [
             Job(
-                name=f"seed {seed} {arm}",
+                name=f"{prefix}seed {seed} {arm}",
                 work=run_part,
                 arguments=(config, root, seed, arm),
                 needs=(base,),
             )
             for arm in arms
         ]
-    processes = config.processes or max(1, available_cores() // config.threads)
-    run_jobs(jobs, processes=processes, folder=root / "jobs", threads=config.threads)
-    for seed in seeds:
-        collect_evals(seed_folder(root, seed))
+    return jobs
+
+
+def num_processes(config: ExperimentConfig) -> int:
+    """How many jobs run at the same time."""
+    return config.processes or max(1, available_cores() // config.threads)
 
 
 def run_part(

@@ -32,6 +32,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
@@ -91,6 +92,20 @@ def command(
         return main
 
     return decorate
+
+
+def compose_experiment(config_name: str, overrides: list[str]) -> Any:
+    """The dataclass of another configuration, for a command that starts several runs.
+
+    Works inside a running Hydra job. Raises what composing raises; `@command` tells it in one line.
+    """
+    running = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with hydra.initialize_config_module(CONF, version_base="1.3"):
+            return to_config(hydra.compose(config_name, overrides=overrides))
+    finally:
+        GlobalHydra.instance().hydra = running
 
 
 def flags_first(arguments: list[str]) -> list[str]:

@@ -83,6 +83,7 @@ class GrpoStage:
             temperature=config.temperature, max_new_tokens=config.max_new_tokens
         )
         self._agent = PolicyAgent(policy, sampling)
+        self._envs: list[gym.Env] = []  # made once, used by every rollout
 
     def update(self, state: TrainState) -> Metrics:
         """Roll out `groups_per_step` groups over all processes and train on them."""
@@ -113,6 +114,7 @@ class GrpoStage:
             members=[member for _, member in places],
             run_seed=self._run_seed,
             step=state.step,
+            pool=self._envs,
         )
 
     def _advantages(self, episodes: Sequence[Episode]) -> np.ndarray:

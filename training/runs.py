@@ -23,9 +23,15 @@ def run_root(config: ExperimentConfig) -> Path:
 
 
 @contextmanager
-def opened(config: ExperimentConfig, command: str, workers: Workers) -> Iterator[RunFolder]:
-    """The run folder, written by the main process alone; other processes only read it."""
+def opened(
+    config: ExperimentConfig, command: str, workers: Workers | None = None
+) -> Iterator[RunFolder]:
+    """The run folder, written by the main process alone; other processes only read it.
+
+    workers: of this launch; None: this process is the only one.
+    """
     root = run_root(config)
+    workers = workers or Workers("cpu")
     if not workers.is_main:
         workers.wait()
         yield RunFolder(root)
@@ -57,8 +63,9 @@ def run_single(config: ExperimentConfig, command: str, arm: str | None) -> Path:
     return folder.root
 
 
-def finish(folder: RunFolder, summary: dict[str, Any]) -> None:
-    """Write the report and mark the run as done."""
-    page = report(folder.root)
+def finish(folder: RunFolder, summary: dict[str, Any]) -> Path:
+    """Mark the run as done and write its report; returns the page's path."""
     folder.mark_done(summary)
+    page = report(folder.root)
     logger.info("report: %s", page)
+    return page

@@ -39,11 +39,33 @@ class PlayConfig:
                 raise ValueError(f"{name} must be at least {int(name == 'hands')}; got {value}")
 
 
+@dataclass(kw_only=True, slots=True)
+class DemoConfig:
+    """The demo: `conf/experiment/demo_text.yaml` and `demo_image.yaml`, scaled to `minutes`.
+
+    minutes: wall-clock limit, downloads excluded.
+    processes: how many stages train at the same time; null: one per core.
+    """
+
+    minutes: float = 15.0
+    name: str = "default"
+    seed: int = 0
+    output_dir: str = "runs"
+    processes: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.minutes < 2:
+            raise ValueError(f"minutes must be at least 2; got {self.minutes:g}")
+        if self.processes is not None and self.processes < 1:
+            raise ValueError(f"processes must be at least 1; got {self.processes}")
+
+
 def register() -> None:
     """Store every schema; calling it again changes nothing. Loads no torch."""
     store = ConfigStore.instance()
     store.store(group="schema", name="experiment", node=ExperimentConfig)
     store.store(group="schema", name="play", node=PlayConfig)
+    store.store(group="schema", name="demo", node=DemoConfig)
     store.store(
         group="schema",
         name="general_points",
