@@ -1,9 +1,7 @@
 """An answer as its three fields: `cards`, `number` and `formula`, whatever types they came in."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 from ..parsing import Value, between_tags, find_object
 from .cards import RANKS
@@ -13,7 +11,6 @@ from .rules import MAX_DIGITS
 FIELDS = ("cards", "number", "formula")
 _KEYS = (*FIELDS, "numbers")
 _MAX_ITEMS = 16
-_Item = TypeVar("_Item")
 
 _SPOKEN = {"1": "A", "ace": "A", "t": "10", "jack": "J", "queen": "Q", "king": "K"}
 _NAMES = {rank: rank for rank in RANKS} | {rank.lower(): rank for rank in RANKS} | _SPOKEN
@@ -48,32 +45,25 @@ def read_answer(text: str, answer_format: AnswerFormat) -> Answer:
     if found is None:
         return Answer(error="no object with the fields " + ", ".join(FIELDS))
     return Answer(
-        cards=_all(_items(found.get("cards")), _rank),
-        numbers=_all(_items(found.get("number", found.get("numbers"))), _integer),
+        cards=_ranks(_items(found.get("cards"))),
+        numbers=_integers(_items(found.get("number", found.get("numbers")))),
         formula=_formula(found.get("formula")),
     )
 
 
 def _items(value: Value) -> list[Value] | None:
-    """A list, or a string that lists its items; None for anything else."""
+    """A list, or a string that lists its items; None for anything else or too much."""
     if isinstance(value, str):
-        return list(value.replace(",", " ").split())
-    return value if isinstance(value, list) else None
+        value = list(value.replace(",", " ").split())
+    return value if isinstance(value, list) and len(value) <= _MAX_ITEMS else None
 
 
-def _all(
-    items: list[Value] | None, read: Callable[[Value], _Item | None]
-) -> tuple[_Item, ...] | None:
-    """Every item read, or None if one cannot be."""
-    if items is None or len(items) > _MAX_ITEMS:
+def _ranks(items: list[Value] | None) -> tuple[str, ...] | None:
+    """Every item as a rank, None if one is none."""
+    if items is None:
         return None
-    values: list[_Item] = []
-    for item in items:
-        value = read(item)
-        if value is None:
-            return None
-        values.append(value)
-    return tuple(values)
+    ranks = [_rank(item) for item in items]
+    return None if None in ranks else tuple(ranks)  # type: ignore[arg-type]
 
 
 def _rank(item: Value) -> str | None:
@@ -83,6 +73,16 @@ def _rank(item: Value) -> str | None:
         return None
     name = str(item).strip().lower()[:40]
     return _NAMES.get(name) or _NAMES.get(_SUIT.sub("", name))
+
+
+def _integers(items: list[Value] | None) -> tuple[int, ...] | None:
+    """Every item as an integer, None if one is none."""
+    if items is None:
+        return None
+    if set(map(type, items)) == {int}:
+        return tuple(items)  # type: ignore[arg-type]
+    numbers = [_integer(item) for item in items]
+    return None if None in numbers else tuple(numbers)  # type: ignore[arg-type]
 
 
 def _integer(item: Value) -> int | None:
