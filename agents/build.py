@@ -1,6 +1,6 @@
-"""Builds tiny policies from a config: a Llama, or a Mllama with a small vision tower.
+"""Builds tiny policies from a config: a Llama, or a Mllama or Qwen2.5-VL with a small vision tower.
 
-Both are ordinary Hugging Face models, so that `save_pretrained` folders load anywhere. The built
+They are ordinary Hugging Face models, so that `save_pretrained` folders load anywhere. The built
 Mllama departs from transformers' initialisation in one thing: the gates of its cross-attention,
 global vision layers and positional embeddings start open (at 0 they suit grafting onto a trained
 language model, but starve a model that learns from nothing).
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 from transformers import (
+    BaseImageProcessor,
     LlamaConfig,
     LlamaForCausalLM,
     MllamaConfig,
@@ -18,6 +19,9 @@ from transformers import (
     MllamaImageProcessorPil,
     PreTrainedModel,
     PreTrainedTokenizerFast,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2VLImageProcessorPil,
 )
 from transformers.models.mllama.image_processing_pil_mllama import get_all_supported_aspect_ratios
 
@@ -30,28 +34,33 @@ HALF_OPEN_GATE = 0.5
 
 def build(
     config: BuildConfig, attn_implementation: str = "sdpa"
-) -> tuple[PreTrainedModel, PreTrainedTokenizerFast, MllamaImageProcessorPil | None]:
-    """A model in fp32 on the CPU, its tokenizer and (mllama) its image processor.
+) -> tuple[PreTrainedModel, PreTrainedTokenizerFast, BaseImageProcessor | None]:
+    """A model in fp32 on the CPU, its tokenizer and (vision families) its image processor.
 
     The global torch generator is left as it was found.
     """
     tokenizer = build_tokenizer(config.max_position)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        if config.family is Family.text:
-            model: PreTrainedModel = LlamaForCausalLM._from_config(
-                _llama_config(config, tokenizer), attn_implementation=attn_implementation
-            )
-            processor = None
-        else:
-            model = MllamaForConditionalGeneration._from_config(
-                _mllama_config(config, tokenizer), attn_implementation=attn_implementation
-            )
-            _open_gates(model)
-            processor = _image_processor(config)
+        model = _build_model(config, tokenizer, attn_implementation)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     model.generation_config.pad_token_id = tokenizer.pad_token_id
-    return model, tokenizer, processor
+    return model, tokenizer, _image_processor(config)
+
+
+def _build_model(
+    config: BuildConfig, tokenizer: PreTrainedTokenizerFast, attn_implementation: str
+) -> PreTrainedModel:
+    attention = {"attn_implementation": attn_implementation}
+    if config.family is Family.text:
+        return LlamaForCausalLM._from_config(_llama_config(config, tokenizer), **attention)
+    if config.family is Family.qwen_vl:
+        shape = _qwen_config(config, tokenizer)
+        return Qwen2_5_VLForConditionalGeneration._from_config(shape, **attention)
+    shape = _mllama_config(config, tokenizer)
+    model = MllamaForConditionalGeneration._from_config(shape, **attention)
+    _open_gates(model)
+    return model
 
 
 def _text_settings(config: BuildConfig, tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
@@ -102,11 +111,48 @@ def _mllama_config(config: BuildConfig, tokenizer: PreTrainedTokenizerFast) -> M
     )
 
 
-def _image_processor(config: BuildConfig) -> MllamaImageProcessorPil:
-    return MllamaImageProcessorPil(
-        size={"height": config.tile_size, "width": config.tile_size},
-        max_image_tiles=config.max_tiles,
+def _qwen_config(config: BuildConfig, tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLConfig:
+    half = config.hidden_size // config.num_heads // 2  # rotated pairs per head
+    space = half * 3 // 8  # pairs for rows, and as many for columns; the rest for time
+    absent = len(tokenizer)  # an id that no text has
+    return Qwen2_5_VLConfig(
+        text_config={
+            **_text_settings(config, tokenizer),
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 10_000.0,
+                "mrope_section": [half - 2 * space, space, space],
+            },
+            "tie_word_embeddings": True,
+        },
+        vision_config={
+            "depth": config.vision_layers,
+            "hidden_size": config.vision_hidden_size,
+            "intermediate_size": 4 * config.vision_hidden_size,
+            "num_heads": 4,
+            "patch_size": config.patch_size,
+            "out_hidden_size": config.hidden_size,
+            "fullatt_block_indexes": list(range(config.vision_layers)),
+        },
+        image_token_id=tokenizer.convert_tokens_to_ids(IMAGE),
+        video_token_id=absent,
+        vision_start_token_id=absent,
+        vision_end_token_id=absent,
+        tie_word_embeddings=True,
     )
+
+
+def _image_processor(config: BuildConfig) -> BaseImageProcessor | None:
+    if config.family is Family.mllama:
+        return MllamaImageProcessorPil(
+            size={"height": config.tile_size, "width": config.tile_size},
+            max_image_tiles=config.max_tiles,
+        )
+    if config.family is Family.qwen_vl:
+        most = config.max_tiles * config.tile_size**2  # pixels
+        size = {"shortest_edge": min(56 * 56, most), "longest_edge": most}
+        return Qwen2VLImageProcessorPil(size=size, patch_size=config.patch_size)
+    return None
 
 
 @torch.no_grad()

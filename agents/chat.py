@@ -18,6 +18,7 @@ import numpy as np
 from ..envs.core import Observation
 from .policy import Policy
 from .types import ContextMode, Turn
+from .vision import Images
 
 MARKER = "ANSWERMARK"  # a plain word: templates strip whitespace around contents
 
@@ -32,7 +33,7 @@ class Prompt:
     """
 
     ids: tuple[int, ...]
-    images: tuple[np.ndarray, ...]
+    images: Images
     new_ids: tuple[int, ...]
 
 
@@ -43,7 +44,7 @@ def encode_first(policy: Policy, observation: Observation) -> Prompt:
     """
     images = _images(policy, observation)
     messages = [_user(observation.text, bool(images))]
-    ids = _encode(policy, _render(policy, messages, answer_next=True))
+    ids = _encode(policy, _render(policy, messages, answer_next=True), images)
     return Prompt(ids=ids, images=images, new_ids=ids)
 
 
@@ -54,7 +55,7 @@ def encode_next(policy: Policy, history: Sequence[Turn], observation: Observatio
     ids = [i for turn in history for i in (*turn.prompt_ids, *turn.completion.token_ids)]
     shown = shown_images(policy, [turn.observation for turn in history])
     new = _new_images(policy, history[-1].observation, observation)
-    suffix = _suffix(policy, observation.update, history[-1].completion.token_ids, bool(new))
+    suffix = _suffix(policy, observation.update, history[-1].completion.token_ids, new)
     return Prompt(ids=(*ids, *suffix), images=(*shown, *new), new_ids=suffix)
 
 
@@ -69,7 +70,7 @@ def decode_answer(policy: Policy, ids: Sequence[int]) -> str:
     return policy.tokenizer.decode(list(body), skip_special_tokens=False)
 
 
-def shown_images(policy: Policy, observations: Sequence[Observation]) -> tuple[np.ndarray, ...]:
+def shown_images(policy: Policy, observations: Sequence[Observation]) -> Images:
     """The pictures of a `concat` conversation: the first, and each that differs from the last."""
     images = _images(policy, observations[0])
     for before, after in pairwise(observations):
@@ -77,7 +78,7 @@ def shown_images(policy: Policy, observations: Sequence[Observation]) -> tuple[n
     return images
 
 
-def _images(policy: Policy, observation: Observation) -> tuple[np.ndarray, ...]:
+def _images(policy: Policy, observation: Observation) -> Images:
     if observation.image is None:
         return ()
     if policy.vision is None:
@@ -88,7 +89,7 @@ def _images(policy: Policy, observation: Observation) -> tuple[np.ndarray, ...]:
     return (observation.image,)
 
 
-def _new_images(policy: Policy, before: Observation, after: Observation) -> tuple[np.ndarray, ...]:
+def _new_images(policy: Policy, before: Observation, after: Observation) -> Images:
     if before.image is None or after.image is None:
         return _images(policy, after)
     if np.array_equal(before.image, after.image):
@@ -97,19 +98,19 @@ def _new_images(policy: Policy, before: Observation, after: Observation) -> tupl
 
 
 def _suffix(
-    policy: Policy, update: str, answer_ids: Sequence[int], with_image: bool
+    policy: Policy, update: str, answer_ids: Sequence[int], images: Images
 ) -> tuple[int, ...]:
     """Ids between two answers: end of turn (unless sampled), user turn, the answer's start."""
     messages = [
         _user("first", False),
         {"role": "assistant", "content": MARKER},
-        _user(update, with_image),
+        _user(update, bool(images)),
     ]
     rendered = _render(policy, messages, answer_next=True)
     _, found, after = rendered.partition(MARKER)
     if not found:
         raise ValueError("the policy's chat template must render assistant messages verbatim")
-    ids = _encode(policy, after)
+    ids = _encode(policy, after, images)
     sampled_end = bool(answer_ids) and answer_ids[-1] in policy.end_ids
     if sampled_end and ids and ids[0] in policy.end_ids:
         return ids[1:]
@@ -132,5 +133,6 @@ def _render(policy: Policy, messages: list[dict[str, Any]], *, answer_next: bool
     return rendered
 
 
-def _encode(policy: Policy, text: str) -> tuple[int, ...]:
-    return tuple(policy.tokenizer.encode(text, add_special_tokens=False))
+def _encode(policy: Policy, text: str, images: Images = ()) -> tuple[int, ...]:
+    ids = tuple(policy.tokenizer.encode(text, add_special_tokens=False))
+    return policy.vision.expand(ids, images) if policy.vision is not None and images else ids

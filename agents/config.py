@@ -15,6 +15,7 @@ class Family(str, Enum):
 
     text = "text"  # Llama, Qwen2, Qwen3: no pictures
     mllama = "mllama"  # Llama-3.2-Vision: cross-attention to image tiles
+    qwen_vl = "qwen_vl"  # Qwen2.5-VL: patches among the ids
 
 
 class Dtype(str, Enum):
@@ -30,8 +31,8 @@ class BuildConfig:
     """Shape of a policy built from scratch, with random weights.
 
     intermediate_size: width of the MLPs; None: three times `hidden_size`.
-    vision_*, tile_size, max_tiles, patch_size: the vision tower of `family: mllama`; a picture is
-        fitted into at most `max_tiles` square tiles of `tile_size` pixels.
+    vision_*, tile_size, max_tiles, patch_size: the vision tower; a picture is fitted into at most
+        `max_tiles` square tiles of `tile_size` pixels (qwen_vl: into as many pixels).
     seed: of the weights.
     """
 
@@ -71,6 +72,7 @@ class BuildConfig:
             _require(
                 self.num_layers >= 2, "build.num_layers", "at least 2 for mllama", self.num_layers
             )
+        if self.family is not Family.text:
             _require(
                 self.tile_size % self.patch_size == 0,
                 "build.tile_size",

@@ -4,6 +4,7 @@
 step treats the three alike. `Policy.save` writes one folder that the Auto classes load.
 """
 
+import json
 import logging
 from functools import cached_property
 from pathlib import Path
@@ -17,22 +18,37 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
     AutoTokenizer,
+    BaseImageProcessor,
     MllamaImageProcessorPil,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    Qwen2VLImageProcessorPil,
 )
+from transformers.utils import cached_file
 
 from .build import build
 from .config import BuildConfig, Dtype, Family, PolicyConfig
 from .hub import check_reachable
+from .mllama import MllamaVision, mask_unseen_cross_attention
+from .qwen_vl import QwenVision
 from .types import ContextMode
-from .vision import MllamaVision, encode_pictures, mask_unseen_cross_attention
+from .vision import VisionFamily
 
 __all__ = ["BuildConfig", "Policy", "PolicyConfig", "load_policy"]
 
 logger = logging.getLogger(__name__)
 
-TEXT_MODEL_TYPES = ("llama", "qwen2", "qwen3")
+FAMILIES = {  # by transformers' model_type
+    "llama": Family.text,
+    "qwen2": Family.text,
+    "qwen3": Family.text,
+    "mllama": Family.mllama,
+    "qwen2_5_vl": Family.qwen_vl,
+}
+PROCESSORS: dict[Family, Any] = {
+    Family.mllama: MllamaImageProcessorPil,
+    Family.qwen_vl: Qwen2VLImageProcessorPil,
+}
 
 
 class Policy:
@@ -51,7 +67,7 @@ class Policy:
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         *,
-        processor: MllamaImageProcessorPil | None = None,
+        processor: BaseImageProcessor | None = None,
         context: ContextMode = ContextMode.concat,
         max_context: int | None = None,
     ) -> None:
@@ -59,10 +75,13 @@ class Policy:
         self.tokenizer = tokenizer
         self.processor = processor
         self.context = ContextMode(context)
-        self.family = Family.text if processor is None else Family.mllama
-        self.vision = None if processor is None else MllamaVision(processor, model.config)
-        if self.vision is not None:
+        self.family = FAMILIES[model.config.model_type]
+        self.vision: VisionFamily | None = None
+        if self.family is Family.mllama:
+            self.vision = MllamaVision(processor, model.config)
             mask_unseen_cross_attention(model)
+        elif self.family is Family.qwen_vl:
+            self.vision = QwenVision(processor, model.config)
         limit = model.config.get_text_config().max_position_embeddings
         self.max_context = min(max_context or limit, limit)
         self.end_ids = _end_ids(model, tokenizer)
@@ -91,19 +110,18 @@ class Policy:
     def image_features(self, images: list[np.ndarray]) -> torch.Tensor:
         """Projected patches of each picture, as the language model sees them.
 
-        images: uint8 [H, W, 3] each. Returns [B, max_tiles * patches, hidden]; differentiable.
+        images: uint8 [H, W, 3] each. Returns [B, patches, hidden]; differentiable.
         Raises ValueError for a text policy.
         """
         if self.vision is None:
             raise ValueError(f"a policy of family {self.family.value} has no image features")
-        tensors = self.vision.pixels([(image,) for image in images], self.device)
-        return encode_pictures(self.model, tensors)
+        return self.vision.features(self.model, images)
 
     def vision_parameters(self) -> list[nn.Parameter]:
         """Of the vision tower and its projector; none in a text policy."""
         if self.vision is None:
             return []
-        seeing = (self.model.model.vision_model, self.model.model.multi_modal_projector)
+        seeing = self.vision.modules(self.model)
         return [parameter for module in seeing for parameter in module.parameters()]
 
 
@@ -136,32 +154,48 @@ def load_policy(config: PolicyConfig) -> Policy:
 
 def _from_pretrained(
     path: str, config: PolicyConfig
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, MllamaImageProcessorPil | None]:
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, BaseImageProcessor | None]:
     path = str(Path(path).expanduser()) if path.startswith("~") else path
     check_reachable(path)
+    dtype = "auto" if config.dtype is Dtype.auto else getattr(torch, config.dtype.value)
     try:
         model_type = AutoConfig.from_pretrained(path).model_type
-        if model_type in TEXT_MODEL_TYPES:
-            auto: Any = AutoModelForCausalLM
-            processor = None
-        elif model_type == "mllama":
-            auto = AutoModelForImageTextToText
-            processor = MllamaImageProcessorPil.from_pretrained(path)
-        else:
+        family = FAMILIES.get(model_type)
+        if family is None:
             raise ValueError(
-                f"policy model type must be one of {', '.join(TEXT_MODEL_TYPES)}, mllama; "
+                f"policy model type must be one of {', '.join(FAMILIES)}; "
                 f"got {model_type} in {path}"
             )
-        dtype = "auto" if config.dtype is Dtype.auto else getattr(torch, config.dtype.value)
+        auto = AutoModelForCausalLM if family is Family.text else AutoModelForImageTextToText
         model = auto.from_pretrained(
             path, dtype=dtype, attn_implementation=config.attn_implementation
         )
         tokenizer = AutoTokenizer.from_pretrained(path)
+        processor = None
+        if family is not Family.text:
+            processor = PROCESSORS[family].from_pretrained(path)
+            tokenizer.chat_template = _processor_template(path) or tokenizer.chat_template
     except OSError as error:
         raise ValueError(f"policy {path!r} could not be loaded: {_first_line(error)}") from error
     if tokenizer.chat_template is None:
         raise ValueError(f"policy {path!r} must have a chat template; its tokenizer has none")
     return model, tokenizer, processor
+
+
+def _processor_template(path: str) -> str | None:
+    """The chat template that older hub models keep with their processor, apart from the tokenizer.
+
+    It is the one that knows pictures.
+    """
+    file = cached_file(
+        path,
+        "chat_template.json",
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
+    if file is None:
+        return None
+    return str(json.loads(Path(file).read_text(encoding="utf-8"))["chat_template"])
 
 
 def _device(name: str) -> torch.device:

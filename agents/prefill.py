@@ -15,9 +15,9 @@ from .cache import Memory, spread
 from .chat import Prompt
 from .policy import Policy
 from .rows import Row, collate
-from .scoring import hidden_states, positions
+from .scoring import batch_states, hidden_states
 from .types import StreamKey
-from .vision import fingerprint, mllama_inputs
+from .vision import Vision, fingerprint
 
 
 @dataclass(slots=True)
@@ -25,18 +25,18 @@ class Reading:
     """B rows that have read their prompts. Columns are places in the cache, P of them the prompt's.
 
     states: of the last token read, [B, D]; they predict the next one.
-    lengths: ids in each row's prompt, [B]; the prompt takes the columns from P - length on.
-    mask: additive, [B, 1, 1, P + room], or None where no row is padded.
-    seen: which tiles new tokens see, [B, 1, N, tiles]: those that the prompt's last token sees.
+    position: of the next token in each row, [B].
+    mask: additive, [B, 1, 1, P + room], or None where no row is padded on the left.
+    more: the vision family's further inputs for each new token, [B, ...].
     """
 
     model: Any
     cache: DynamicCache
     states: torch.Tensor
-    lengths: torch.Tensor
+    position: torch.Tensor
     width: int
     mask: torch.Tensor | None
-    seen: torch.Tensor | None = None
+    more: Vision
 
     def advance(self, new_ids: torch.Tensor, step: int) -> None:
         """Feed one more token per row, the one drawn at `step`. new_ids: [B]"""
@@ -44,16 +44,16 @@ class Reading:
             self.model,
             new_ids[:, None],
             attention_mask=None if self.mask is None else self.mask[..., : self.width + step + 1],
-            position_ids=(self.lengths + step)[:, None],
+            position_ids=(self.position + step)[:, None],
             cache=self.cache,
-            **({} if self.seen is None else {"cross_attention_mask": self.seen}),
+            **self.more,
         )[:, -1]
 
     def keep(self, kept: torch.Tensor) -> None:
         """Drop every other row."""
-        self.lengths = self.lengths[kept]
+        self.position = self.position[kept]
         self.mask = None if self.mask is None else self.mask[kept]
-        self.seen = None if self.seen is None else self.seen[kept]
+        self.more = {name: tensor[kept] for name, tensor in self.more.items()}
         for layer in self.cache.layers:
             if layer.is_initialized:
                 layer.batch_select_indices(kept)
@@ -64,25 +64,20 @@ def read(policy: Policy, prompts: Sequence[Prompt], room: int) -> Reading:
     distinct, owners_list = _distinct(prompts)
     owners = torch.tensor(owners_list, device=policy.device)
     batch = collate(policy, [_row(prompt) for prompt in distinct], pad_side="left")
-    cache, vision = DynamicCache(), batch.vision
-    states = hidden_states(
-        policy.model,
-        batch.input_ids,
-        attention_mask=batch.attention_mask if batch.padded_left else None,
-        position_ids=positions(batch.attention_mask),
-        cache=cache,
-        **(mllama_inputs(policy.model, vision) if vision else {}),
-    )
+    cache = DynamicCache()
+    states = batch_states(policy, batch, cache)
     lengths = batch.attention_mask.sum(1)
     width = batch.input_ids.shape[1]
+    sight, vision = policy.vision, batch.vision
+    position = lengths if sight is None else sight.next_positions(vision, lengths)
     return Reading(
         model=policy.model,
         cache=spread(cache, owners, width, room),
         states=states[owners, -1],
-        lengths=lengths[owners],
+        position=position[owners],
         width=width,
         mask=_padding_mask(lengths[owners], width, room, states.dtype),
-        seen=vision["cross_attention_mask"][owners, -1:] if vision else None,
+        more={} if sight is None else sight.next_inputs(vision, owners),
     )
 
 
@@ -116,9 +111,10 @@ def read_on(
         model=policy.model,
         cache=cache,
         states=states[:, -1],
-        lengths=lengths,
+        position=lengths,
         width=width,
         mask=_padding_mask(lengths, width, room, policy.model.dtype),
+        more={},
     )
 
 

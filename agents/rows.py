@@ -13,7 +13,7 @@ import torch
 from .chat import encode_answer, shown_images
 from .policy import Policy
 from .types import ContextMode, Episode, Turn
-from .vision import Vision
+from .vision import Images, Vision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class Row:
     ids: list[int]
     mask: list[int]
     logprobs: list[float]
-    images: tuple[np.ndarray, ...] = ()
+    images: Images = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ def rows_from_episode(episode: Episode, policy: Policy) -> list[Row]:
 
 
 def row_from_answer(
-    policy: Policy, prompt_ids: Sequence[int], answer: str, images: tuple[np.ndarray, ...] = ()
+    policy: Policy, prompt_ids: Sequence[int], answer: str, images: Images = ()
 ) -> Row:
     """An SFT row: a prompt and the answer to imitate."""
     answer_ids = encode_answer(policy, answer)
@@ -118,7 +118,7 @@ def collate(
     )
 
 
-def _row(turns: Sequence[Turn], images: tuple[np.ndarray, ...]) -> Row:
+def _row(turns: Sequence[Turn], images: Images) -> Row:
     ids: list[int] = []
     mask: list[int] = []
     logprobs: list[float] = []

@@ -12,7 +12,6 @@ from torch.utils.checkpoint import checkpoint
 
 from .policy import Policy
 from .rows import Batch
-from .vision import mllama_inputs
 
 MAX_LOGITS = 1 << 27  # held at once (512 MB in fp32); more are recomputed in the backward pass
 
@@ -33,26 +32,32 @@ def token_logprobs(
     temperature: divides the logits. with_entropy: return (logprobs, entropy), both [B, T].
     Differentiable; wrap in `torch.no_grad()` to only measure. A mask at t = 0 has no past: ignored.
     """
-    return _score(policy.model, batch, temperature, with_entropy)
+    return _score(policy, batch, temperature, with_entropy)
+
+
+def batch_states(policy: Policy, batch: Batch, cache: Any = None) -> torch.Tensor:
+    """The last layer's states of a batch, [B, T, D]. `cache` is filled if given."""
+    inputs: dict[str, Any] = {}
+    if batch.padded_left:
+        # Right padding lies in every token's future: the causal mask hides it already.
+        inputs = {
+            "attention_mask": batch.attention_mask,
+            "position_ids": positions(batch.attention_mask),
+        }
+    if policy.vision is not None and batch.vision:
+        inputs |= policy.vision.inputs(policy.model, batch.vision)
+    return hidden_states(policy.model, batch.input_ids, cache=cache, **inputs)
 
 
 def hidden_states(
-    model: Any,
-    input_ids: torch.Tensor,
-    *,
-    attention_mask: torch.Tensor | None,
-    position_ids: torch.Tensor | None,
-    cache: Any = None,
-    **family_inputs: torch.Tensor,
+    model: Any, input_ids: torch.Tensor, *, cache: Any = None, **inputs: Any
 ) -> torch.Tensor:
-    """The last layer's states, [B, T, D], for any family. `cache` is filled if given."""
+    """The last layer's states, [B, T, D]; `inputs` are the forward's own arguments."""
     return model.model(
         input_ids=input_ids,
-        attention_mask=attention_mask,
-        position_ids=position_ids,
         past_key_values=cache,
         use_cache=cache is not None,
-        **family_inputs,
+        **inputs,
     ).last_hidden_state
 
 
@@ -62,21 +67,13 @@ def positions(attention_mask: torch.Tensor) -> torch.Tensor:
 
 
 def _score(
-    model: Any, batch: Batch, temperature: float, with_entropy: bool
+    policy: Policy, batch: Batch, temperature: float, with_entropy: bool
 ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-    # Right padding lies in every token's future: the causal mask hides it already.
-    left = batch.padded_left
-    states = hidden_states(
-        model,
-        batch.input_ids,
-        attention_mask=batch.attention_mask if left else None,
-        position_ids=positions(batch.attention_mask) if left else None,
-        **(mllama_inputs(model, batch.vision) if batch.vision else {}),
-    )
+    states = batch_states(policy, batch)
     chosen = batch.mask[:, 1:] > 0  # [B, T - 1]
     flat = states[:, :-1][chosen]  # [n, D]
     targets = batch.input_ids[:, 1:][chosen]
-    head = model.get_output_embeddings()
+    head = policy.model.get_output_embeddings()
     scores = _score_flat(head, flat, targets, temperature, with_entropy)  # [n] each
     grids = [_scatter(chosen, score) for score in scores]
     return (grids[0], grids[1]) if with_entropy else grids[0]

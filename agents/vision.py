@@ -1,123 +1,91 @@
-"""Pictures to tensors for the Mllama family (Llama-3.2-Vision), and its cross-attention masks.
+"""What every vision family shares: pictures become tensors once, and rows share them.
 
-Rows that show the same pictures share one entry: the vision tower runs once per distinct picture of
-a batch, however many members a group has, and each picture is cut into tiles once per run.
-
-Departure from transformers: there, text before the first picture (and a row without pictures)
-attends uniformly to every picture and padding slot of the batch, so that log-probabilities depend
-on what else is in the batch. `mask_unseen_cross_attention` zeroes the cross-attention output of
-such positions, as the original implementation does.
-https://github.com/meta-llama/llama-models (models/llama3/multimodal/model.py)
+A family (`mllama`, `qwen_vl`) says how many placeholder ids a picture takes, which tensors a batch
+needs, and how they enter the model. The tower runs once per distinct picture of a batch, however
+many members a group has, and a picture is preprocessed once while it stays in use.
 """
 
+from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import torch
-from transformers import MllamaConfig, MllamaImageProcessorPil
+from torch import nn
 
-Images = tuple[np.ndarray, ...]
+Images = tuple[np.ndarray, ...]  # the pictures of one row, uint8 [H, W, 3] each
 Vision = dict[str, torch.Tensor]
+
+T = TypeVar("T")
 
 MAX_CACHED_PICTURES = 2048
 
 
-class _Tiles(NamedTuple):
-    """One picture, preprocessed."""
+class VisionFamily(ABC):
+    """How one family of models sees. Tensors of a batch are its own business."""
 
-    pixels: torch.Tensor  # [tiles, 3, S, S]
-    aspect_ratio_id: int
-    aspect_ratio_mask: torch.Tensor  # [tiles]
-    num_tiles: int
+    image_token_id: int
 
+    def expand(self, ids: tuple[int, ...], images: Images) -> tuple[int, ...]:
+        """The ids with as many placeholders per picture as the model wants; one unless overridden.
 
-class MllamaVision:
-    """Tensors for batches of pictures; keeps the tiles of the last pictures it saw.
+        ids: with one placeholder per picture, as chat templates write them.
+        """
+        return ids
 
-    A batch's tensors, for U distinct picture tuples of at most N pictures and B rows of L tokens:
-      pixel_values [U, N, tiles, 3, S, S], aspect_ratio_ids [U, N], aspect_ratio_mask [U, N, tiles],
-      image_rows [B] (which of the U a row shows), cross_attention_mask [B, L, N, tiles].
-    """
+    def num_placeholders(self, images: Images) -> int:
+        """How many placeholder ids a row with these pictures holds."""
+        return len(self.expand((self.image_token_id,) * len(images), images))
 
-    def __init__(self, processor: MllamaImageProcessorPil, config: MllamaConfig) -> None:
-        self.processor = processor
-        self.image_token_id = int(config.image_token_index)
-        self.max_tiles = int(config.vision_config.max_num_tiles)
-        self._tiles: OrderedDict[bytes, _Tiles] = OrderedDict()
-
+    @abstractmethod
     def batch(
         self, images: Sequence[Images], ids: torch.Tensor, attention_mask: torch.Tensor
     ) -> Vision:
         """Everything the model needs beside the ids; empty if no row has a picture.
 
         images: the pictures of each row; ids, attention_mask: [B, L] with any padding.
-        Raises ValueError if a row has not as many placeholders as pictures.
+        Raises ValueError if a row's placeholders do not match its pictures.
         """
-        if not any(images):
-            return {}
-        distinct, rows = _distinct(images)
-        tensors = self.pixels(distinct, ids.device)
-        tensors["image_rows"] = torch.tensor(rows, device=ids.device)
-        tensors["cross_attention_mask"] = self._cross_attention_mask(images, ids, attention_mask)
-        return tensors
 
-    def pixels(self, images: Sequence[Images], device: torch.device) -> Vision:
-        """Pixel and aspect-ratio tensors, one entry per element of `images`."""
-        tiles = [[self._cut(image) for image in row] for row in images]
-        first = next(t for row in tiles for t in row)
-        slots = (len(images), max(len(row) for row in tiles))
-        pixels = torch.zeros(*slots, *first.pixels.shape)
-        ratio_ids = torch.zeros(slots, dtype=torch.long)  # 0: no picture
-        ratio_mask = torch.zeros(*slots, self.max_tiles, dtype=torch.long)
-        ratio_mask[..., 0] = 1  # transformers' convention: an absent picture keeps its first tile
-        for u, row in enumerate(tiles):
-            for n, tile in enumerate(row):
-                pixels[u, n] = tile.pixels
-                ratio_ids[u, n] = tile.aspect_ratio_id
-                ratio_mask[u, n] = tile.aspect_ratio_mask
-        return {
-            "pixel_values": pixels.to(device),
-            "aspect_ratio_ids": ratio_ids.to(device),
-            "aspect_ratio_mask": ratio_mask.to(device),
-        }
+    @abstractmethod
+    def inputs(self, model: Any, vision: Vision) -> dict[str, Any]:
+        """A batch's tensors as keyword arguments of the model's forward; runs the vision tower."""
 
-    def _cross_attention_mask(
-        self, images: Sequence[Images], ids: torch.Tensor, attention_mask: torch.Tensor
-    ) -> torch.Tensor:
-        """[B, L, N, tiles]: a token sees the run of pictures last shown before it, or none."""
-        placeholders = (ids == self.image_token_id) & attention_mask.bool()
-        most = max(len(row) for row in images)
-        mask = torch.zeros(*ids.shape, most, self.max_tiles, device=ids.device)
-        for row, (shown, places) in enumerate(zip(images, placeholders, strict=True)):
-            at = places.nonzero().flatten().tolist()
-            if len(at) != len(shown):
-                raise ValueError(
-                    f"a row must have one placeholder per picture; got {len(at)} for {len(shown)}"
-                )
-            for n, (start, stop) in enumerate(_visible_spans(at, ids.shape[1])):
-                mask[row, start:stop, n, : self._cut(shown[n]).num_tiles] = 1
-        return mask
+    def next_inputs(self, vision: Vision, owners: torch.Tensor) -> Vision:
+        """Keyword arguments for one more token of rows that continue the batch's rows `owners`."""
+        return {}
 
-    def _cut(self, image: np.ndarray) -> _Tiles:
+    def next_positions(self, vision: Vision, lengths: torch.Tensor) -> torch.Tensor:
+        """Position of the token after each row of `lengths` ids. [B]"""
+        return lengths
+
+    @abstractmethod
+    def features(self, model: Any, images: Sequence[np.ndarray]) -> torch.Tensor:
+        """Projected patches of each picture, as the language model sees them. [B, n, hidden]"""
+
+    @abstractmethod
+    def modules(self, model: Any) -> list[nn.Module]:
+        """The modules that see: the vision tower and its projector."""
+
+
+class PictureCache(Generic[T]):
+    """Remembers what was made of the last pictures."""
+
+    def __init__(self, make: Callable[[np.ndarray], T]) -> None:
+        self._make = make
+        self._made: OrderedDict[bytes, T] = OrderedDict()
+
+    def __getitem__(self, image: np.ndarray) -> T:
         key = fingerprint(image)
-        known = self._tiles.get(key)
-        if known is not None:
-            self._tiles.move_to_end(key)
-            return known
-        out = self.processor(image, return_tensors="pt", input_data_format="channels_last")
-        tiles = _Tiles(
-            out["pixel_values"][0, 0],
-            int(out["aspect_ratio_ids"][0, 0]),
-            out["aspect_ratio_mask"][0, 0],
-            int(out["num_tiles"][0][0]),
-        )
-        self._tiles[key] = tiles
-        if len(self._tiles) > MAX_CACHED_PICTURES:
-            self._tiles.popitem(last=False)
-        return tiles
+        if key in self._made:
+            self._made.move_to_end(key)
+            return self._made[key]
+        made = self._made[key] = self._make(image)
+        if len(self._made) > MAX_CACHED_PICTURES:
+            self._made.popitem(last=False)
+        return made
 
 
 def fingerprint(image: np.ndarray) -> bytes:
@@ -125,62 +93,15 @@ def fingerprint(image: np.ndarray) -> bytes:
     return blake2b(image.tobytes(), digest_size=16, key=str(image.shape).encode()).digest()
 
 
-def encode_pictures(model: Any, vision: Vision) -> torch.Tensor:
-    """Projected patches of every distinct entry: [U, N * tiles * patches, hidden]."""
-    patches = model.model.vision_model(
-        pixel_values=vision["pixel_values"].to(model.dtype),
-        aspect_ratio_ids=vision["aspect_ratio_ids"],
-        aspect_ratio_mask=vision["aspect_ratio_mask"],
-    ).last_hidden_state  # [U, N, tiles, patches, vision_output_dim]
-    return model.model.multi_modal_projector(patches).flatten(1, 3)
-
-
-def mllama_inputs(model: Any, vision: Vision) -> dict[str, torch.Tensor]:
-    """What `MllamaModel.forward` takes beside the ids, from a batch's tensors."""
-    return {
-        "cross_attention_states": encode_pictures(model, vision)[vision["image_rows"]],
-        "cross_attention_mask": vision["cross_attention_mask"],
-    }
-
-
-def mask_unseen_cross_attention(model: Any) -> None:
-    """Make positions that see no picture take nothing from cross-attention (see the module)."""
-    for layer in model.model.language_model.layers:
-        if hasattr(layer, "cross_attn"):
-            layer.register_forward_pre_hook(_remember_seen, with_kwargs=True)
-            layer.cross_attn.register_forward_hook(_mask_output)
-
-
-def _remember_seen(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    layer.cross_attn.seen = kwargs.get("full_text_row_masked_out_mask")  # [B, 1, L, 1] of 0 and 1
-
-
-def _mask_output(attention: Any, args: tuple[Any, ...], output: tuple[Any, ...]) -> Any:
-    seen, attention.seen = attention.seen, None
-    return output if seen is None else (output[0] * seen[:, 0], *output[1:])
-
-
-def _distinct(images: Sequence[Images]) -> tuple[list[Images], list[int]]:
+def distinct(images: Sequence[Images]) -> tuple[list[Images], list[int]]:
     """Distinct picture tuples and, for each row, which of them it shows."""
     index: dict[tuple[bytes, ...], int] = {}
-    distinct: list[Images] = []
+    found: list[Images] = []
     rows = []
     for row in images:
         key = tuple(map(fingerprint, row))
         if key not in index:
-            index[key] = len(distinct)
-            distinct.append(row)
+            index[key] = len(found)
+            found.append(row)
         rows.append(index[key])
-    return distinct, rows
-
-
-def _visible_spans(places: list[int], length: int) -> list[tuple[int, int]]:
-    """[start, stop) of the tokens that see each picture; neighbours are seen together."""
-    spans: list[tuple[int, int]] = []
-    stop = length
-    for n in reversed(range(len(places))):
-        neighbour = n + 1 < len(places) and places[n + 1] == places[n] + 1
-        if n + 1 < len(places) and not neighbour:
-            stop = places[n + 1]
-        spans.append((places[n], stop))
-    return spans[::-1]
+    return found, rows

@@ -32,7 +32,16 @@ def vision_policy() -> Policy:
     return tiny(Family.mllama)
 
 
-@pytest.fixture(params=["text", "mllama"])
+@pytest.fixture(scope="session")
+def qwen_policy() -> Policy:
+    return tiny(Family.qwen_vl)
+
+
+@pytest.fixture(params=["text_policy", "vision_policy", "qwen_policy"])
 def policy(request: pytest.FixtureRequest) -> Policy:
-    fixture = {"text": "text_policy", "mllama": "vision_policy"}[request.param]
-    return request.getfixturevalue(fixture)
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(params=["vision_policy", "qwen_policy"])
+def seeing_policy(request: pytest.FixtureRequest) -> Policy:
+    return request.getfixturevalue(request.param)

@@ -7,7 +7,7 @@ from cardinal_gym.agents.chat import Prompt, encode_first
 from cardinal_gym.agents.config import Family, SamplingConfig
 from cardinal_gym.agents.generation import generate
 from cardinal_gym.agents.policy import Policy
-from cardinal_gym.agents.rows import Row, collate
+from cardinal_gym.agents.rows import Batch, Row, collate
 from cardinal_gym.agents.sampling import draw, uniforms
 from cardinal_gym.agents.types import Completion, FinishReason, StreamKey
 from toy import observation, picture, streams
@@ -29,6 +29,20 @@ def prompts(policy: Policy) -> list[Prompt]:
 
 def ids(completions: list[Completion]) -> list[tuple[int, ...]]:
     return [completion.token_ids for completion in completions]
+
+
+def as_transformers_wants(policy: Policy, batch: Batch) -> dict[str, torch.Tensor]:
+    """The pictures of a batch in which every row has one of its own."""
+    vision = dict(batch.vision)
+    if policy.family is Family.qwen_vl:
+        shown = (batch.input_ids == policy.vision.image_token_id).int()
+        return {
+            "pixel_values": vision["pixel_values"],
+            "image_grid_thw": vision["image_grid_thw"],
+            "mm_token_type_ids": shown,
+        }
+    vision.pop("image_rows", None)
+    return vision
 
 
 def test_a_row_samples_the_same_alone_as_in_any_batch(
@@ -62,14 +76,13 @@ def test_members_and_turns_and_steps_draw_differently(text_policy: Policy) -> No
 
 
 def test_greedy_decoding_equals_that_of_transformers(policy: Policy, prompts: list[Prompt]) -> None:
-    chosen = prompts[::3] if policy.family is Family.text else prompts[::6]
+    chosen = prompts[::3] if policy.vision is None else prompts[:6:3]  # each with a picture
     rows = [
         Row(ids=list(p.ids), mask=[0] * len(p.ids), logprobs=[0.0] * len(p.ids), images=p.images)
         for p in chosen
     ]
     batch = collate(policy, rows, pad_side="left")
-    vision = dict(batch.vision)
-    vision.pop("image_rows", None)  # each of these rows has a picture of its own
+    vision = as_transformers_wants(policy, batch)
     banned = policy.banned_ids
     theirs = policy.model.generate(
         input_ids=batch.input_ids,
@@ -84,9 +97,9 @@ def test_greedy_decoding_equals_that_of_transformers(policy: Policy, prompts: li
     assert [tuple(row[: len(mine)]) for row, mine in zip(theirs, ours, strict=True)] == ours
 
 
-def test_a_changed_picture_changes_what_is_sampled(vision_policy: Policy) -> None:
-    prompts = [encode_first(vision_policy, observation(TEXTS[0], picture(i))) for i in (0, 1)]
-    one, other = generate(vision_policy, prompts, [streams(1)[0]] * 2, SAMPLING)
+def test_a_changed_picture_changes_what_is_sampled(seeing_policy: Policy) -> None:
+    prompts = [encode_first(seeing_policy, observation(TEXTS[0], picture(i))) for i in (0, 1)]
+    one, other = generate(seeing_policy, prompts, [streams(1)[0]] * 2, SAMPLING)
     assert one.logprobs[0] != pytest.approx(other.logprobs[0], abs=1e-4)
 
 

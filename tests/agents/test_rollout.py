@@ -23,7 +23,7 @@ SEEDS, GROUPS, MEMBERS = [1, 1, 2, 2, 3], [0, 0, 1, 1, 2], [0, 1, 0, 1, 0]
 
 
 def play(policy: Policy, **options: object) -> list[Episode]:
-    sees = policy.family is Family.mllama
+    sees = policy.vision is not None
     return rollout(
         lambda: GuessEnv(with_image=sees), PolicyAgent(policy, SAMPLING), SEEDS, groups=GROUPS,
         members=MEMBERS, **options,
@@ -38,9 +38,9 @@ def logprobs(episodes: list[Episode]) -> list[list[float]]:
     return [[p for turn in episode.turns for p in turn.completion.logprobs] for episode in episodes]
 
 
-@pytest.fixture(params=["text", "mllama"])
+@pytest.fixture(params=list(Family))
 def family(request: pytest.FixtureRequest) -> Family:
-    return Family(request.param)
+    return request.param
 
 
 @pytest.mark.parametrize("context", list(ContextMode))
@@ -88,7 +88,8 @@ def test_a_later_turn_reads_only_its_new_ids(
         widths.append(args[1].shape[1])
         return hidden_states(*args, **kwargs)
 
-    monkeypatch.setattr("cardinal_gym.agents.prefill.hidden_states", watch)
+    for module in ("prefill", "scoring"):
+        monkeypatch.setattr(f"cardinal_gym.agents.{module}.hidden_states", watch)
     episodes = play(text_policy)
     assert max(len(episode.turns) for episode in episodes) == 3
     first, *later = [width for width in widths if width > 1]

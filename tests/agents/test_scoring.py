@@ -71,15 +71,22 @@ def test_the_order_of_rows_does_not_matter(policy: Policy, rows: list[Row]) -> N
     assert_equal([shuffled[i] for i in (1, 3, 0, 2)], scores(policy, rows))
 
 
-def test_members_that_share_a_picture_score_as_if_they_did_not(vision_policy: Policy) -> None:
-    prompt = encode_first(vision_policy, observation(TEXTS[0], picture(0)))
+def test_members_that_share_a_picture_score_as_if_they_did_not(seeing_policy: Policy) -> None:
+    prompt = encode_first(seeing_policy, observation(TEXTS[0], picture(0)))
     rows = [
         Row(ids=[*prompt.ids, i], mask=[0] * len(prompt.ids) + [1], logprobs=[], images=images)
         for i, images in ((20, prompt.images), (21, (picture(0),)), (22, (picture(5),)))
     ]
     rows = [Row(ids=r.ids, mask=r.mask, logprobs=[0.0] * len(r.ids), images=r.images) for r in rows]
-    assert collate(vision_policy, rows).vision["pixel_values"].shape[0] == 2
-    assert_equal([scores(vision_policy, [row])[0] for row in rows], scores(vision_policy, rows))
+    tower = seeing_policy.vision.modules(seeing_policy.model)[0]
+    seen: list[int] = []
+    hook = tower.register_forward_hook(lambda *call: seen.append(1))
+    scores(seeing_policy, rows)
+    hook.remove()
+    vision = collate(seeing_policy, rows).vision
+    assert len(vision.get("image_grid_thw", vision["pixel_values"])) == 2
+    assert len(seen) == 1
+    assert_equal([scores(seeing_policy, [row])[0] for row in rows], scores(seeing_policy, rows))
 
 
 def test_scores_are_zero_and_flat_where_nothing_was_sampled(
@@ -147,34 +154,34 @@ def test_a_large_vocabulary_is_scored_in_pieces_with_the_same_gradient(
     torch.testing.assert_close(pieces[1], whole[1], atol=1e-4, rtol=1e-4)
 
 
-def test_a_changed_picture_changes_the_trained_log_probabilities(vision_policy: Policy) -> None:
-    prompt = encode_first(vision_policy, observation(TEXTS[1], picture(0)))
+def test_a_changed_picture_changes_the_trained_log_probabilities(seeing_policy: Policy) -> None:
+    prompt = encode_first(seeing_policy, observation(TEXTS[1], picture(0)))
     ids = [*prompt.ids, 20, 21]
     mask = [0] * len(prompt.ids) + [1, 1]
     rows = [
         Row(ids=ids, mask=mask, logprobs=[0.0] * len(ids), images=(picture(seed),))
         for seed in (0, 1)
     ]
-    one, other = scores(vision_policy, rows)
+    one, other = scores(seeing_policy, rows)
     assert (one - other).abs().min() > 1e-4
 
 
-def test_every_part_of_a_vision_policy_receives_a_gradient(vision_policy: Policy) -> None:
-    prompt = encode_first(vision_policy, observation(TEXTS[1], picture(0)))
+def test_every_part_of_a_seeing_policy_receives_a_gradient(seeing_policy: Policy) -> None:
+    prompt = encode_first(seeing_policy, observation(TEXTS[1], picture(0)))
     ids = [*prompt.ids, 20, 21]
     mask = [0] * len(prompt.ids) + [1, 1]
     row = Row(ids=ids, mask=mask, logprobs=[0.0] * len(ids), images=prompt.images)
-    token_logprobs(vision_policy, collate(vision_policy, [row])).sum().backward()
+    token_logprobs(seeing_policy, collate(seeing_policy, [row])).sum().backward()
     idle = {
         name
-        for name, parameter in vision_policy.model.named_parameters()
+        for name, parameter in seeing_policy.model.named_parameters()
         if parameter.grad is None or not parameter.grad.any()
     }
-    vision_policy.model.zero_grad()
+    seeing_policy.model.zero_grad()
     assert not {name for name in idle if "bias" not in name and "k_norm" not in name}
 
 
-def test_a_row_must_have_a_placeholder_for_each_picture(vision_policy: Policy) -> None:
+def test_a_row_must_have_a_placeholder_for_each_picture(seeing_policy: Policy) -> None:
     row = Row(ids=[1, 2, 3], mask=[0, 0, 1], logprobs=[0.0] * 3, images=(picture(0),))
-    with pytest.raises(ValueError, match="one placeholder per picture; got 0 for 1"):
-        collate(vision_policy, [row])
+    with pytest.raises(ValueError, match=r"must hold [0-9]+ placeholders for its pictures; got 0"):
+        collate(seeing_policy, [row])
