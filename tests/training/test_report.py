@@ -209,6 +209,21 @@ def test_pictures_of_an_image_run_are_in_the_page(tmp_path: Path) -> None:
     assert "Reading the cards, solving the hand" in report(folder).read_text()
 
 
+def test_numbers_that_a_browser_cannot_read_are_left_out(one_seed: Path) -> None:
+    path = next((one_seed / "seed_0" / "episodes").glob("*.jsonl"))
+    record = json.loads(path.read_text().splitlines()[0])
+    record["return"], record["turns"][0]["reward"] = float("nan"), float("inf")
+    record["turns"][0]["answer"] = "\ud800"
+    path.write_text(json.dumps(record) + "\n")
+    text = report(one_seed).read_text(encoding="utf-8")
+    data = text.partition('id="data">')[2].partition("</script>")[0]
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is not JSON")
+
+    json.loads(data, parse_constant=refuse)
+
+
 def test_a_text_run_says_nothing_of_reading(five_seeds: Path) -> None:
     assert "Reading the cards" not in (five_seeds / "report" / "index.html").read_text()
 

@@ -12,7 +12,6 @@ from webdriver import Browser, missing
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(missing() is not None, reason=missing() or ""),
-    pytest.mark.xdist_group("browser"),
 ]
 ATTACK = (
     "</script><script>window.pwned = 1</script><img src=x onerror='window.pwned = 2'>"

@@ -39,7 +39,8 @@ def build_report(run_folder: Path) -> Path:
     _write_figures(folder, page)
     _write_slide(folder, contents, plotter)
     bar.close()
-    atomic_write_text(folder / INDEX, page.html)
+    # A text cut in the middle of a character may hold half of one, which UTF-8 cannot.
+    atomic_write_bytes(folder / INDEX, page.html.encode("utf-8", errors="replace"))
     return folder / INDEX
 
 

@@ -5,6 +5,7 @@ A record may name its arm, step, cell and metric itself; where it does not, its 
 """
 
 import base64
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -175,7 +176,7 @@ def _as_payload(sample: Sample, pictures: _Pictures) -> dict[str, Any]:
         "rule": str(record.get("rule", "")),
         "look": str(record.get("visual", "")),
         "success": bool(record.get("success")),
-        "ret": record.get("return"),
+        "ret": _finite(record.get("return")),
         "status": str(record.get("status", "")),
         "outcome": sample.outcome,
         "turns": [_turn_payload(sample, turn, pictures) for turn in sample.turns],
@@ -191,10 +192,15 @@ def _turn_payload(sample: Sample, turn: dict[str, Any], pictures: _Pictures) -> 
         "answer": _short(turn.get("answer")),
         "outcome": str(turn.get("outcome", "")),
         "success": turn.get("success"),
-        "reward": turn.get("reward"),
-        "terms": terms if isinstance(terms, dict) else {},
+        "reward": _finite(turn.get("reward")),
+        "terms": {k: _finite(v) for k, v in terms.items()} if isinstance(terms, dict) else {},
         "feedback": _short(turn.get("feedback")),
     }
+
+
+def _finite(value: Any) -> float | None:
+    """A number that JSON can hold; browsers know no NaN."""
+    return value if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
 def _short(text: Any) -> str:
