@@ -27,6 +27,7 @@ COMMANDS = {
     "sft": Command("sft", "supervised fine-tuning on oracle episodes"),
     "grpo": Command("grpo", "multi-turn GRPO"),
     "eval": Command("eval", "measure a policy in and out of distribution"),
+    "export": Command("export", "write oracle episodes as a file of chat messages with pictures"),
     "play": Command("play", "play any environment in the terminal"),
     "report": Command("report", "write the report of a run folder"),
     "view": Command("view", "show episodes of a run folder, with pictures"),

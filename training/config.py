@@ -130,7 +130,8 @@ class PretrainConfig:
 class SftConfig:
     """Supervised fine-tuning on oracle episodes, loss on assistant tokens only.
 
-    data: a JSONL file of chat `messages` (or the study's `conversations`); null generates episodes.
+    data: a JSONL file of chat `messages` (or the study's `conversations`), or the folder of an
+        export; null generates episodes.
     """
 
     budget: BudgetConfig = field(default_factory=lambda: BudgetConfig(steps=300))
@@ -144,6 +145,20 @@ class SftConfig:
     def __post_init__(self) -> None:
         _positive(self, "batch_size", "max_wrong_attempts")
         _fraction(self, "revision_fraction")
+
+
+@dataclass(kw_only=True, slots=True)
+class ExportConfig:
+    """Oracle episodes written as a file of chat messages: those that the `sft` section describes.
+
+    count: episodes. path: folder to write, new or empty; null: the run folder.
+    """
+
+    count: int = 1000
+    path: str | None = None
+
+    def __post_init__(self) -> None:
+        _positive(self, "count")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -248,6 +263,7 @@ class ExperimentConfig:
     sft: SftConfig = field(default_factory=SftConfig)
     grpo: GrpoConfig = field(default_factory=GrpoConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
+    export: ExportConfig = field(default_factory=ExportConfig)
 
     def __post_init__(self) -> None:
         _positive(self, "seeds", "threads", "checkpoint_every", "keep_checkpoints")

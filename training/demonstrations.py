@@ -5,6 +5,7 @@ part of what the policy reads and are never imitated: the loss mask covers the l
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
@@ -13,19 +14,56 @@ from gymnasium.envs.registration import load_env_creator
 
 from ..agents.chat import encode_answer, encode_next
 from ..agents.policy import Policy
-from ..agents.rollout import turn_from_step
-from ..agents.rows import Row, row_from_answer
-from ..agents.types import Completion, Turn
+from ..agents.rows import Row
+from ..agents.types import Completion, ContextMode, Turn
 from ..envs.core import LanguageEnv, Observation
 from .sampler import task_rng, task_seed
 
 
-class OracleDemonstrations:
-    """Demonstrations in one environment.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """Observations and the answers to them, as text: what a row is encoded from.
+
+    imitated: which answers are to be learnt; the others are only read. All three have one entry per
+    turn, at least one.
+    """
+
+    observations: tuple[Observation, ...]
+    answers: tuple[str, ...]
+    imitated: tuple[bool, ...]
+    task_id: str = ""
+
+
+class OracleEpisodes:
+    """Conversations in one environment, addressed by index.
 
     env: its configuration dataclass. stream: names the seeds, e.g. "sft".
-    revision_fraction: share of demonstrations with 1 to `max_wrong_attempts` wrong attempts first.
+    revision_fraction: share of episodes with 1 to `max_wrong_attempts` wrong attempts first.
     """
+
+    def __init__(
+        self,
+        env: Any,
+        *,
+        stream: str,
+        seed: int,
+        revision_fraction: float,
+        max_wrong_attempts: int,
+    ) -> None:
+        self._env = bare_env(env)
+        self._stream = stream
+        self._seed = seed
+        self._revision_fraction = revision_fraction
+        self._max_wrong = min(max_wrong_attempts, env.max_turns - 1)
+
+    def conversation(self, index: int) -> Conversation:
+        rng = task_rng(self._seed, self._stream, index)
+        wrong = num_wrong_attempts(rng, self._revision_fraction, self._max_wrong)
+        return oracle_conversation(self._env, task_seed(self._seed, self._stream, index), wrong)
+
+
+class OracleDemonstrations:
+    """The rows of `OracleEpisodes`; the settings are the same."""
 
     def __init__(
         self,
@@ -38,25 +76,21 @@ class OracleDemonstrations:
         max_wrong_attempts: int,
     ) -> None:
         self._policy = policy
-        self._env = bare_env(env)
-        self._stream = stream
-        self._seed = seed
-        self._revision_fraction = revision_fraction
-        self._max_wrong = min(max_wrong_attempts, env.max_turns - 1)
+        self._episodes = OracleEpisodes(
+            env,
+            stream=stream,
+            seed=seed,
+            revision_fraction=revision_fraction,
+            max_wrong_attempts=max_wrong_attempts,
+        )
 
     def rows(self, indices: Sequence[int]) -> list[Row]:
-        return [self._row(index) for index in indices]
-
-    def _row(self, index: int) -> Row:
-        rng = task_rng(self._seed, self._stream, index)
-        wrong = num_wrong_attempts(rng, self._revision_fraction, self._max_wrong)
-        return demonstrate(
-            self._policy, self._env, task_seed(self._seed, self._stream, index), wrong
-        )
+        conversations = (self._episodes.conversation(index) for index in indices)
+        return [row for each in conversations for row in encode_rows(self._policy, each)]
 
 
 def bare_env(env: Any) -> LanguageEnv:
-    """The environment of a configuration without gymnasium's wrappers (oracle and flaws included)."""
+    """The environment of a configuration, without gymnasium's wrappers; it has oracle and flaws."""
     entry = gym.spec(env.id).entry_point
     assert isinstance(entry, str)
     made = load_env_creator(entry)(config=env)  # a tenth of the cost of gym.make
@@ -70,24 +104,74 @@ def num_wrong_attempts(rng: np.random.Generator, fraction: float, most: int) -> 
     return int(rng.integers(1, most + 1)) if wants and most > 0 else 0
 
 
-def demonstrate(
-    policy: Policy, env: LanguageEnv, seed: int, num_wrong: int, **options: Any
-) -> Row:
-    """Play `num_wrong` flawed answers, then the oracle's: the row that teaches the last one.
+def demonstrate(policy: Policy, env: LanguageEnv, seed: int, num_wrong: int, **options: Any) -> Row:
+    """The row that teaches the last answer of `oracle_conversation`."""
+    (row,) = encode_rows(policy, oracle_conversation(env, seed, num_wrong, **options))
+    return row
+
+
+def oracle_conversation(
+    env: LanguageEnv, seed: int, num_wrong: int, **options: Any
+) -> Conversation:
+    """Play `num_wrong` flawed answers, then the oracle's, which alone is to be imitated.
 
     options: of the environment's reset.
     """
-    observed, _ = env.reset(seed=seed, options=options)
-    history: list[Turn] = []
+    observed, info = env.reset(seed=seed, options=options)
+    observations, answers = [Observation(**observed)], []
     for _ in range(num_wrong):
         answer = env.flawed_action()
         if answer is None:  # nothing wrong can be said about this task in the right form
             break
-        observation = Observation(**observed)
-        prompt = encode_next(policy, history, observation)
-        completion = Completion(text=answer, token_ids=encode_answer(policy, answer))
-        observed, reward, terminated, _, info = env.step(answer)
+        observed, _, terminated, _, _ = env.step(answer)
         assert not terminated, "a flawed answer must not end the game"
-        history.append(turn_from_step(observation, prompt.new_ids, completion, reward, info))
-    prompt = encode_next(policy, history, Observation(**observed))
-    return row_from_answer(policy, prompt.ids, env.oracle_action(), prompt.images)
+        observations.append(Observation(**observed))
+        answers.append(answer)
+    return Conversation(
+        observations=tuple(observations),
+        answers=(*answers, env.oracle_action()),
+        imitated=(*(False for _ in answers), True),
+        task_id=str(info["task_id"]),
+    )
+
+
+def encode_rows(policy: Policy, conversation: Conversation) -> list[Row]:
+    """Rows with the ids that the policy would see and sample in a rollout of this conversation.
+
+    `concat`: one row, up to the last imitated answer, masked to the imitated ones.
+    `single_turn`: one row for each imitated answer, after its own self-contained observation.
+    """
+    history: list[Turn] = []
+    rows: list[Row] = []
+    ids: list[int] = []
+    mask: list[int] = []
+    turns = zip(conversation.observations, conversation.answers, conversation.imitated, strict=True)
+    for observation, answer, imitated in turns:
+        prompt = encode_next(policy, history, observation)
+        answer_ids = encode_answer(policy, answer)
+        if policy.context is ContextMode.single_turn:
+            ids, mask = [], []
+        ids += [*prompt.new_ids, *answer_ids]
+        mask += [0] * len(prompt.new_ids) + [int(imitated)] * len(answer_ids)
+        if imitated:
+            rows.append(
+                Row(ids=[*ids], mask=[*mask], logprobs=[0.0] * len(ids), images=prompt.images)
+            )
+        history.append(_turn(observation, prompt.new_ids, answer, answer_ids))
+    return rows if policy.context is ContextMode.single_turn else rows[-1:]
+
+
+def _turn(
+    observation: Observation, prompt_ids: tuple[int, ...], answer: str, answer_ids: tuple[int, ...]
+) -> Turn:
+    """What encoding the next prompt needs of a turn; nobody judged this one."""
+    return Turn(
+        observation=observation,
+        prompt_ids=prompt_ids,
+        completion=Completion(text=answer, token_ids=answer_ids),
+        reward=0.0,
+        reward_terms={},
+        outcome="",
+        success=False,
+        feedback="",
+    )

@@ -46,7 +46,7 @@ def _turn_record(folder: Path, turn: Turn) -> dict[str, Any]:
     picture = turn.observation.image
     return {
         "observation": turn.observation.update,
-        "image": None if picture is None else _store_picture(folder, picture),
+        "image": None if picture is None else store_picture(folder, picture),
         "answer": turn.completion.text,
         "outcome": turn.outcome,
         "success": turn.success,
@@ -56,7 +56,7 @@ def _turn_record(folder: Path, turn: Turn) -> dict[str, Any]:
     }
 
 
-def _store_picture(folder: Path, pixels: np.ndarray) -> str:
+def store_picture(folder: Path, pixels: np.ndarray) -> str:
     """Save uint8 [H, W, 3] and return its path relative to the folder."""
     digest = hashlib.sha256(pixels.tobytes() + str(pixels.shape).encode()).hexdigest()[:16]
     name = f"images/{digest}.png"

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-_STREAMS = {"pretrain": 1, "warmup": 2, "sft": 3, "grpo": 4, "evaluate": 5, "vision": 6}
+_STREAMS = {
+    "pretrain": 1, "warmup": 2, "sft": 3, "grpo": 4, "evaluate": 5, "vision": 6, "file": 7,
+}  # fmt: skip
 
 
 def task_seed(run_seed: int, stream: str, index: int) -> int:
