@@ -11,7 +11,7 @@ whatever type it finds (a number or null as a formula ended its episode with an 
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Set
 
 MAX_READ_CHARS = 100_000  # of a longer text only the end is read
 MAX_PLAIN_CHARS = 1_000  # up to which a text is first tried as JSON as a whole (the common case)
@@ -44,7 +44,7 @@ _WORDS: dict[str, bool | None] = {
 }
 
 
-def find_object(text: str, keys: Collection[str]) -> dict[str, Value] | None:
+def find_object(text: str, keys: Set[str]) -> dict[str, Value] | None:
     """The last object in the text that has one of `keys`; None when there is none.
 
     Whole numbers become int, unless they are very long; other numbers stay text. Objects inside an
@@ -52,7 +52,7 @@ def find_object(text: str, keys: Collection[str]) -> dict[str, Value] | None:
     """
     if len(text) <= MAX_PLAIN_CHARS:
         plain = _plain_json(text)
-        if plain is not None and any(key in plain for key in keys):
+        if plain is not None and not keys.isdisjoint(plain):
             return plain
     reader = _Reader(text[-MAX_READ_CHARS:])
     found: dict[str, Value] | None = None
@@ -64,7 +64,7 @@ def find_object(text: str, keys: Collection[str]) -> dict[str, Value] | None:
         except _Malformed:
             pass  # an unclosed or odd brace: the next one may open the answer
         else:
-            if any(key in value for key in keys):
+            if not keys.isdisjoint(value):
                 found, end = value, past
         start = reader.text.find("{", end)
     return found

@@ -9,7 +9,7 @@ from .config import AnswerFormat
 from .rules import MAX_DIGITS
 
 FIELDS = ("cards", "number", "formula")
-_KEYS = (*FIELDS, "numbers")
+_KEYS = frozenset((*FIELDS, "numbers"))
 _MAX_ITEMS = 16
 
 _SPOKEN = {"1": "A", "ace": "A", "t": "10", "jack": "J", "queen": "Q", "king": "K"}

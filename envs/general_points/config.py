@@ -93,6 +93,7 @@ class GeneralPointsConfig:
     """One General Points environment.
 
     rule, visual: a preset's name, a mapping of fields, or the dataclass itself.
+    targets: when not empty, each episode draws its target from these instead of `target`.
     require_face_card: every hand holds at least one J, Q or K.
     solvable_only: hands must be solvable under `rule` and under every rule of `solvable_under`.
     solvable_under: the rules compared with each other; hands are drawn among those solvable under
@@ -105,6 +106,7 @@ class GeneralPointsConfig:
     modality: Modality = Modality.text
     rule: Rule = field(default_factory=lambda: preset_rule("faces_as_ten"))
     target: int = 24
+    targets: list[int] = field(default_factory=list)
     num_cards: int = 4
     replacement: bool = False
     require_face_card: bool = False
@@ -131,6 +133,8 @@ class GeneralPointsConfig:
         self._coerce()
         for name in ("target", "num_cards", "split_salt", "max_turns", "max_answer_chars"):
             require_short_int(name, getattr(self, name))
+        for target in self.targets:
+            require_short_int("targets", target)
         if not MIN_CARDS <= self.num_cards <= MAX_CARDS:
             raise ValueError(f"num_cards must be {MIN_CARDS} to {MAX_CARDS}; got {self.num_cards}")
         if not 0.0 <= self.held_out_fraction <= 1.0:

@@ -14,10 +14,10 @@ from ..core import FreeText, LanguageEnv, Observation, Verdict
 from .answer import read_answer
 from .config import EpisodeReturn, GeneralPointsConfig, Modality
 from .oracle import flawed_answer, oracle_answer
-from .prompts import feedback_text, prompt_frame, revision_text
+from .prompts import PromptFrame, feedback_text, prompt_frame, revision_text
 from .reward import Assessment, assess, reward_terms, total_reward
 from .splits import canonical_id
-from .task import Task, dealer_of, hand_of, task_of
+from .task import Dealer, Task, dealer_of, hand_of, task_of
 
 if TYPE_CHECKING:
     from .render import CardRenderer
@@ -89,17 +89,9 @@ class GeneralPointsEnv(LanguageEnv):
         self.max_turns = config.max_turns
         self.action_space = FreeText(config.max_answer_chars)
         self.observation_space = _observation_space(config)
-        self._dealer = dealer_of(config)
+        self._deals: dict[int, tuple[Dealer, PromptFrame]] = {}  # by target, made when first needed
         self._value_table = config.rule.value_table
         self._id_table = config.split_rule.value_table
-        self._frame = prompt_frame(
-            config.rule,
-            config.target,
-            config.num_cards,
-            config.prompt,
-            config.modality,
-            config.answer,
-        )
         self._renderer: CardRenderer | None = None
         self._image: np.ndarray | None = None
         self._folder: Path | None = None  # of the picture shown where there is no desktop
@@ -138,15 +130,27 @@ class GeneralPointsEnv(LanguageEnv):
     def _deal(self, options: dict[str, Any]) -> None:
         config = self.config
         self._episode_seed = int(self.np_random.integers(_SEED_RANGE))
+        target = config.target
+        if config.targets:
+            target = config.targets[int(self.np_random.integers(len(config.targets)))]
+        dealer, frame = self._deals.get(target) or self._prepare(target)
         if "ranks" in options:
             hand = hand_of(options["ranks"], config.num_cards)
         else:
-            hand = self._dealer.deal(self.np_random)
-        self._task = task_of(hand, config.rule, config.target, self._value_table)
-        self._task_id = canonical_id([self._id_table[index] for index in hand], config.target)
-        self._prompt = self._frame.fill(self._task.ranks)
+            hand = dealer.deal(self.np_random)
+        self._task = task_of(hand, config.rule, target, self._value_table)
+        self._task_id = canonical_id([self._id_table[index] for index in hand], target)
+        self._prompt = frame.fill(self._task.ranks)
         self._image = None
         self._rewards: list[float] = []
+
+    def _prepare(self, target: int) -> tuple[Dealer, PromptFrame]:
+        config = self.config
+        frame = prompt_frame(
+            config.rule, target, config.num_cards, config.prompt, config.modality, config.answer
+        )
+        self._deals[target] = dealer_of(config, target), frame
+        return self._deals[target]
 
     def _judge(self, action: str) -> Verdict:
         config = self.config

@@ -35,6 +35,7 @@ _SAME_SIGN = {
     "=": "＝",
 }
 _ASCII = str.maketrans({sign: plain for plain, signs in _SAME_SIGN.items() for sign in signs})
+_UNUSUAL = re.compile(r"[^0-9+*/()= -]")
 _TOKEN = re.compile(r"[0-9]+|\S")
 _CLAIM = re.compile(rf"\s*-?\s*[0-9]{{1,{MAX_DIGITS}}}\s*")
 _PRECEDENCE = {"+": 1, "-": 1, "*": 2, "/": 2, "(": 0}
@@ -184,7 +185,8 @@ def apply(op: str, left: Rational, right: Rational) -> Rational:
 
 def _tokens_and_claim(text: str) -> tuple[list[str], int | None]:
     """The tokens before `=` and the number after it."""
-    formula, equals, claim = text.translate(_ASCII).partition("=")
+    plain = text.translate(_ASCII) if _UNUSUAL.search(text) else text
+    formula, equals, claim = plain.partition("=")
     if not equals:
         return _TOKEN.findall(formula), None
     if _CLAIM.fullmatch(claim) is None:

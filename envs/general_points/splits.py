@@ -101,7 +101,7 @@ def contamination(train_ids: Iterable[str], eval_ids: Iterable[str]) -> None:
         )
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)
 def _held_out_hands(
     table: Values, target: int, num_cards: int, fraction: float, salt: int
 ) -> frozenset[Hand]:
@@ -114,7 +114,7 @@ def _held_out_hands(
     )
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=512)
 def _values_under(tables: tuple[Values, ...], hands: frozenset[Hand]) -> frozenset[Values]:
     return frozenset(_values(hand, table) for table in tables for hand in hands)
 

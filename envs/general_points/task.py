@@ -156,29 +156,29 @@ def deal_task(
     return task_of(dealer.deal(rng), rule, target, table)
 
 
-def task_split(config: GeneralPointsConfig) -> TaskSplit:
-    """The split that a configuration describes."""
+def task_split(config: GeneralPointsConfig, target: int | None = None) -> TaskSplit:
+    """The split that a configuration describes, for one of its targets (None: `target`)."""
     return TaskSplit(
         split_rule=config.split_rule,
         compared=config.compared_rules,
-        target=config.target,
+        target=config.target if target is None else target,
         num_cards=config.num_cards,
         held_out_fraction=config.held_out_fraction,
         salt=config.split_salt,
     )
 
 
-def dealer_of(config: GeneralPointsConfig) -> Dealer:
-    """The dealer that a configuration describes."""
-    split, table = task_split(config), config.rule.value_table
+def dealer_of(config: GeneralPointsConfig, target: int | None = None) -> Dealer:
+    """The dealer that a configuration describes, for one of its targets (None: `target`)."""
+    split, table = task_split(config, target), config.rule.value_table
     keeps: Callable[[Hand], bool] | None = None
     if config.split is Split.eval:
         keeps = split.holds_out
     elif config.split is Split.train:
-        keeps = partial(split.is_clean_hand, value_table=table, target=config.target)
+        keeps = partial(split.is_clean_hand, value_table=table, target=split.target)
     return Dealer(
         num_cards=config.num_cards,
-        target=config.target,
+        target=split.target,
         rules=(config.rule, *config.solvable_under) if config.solvable_only else (),
         require_face_card=config.require_face_card,
         replacement=config.replacement,
@@ -189,5 +189,10 @@ def dealer_of(config: GeneralPointsConfig) -> Dealer:
 def distinct_task_ids(config: GeneralPointsConfig) -> list[str]:
     """The ids of all tasks that a configuration can deal, sorted; their number stands beside n."""
     table = config.split_rule.value_table
-    hands = dealer_of(config).hands()
-    return sorted({canonical_id([table[i] for i in hand], config.target) for hand in hands})
+    return sorted(
+        {
+            canonical_id([table[i] for i in hand], target)
+            for target in config.targets or [config.target]
+            for hand in dealer_of(config, target).hands()
+        }
+    )

@@ -116,7 +116,7 @@ def test_the_thirds_of_3_3_8_8_are_correct() -> None:
 _SHAPES = ("{a}{x}{b}{y}{c}", "({a}{x}{b}){y}{c}", "{a}{x}({b}{y}{c})")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.sampled_from("A23456789"), min_size=3, max_size=3),
     st.lists(st.integers(1, 9), min_size=3, max_size=3),

@@ -90,14 +90,14 @@ _operators = st.sets(st.sampled_from("+-*/"), min_size=1).map(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(_values, _operators)
 def test_reachable_values_agree_with_brute_force(values: list[int], operators: str) -> None:
     found = {Fraction(*value) for value in reachable(tuple(sorted(values)), operators)}
     assert found == brute_force([Fraction(value) for value in values], operators)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(_values, st.integers(-30, 30), _operators)
 def test_solvability_agrees_with_brute_force(
     values: list[int], target: int, operators: str
@@ -106,14 +106,14 @@ def test_solvability_agrees_with_brute_force(
     assert is_solvable(values, target, operators) == (target in exact)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.lists(st.integers(0, 13), min_size=5, max_size=5), st.integers(-40, 400))
 def test_five_cards_agree_with_the_set_of_reachable_values(values: list[int], target: int) -> None:
     everything = reachable(tuple(sorted(values)))
     assert is_solvable(values, target) == ((target, 1) in everything)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(0, 13), min_size=2, max_size=4), st.integers(0, 30))
 def test_solutions_agree_with_brute_force_up_to_commutation_and_associativity(
     values: list[int], target: int
@@ -121,7 +121,7 @@ def test_solutions_agree_with_brute_force_up_to_commutation_and_associativity(
     assert count_solutions(values, target) == len(brute_forms(tuple(values), target))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(_values, st.integers(-30, 30), _operators)
 def test_every_solution_is_legal_exact_and_different(
     values: list[int], target: int, operators: str
