@@ -22,7 +22,8 @@ from omegaconf.errors import (
 )
 
 CONF = "cardinal_gym.conf"
-PRESET_GROUPS = {"env.rule": "rules", "env.visual": "visuals"}  # sections that have a group
+PRESET_GROUPS = {"env.rule": "rules", "env.visual": "visuals"}  # sections that a group fills
+SETTINGS_GROUPS = {"grpo": "algorithm", "policy": "hardware"}  # sections that a group changes
 NODE_WORDS = {
     "IntegerNode": "an integer",
     "FloatNode": "a number",
@@ -130,7 +131,7 @@ def _unknown_key(error: OmegaConfBaseException) -> str:
     siblings = [str(name) for name in parent] if isinstance(parent, DictConfig) else []
     prefix = full_key[: -len(key)] if full_key.endswith(key) else ""
     if not prefix:  # at the top a choice of a group is written like a setting
-        siblings = [name for name in dict.fromkeys([*siblings, *groups()]) if name != "hydra"]
+        siblings = [name for name in siblings if name != "hydra"] + _groups_beside(parent)
     near = difflib.get_close_matches(key, siblings, n=1)
     suggestions = [f"{prefix}{near[0]}"] if near else _same_name_elsewhere(parent, key)
     hint = f"did you mean {' or '.join(suggestions)}? " if suggestions else ""
@@ -138,6 +139,12 @@ def _unknown_key(error: OmegaConfBaseException) -> str:
     is_mapping = isinstance(parent, DictConfig) and parent._metadata.object_type is dict
     add = f"; a new entry is written +{full_key}=..." if is_mapping else ""
     return f"{full_key} is not a key of {where}; {hint}allowed: {', '.join(siblings)}{add}"
+
+
+def _groups_beside(root: Any) -> list[str]:
+    """Groups that this program has and that are not sections of the same name."""
+    sections = {**PRESET_GROUPS, **SETTINGS_GROUPS}
+    return [group for at, group in sections.items() if OmegaConf.select(root, at) is not None]
 
 
 def _same_name_elsewhere(parent: Any, key: str) -> list[str]:

