@@ -67,6 +67,7 @@ class BroadTasks:
                 self._env,
                 rule=task.rule,
                 target=task.target,
+                targets=[],
                 num_cards=len(task.ranks),
                 solvable_under=[],
                 split="all",  # the hand is dealt here, by `_deal`
@@ -81,7 +82,8 @@ class BroadTasks:
         """A solvable task under a rule of its own that shares nothing with any evaluation task."""
         config, env = self._config, self._env
         rule = random_rule(rng, config)
-        target, num_cards = env.target, env.num_cards
+        own_targets, num_cards = env.targets or [env.target], env.num_cards
+        target = int(rng.choice(own_targets))
         if rng.random() >= config.main_target_fraction:
             target = int(rng.choice(config.targets))
         if rng.random() >= config.main_count_fraction:
