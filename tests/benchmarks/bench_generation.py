@@ -7,16 +7,20 @@ tokens; ours against `transformers.generate` on the same model, in tokens per CP
 import time
 from collections.abc import Callable
 
+import gymnasium as gym
 import pytest
 import torch
+from cardinal_gym.agents.cache import Memory
 from cardinal_gym.agents.chat import Prompt, encode_first
 from cardinal_gym.agents.config import BuildConfig, Family, PolicyConfig, SamplingConfig
 from cardinal_gym.agents.generation import generate
 from cardinal_gym.agents.policy import Policy, load_policy
+from cardinal_gym.agents.policy_agent import PolicyAgent
+from cardinal_gym.agents.rollout import rollout
 from cardinal_gym.agents.rows import Row, collate
 from cardinal_gym.agents.scoring import token_logprobs
 from cardinal_gym.agents.types import StreamKey
-from cardinal_gym.envs.core import Observation
+from cardinal_gym.envs import core
 
 GROUPS, MEMBERS, NEW_TOKENS = 32, 8, 33
 SHORT = "rule J = 10 Q = 10 K = 10 target 24 cards 5 J 3 {}"
@@ -45,6 +49,32 @@ def test_decoding_rate(policy: Policy, text: str) -> None:
     length = len(prompts[0].ids)
     print(f"\n{policy.family.value} {length}-token prompts: generate {ours:,.0f} tokens/CPU-s, ")
     print(f"transformers.generate {theirs:,.0f} tokens/CPU-s ({ours / theirs:.2f}x)")
+
+
+@pytest.mark.parametrize("remember", [True, False], ids=["remembered", "read again"])
+def test_five_turn_rate(policy: Policy, remember: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worst case: no answer is right, so that every episode takes five turns."""
+    if policy.family is not Family.text:
+        pytest.skip("only text conversations are remembered")
+    if not remember:
+        monkeypatch.setattr(Memory, "num_known", lambda *_: 0)
+    agent = PolicyAgent(policy, SamplingConfig(max_new_tokens=NEW_TOKENS))
+    pool: list[gym.Env] = []
+
+    def play() -> int:
+        seeds = [g for g in range(GROUPS) for _ in range(MEMBERS)]
+        episodes = rollout(
+            lambda: gym.make("cardinal/GeneralPoints-v0", prompt="compact", max_turns=5),
+            agent,
+            seeds,
+            groups=seeds,
+            members=[i % MEMBERS for i in range(len(seeds))],
+            pool=pool,
+        )
+        return sum(episode.num_sampled_tokens for episode in episodes)
+
+    kind = "remembered" if remember else "read again"
+    print(f"\n{GROUPS * MEMBERS} episodes of 5 turns, {kind}: {_rate(play, 1):,.0f} tokens/CPU-s")
 
 
 def test_scoring_rate(policy: Policy) -> None:
@@ -82,7 +112,7 @@ def _prompts(policy: Policy, text: str) -> list[Prompt]:
         if policy.family is Family.mllama:
             generator = torch.Generator().manual_seed(i)
             image = torch.randint(256, (56, 112, 3), generator=generator).to(torch.uint8).numpy()
-        prompts.append(encode_first(policy, Observation(text=said, update=said, image=image)))
+        prompts.append(encode_first(policy, core.Observation(text=said, update=said, image=image)))
     return prompts
 
 
