@@ -40,7 +40,10 @@ class Stage(Protocol):
     name: str
     budget: BudgetConfig
     optim: OptimConfig
-    head: nn.Module | None  # a module beside the policy that is trained too and saved with it
+
+    @property
+    def head(self) -> nn.Module | None:
+        """A module beside the policy that is trained with it and saved in its checkpoints."""
 
     def update(self, state: "TrainState") -> Metrics:
         """Do step `state.step`: compute gradients, call `state.apply_gradients`, count in the ledger."""
@@ -173,7 +176,8 @@ def train(
             if on_metrics is not None:
                 on_metrics(state.step, metrics)
         if reporter is not None:
-            reporter.update(stage=stage.name, done=min(state.spent, 1.0), step=state.step, **metrics)
+            shown: dict[str, Any] = dict(metrics)
+            reporter.update(stage=stage.name, done=min(state.spent, 1.0), step=state.step, **shown)
         due = _milestones_due(state, num_milestones) > state.milestones_done
         if due or state.step % checkpoint_every == 0 or state.spent >= 1.0:
             _save(stage, state, folder, log, keep_checkpoints)

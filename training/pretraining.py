@@ -22,7 +22,7 @@ import numpy as np
 
 from ..agents.policy import Policy, load_policy
 from ..agents.rows import Row
-from ..envs.general_points.config import GeneralPointsConfig
+from ..envs.general_points.config import GeneralPointsConfig, Split
 from ..envs.general_points.rules import Rule
 from ..envs.general_points.task import Task, deal_task, task_split
 from .config import ExperimentConfig, PretrainConfig
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 FACES = ("J", "Q", "K")
 OOD_FACES = {"J": 11, "Q": 12, "K": 13}
-CACHE_VERSION = 1  # raise it when the same configuration would give another base
+CACHE_VERSION = 2  # raise it when the same configuration would give another base
 
 
 class BroadTasks:
@@ -70,7 +70,7 @@ class BroadTasks:
                 targets=[],
                 num_cards=len(task.ranks),
                 solvable_under=[],
-                split="all",  # the hand is dealt here, by `_deal`
+                split=Split.all,  # the hand is dealt here, by `_deal`
             )
         )
         most = min(config.max_wrong_attempts, self._env.max_turns - 1)
@@ -88,7 +88,9 @@ class BroadTasks:
             target = int(rng.choice(config.targets))
         if rng.random() >= config.main_count_fraction:
             num_cards = int(rng.choice(config.card_counts))
-        split = dataclasses.replace(self._split, target=target, num_cards=num_cards)
+        # With one target, a held-out hand is held out under every target; with several, a task is a
+        # hand with a target, and what is held out for one target may be seen with another.
+        split = dataclasses.replace(self._split, target=target) if env.targets else self._split
         return deal_task(rng, rule, target, num_cards, split)
 
 

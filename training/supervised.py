@@ -11,6 +11,8 @@ Source: *SFT Memorizes, RL Generalizes* (arXiv 2501.17161), section 4 (SFT on ex
 from collections.abc import Sequence
 from typing import Protocol
 
+from torch import nn
+
 from ..agents.rows import Row, collate
 from ..agents.scoring import token_logprobs
 from .batch import WeightedRow, column, micro_batches
@@ -28,7 +30,7 @@ class Demonstrations(Protocol):
 class SupervisedStage:
     """Pretraining, SFT warm-up and SFT: they differ in their demonstrations and budgets only."""
 
-    head = None
+    head: nn.Module | None = None
 
     def __init__(
         self,
@@ -73,7 +75,7 @@ class SupervisedStage:
 
     def _backward(self, state: TrainState, rows: Sequence[WeightedRow], totals: Totals) -> float:
         batch = collate(state.policy, [row.row for row in rows])
-        logp = token_logprobs(state.policy, batch)  # [B, T]
+        logp = token_logprobs(state.policy, batch, with_banned=True)  # [B, T]
         weight = column([row.weight for row in rows], logp.device)[:, 0]
         loss = aggregate(-logp, batch.mask, weight, self._aggregation, totals)
         loss.backward()
