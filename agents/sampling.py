@@ -30,14 +30,15 @@ def draw(
     """One token per row and its log-probability.
 
     logits: [B, V]; uniform: [B]; banned: ids never drawn. Returns ids [B] and fp32 [B], their
-    log-probabilities in the full softmax of logits / temperature: before top-p, top-k and the ban.
+    log-probabilities in the softmax of logits / temperature over all other ids: before top-p and
+    top-k.
     """
-    logprobs = torch.log_softmax(logits.float() / sampling.temperature, -1)
-    allowed = logprobs.index_fill(-1, banned, -torch.inf)
+    allowed = logits.float().index_fill(-1, banned, -torch.inf)
+    logprobs = torch.log_softmax(allowed / sampling.temperature, -1)
     if sampling.greedy:
-        ids = allowed.argmax(-1)
+        ids = logprobs.argmax(-1)
     else:
-        cumulative = _truncate(allowed, sampling).double().exp().cumsum(-1)  # [B, V]
+        cumulative = _truncate(logprobs, sampling).double().exp().cumsum(-1)  # [B, V]
         goal = uniform[:, None].to(cumulative) * cumulative[:, -1:]
         ids = torch.searchsorted(cumulative, goal, right=True)[:, 0]
         # Rounding can put the goal on the last step of the CDF: take the last token with a chance.

@@ -4,6 +4,7 @@ The head is applied only where the mask is 1, and logp = logit - logsumexp in fp
 the vocabulary is large, so that no [B, T, V] tensor ever exists.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal, overload
 
 import torch
@@ -18,21 +19,40 @@ MAX_LOGITS = 1 << 27  # held at once (512 MB in fp32); more are recomputed in th
 
 @overload
 def token_logprobs(
-    policy: Policy, batch: Batch, temperature: float = 1.0, with_entropy: Literal[False] = False
+    policy: Policy,
+    batch: Batch,
+    temperature: float = 1.0,
+    with_entropy: Literal[False] = False,
+    *,
+    with_banned: bool = False,
 ) -> torch.Tensor: ...
 @overload
 def token_logprobs(
-    policy: Policy, batch: Batch, temperature: float = 1.0, *, with_entropy: Literal[True]
+    policy: Policy,
+    batch: Batch,
+    temperature: float = 1.0,
+    *,
+    with_entropy: Literal[True],
+    with_banned: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]: ...
 def token_logprobs(
-    policy: Policy, batch: Batch, temperature: float = 1.0, with_entropy: bool = False
+    policy: Policy,
+    batch: Batch,
+    temperature: float = 1.0,
+    with_entropy: bool = False,
+    *,
+    with_banned: bool = False,
 ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
     """fp32 [B, T]: at t the log-probability of input_ids[:, t] given the past; 0 where mask is 0.
 
     temperature: divides the logits. with_entropy: return (logprobs, entropy), both [B, T].
+    with_banned: keep ids that are never sampled in the softmax, for imitation. Without them it is the
+        distribution that answers are drawn from: were they in it, a gradient that lowers what was
+        sampled could raise them, and nothing would ever answer for that.
     Differentiable; wrap in `torch.no_grad()` to only measure. A mask at t = 0 has no past: ignored.
     """
-    return _score(policy, batch, temperature, with_entropy)
+    banned = () if with_banned else policy.banned_ids
+    return _score(policy, batch, temperature, with_entropy, banned)
 
 
 def batch_states(policy: Policy, batch: Batch, cache: Any = None) -> torch.Tensor:
@@ -67,14 +87,15 @@ def positions(attention_mask: torch.Tensor) -> torch.Tensor:
 
 
 def _score(
-    policy: Policy, batch: Batch, temperature: float, with_entropy: bool
+    policy: Policy, batch: Batch, temperature: float, with_entropy: bool, banned: Sequence[int]
 ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
     states = batch_states(policy, batch)
     chosen = batch.mask[:, 1:] > 0  # [B, T - 1]
     flat = states[:, :-1][chosen]  # [n, D]
     targets = batch.input_ids[:, 1:][chosen]
     head = policy.model.get_output_embeddings()
-    scores = _score_flat(head, flat, targets, temperature, with_entropy)  # [n] each
+    never = torch.tensor(banned, dtype=torch.long, device=flat.device)
+    scores = _score_flat(head, flat, targets, never, temperature, with_entropy)  # [n] each
     grids = [_scatter(chosen, score) for score in scores]
     return (grids[0], grids[1]) if with_entropy else grids[0]
 
@@ -83,15 +104,16 @@ def _score_flat(
     head: Any,
     states: torch.Tensor,
     targets: torch.Tensor,
+    banned: torch.Tensor,
     temperature: float,
     with_entropy: bool,
 ) -> tuple[torch.Tensor, ...]:
     """Log-probability (and entropy) for each of n states [n, D]: one or two tensors [n]."""
     rows = max(1, MAX_LOGITS // head.weight.shape[0])
     if len(states) <= rows:
-        return _piece(head, states, targets, temperature, with_entropy)
+        return _piece(head, states, targets, banned, temperature, with_entropy)
     pieces = [
-        checkpoint(_piece, head, s, t, temperature, with_entropy, use_reentrant=False)
+        checkpoint(_piece, head, s, t, banned, temperature, with_entropy, use_reentrant=False)
         for s, t in zip(states.split(rows), targets.split(rows), strict=True)
     ]
     return tuple(torch.cat(scores) for scores in zip(*pieces, strict=True))
@@ -101,10 +123,13 @@ def _piece(
     head: Any,
     states: torch.Tensor,
     targets: torch.Tensor,
+    banned: torch.Tensor,
     temperature: float,
     with_entropy: bool,
 ) -> tuple[torch.Tensor, ...]:
     logits = head(states).float() / temperature
+    if len(banned):  # finite: 0 times infinity would spoil the entropy
+        logits = logits.index_fill(-1, banned, torch.finfo(logits.dtype).min)
     total = logits.logsumexp(-1)
     logprobs = logits.gather(-1, targets[:, None])[:, 0] - total
     if not with_entropy:

@@ -114,16 +114,21 @@ def test_a_batch_in_which_nothing_was_sampled_gives_a_finite_zero(
     assert loss.item() == 0
 
 
-def test_scores_are_those_of_the_full_softmax_at_the_temperature(
-    text_policy: Policy,
+@pytest.mark.parametrize("with_banned", [True, False])
+def test_scores_are_those_of_the_softmax_at_the_temperature(
+    text_policy: Policy, with_banned: bool
 ) -> None:
-    prompt = encode_first(text_policy, observation(TEXTS[0]))
-    row = Row(ids=list(prompt.ids), mask=[0] + [1] * (len(prompt.ids) - 1), logprobs=[0.0] * 9)
-    row = Row(ids=row.ids, mask=row.mask, logprobs=[0.0] * len(row.ids))
+    """Over all ids for imitation; over those that may be sampled where sampled ones are scored."""
+    ids = [2, 20, 31, 44, 50, 61]
+    row = Row(ids=ids, mask=[0, 1, 1, 1, 1, 1], logprobs=[0.0] * 6)
     batch = collate(text_policy, [row])
     with torch.no_grad():
         logits = text_policy.model(input_ids=batch.input_ids).logits[0] / 0.7
-        logp, entropy = token_logprobs(text_policy, batch, 0.7, with_entropy=True)
+        logp, entropy = token_logprobs(
+            text_policy, batch, 0.7, with_entropy=True, with_banned=with_banned
+        )
+    if not with_banned:
+        logits[:, list(text_policy.banned_ids)] = -1e9
     reference = torch.log_softmax(logits, -1)
     wanted = reference[:-1].gather(-1, batch.input_ids[0, 1:, None])[:, 0]
     torch.testing.assert_close(logp[0, 1:], wanted, atol=1e-5, rtol=1e-5)
@@ -142,7 +147,7 @@ def test_a_large_vocabulary_is_scored_in_pieces_with_the_same_gradient(
 
     def gradient() -> tuple[float, torch.Tensor]:
         text_policy.model.zero_grad()
-        loss = token_logprobs(text_policy, batch).sum()
+        loss = token_logprobs(text_policy, batch, with_banned=True).sum()
         loss.backward()
         return loss.item(), text_policy.model.get_input_embeddings().weight.grad.clone()
 

@@ -1,4 +1,4 @@
-"""One GRPO update: on-policy, token exact, independent of layout, and still where nothing differs."""
+"""One GRPO update: on-policy, token exact, independent of layout, still where nothing differs."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,6 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from cardinal_gym.agents.policy import Policy
 from cardinal_gym.agents.types import ContextMode, Episode
 from cardinal_gym.training import policy_gradient
 from cardinal_gym.training.advantages import AdvantageKind
@@ -141,7 +142,7 @@ def test_the_gradient_is_that_of_reinforce_over_the_sampled_ids(
 
 
 def reinforce(
-    policy: object, episodes: Sequence[Episode], aggregation: Aggregation, limit: int
+    policy: Policy, episodes: Sequence[Episode], aggregation: Aggregation, limit: int
 ) -> torch.Tensor:
     tokens = sum(episode.num_sampled_tokens for episode in episodes)
     loss = torch.zeros(())
@@ -153,8 +154,9 @@ def reinforce(
         for turn in episode.turns:
             ids += turn.prompt_ids
             for sampled in turn.completion.token_ids:
-                logits = policy.model(torch.tensor([ids])).logits[0, -1]  # type: ignore[attr-defined]
-                total = total + logits.log_softmax(-1)[sampled]
+                logits = policy.model(torch.tensor([ids])).logits[0, -1]
+                may_be_said = set(range(len(logits))) - set(policy.banned_ids)
+                total = total + logits[sampled] - logits[list(may_be_said)].logsumexp(-1)
                 ids.append(sampled)
         share = {
             Aggregation.token_mean: 1 / tokens,
@@ -162,7 +164,7 @@ def reinforce(
             Aggregation.const: 1 / (len(episodes) * limit),
         }[aggregation]
         loss = loss - advantage * share * total
-    parameters = [p for p in policy.model.parameters() if p.requires_grad]  # type: ignore[attr-defined]
+    parameters = [p for p in policy.model.parameters() if p.requires_grad]
     return torch.cat([g.flatten() for g in torch.autograd.grad(loss, parameters)])
 
 
@@ -382,3 +384,18 @@ def _no_metrics() -> dict[str, torch.Tensor]:
 def test_a_budget_must_have_an_end() -> None:
     with pytest.raises(ValueError, match="budget must give steps or tflops"):
         TrainState.create(tiny_policy(), optim(), BudgetConfig(), Workers("cpu"))
+
+
+def test_what_is_never_sampled_stands_outside_the_softmax(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise lowering what was said raises what cannot be said, and nothing answers for it."""
+    noisy_returns(monkeypatch)
+    policy = tiny_policy(spread=3.0)
+    wanted = gradients(*grpo_stage(policy, guess, grpo_config()))
+    bonus = torch.zeros(len(policy.tokenizer))
+    bonus[list(policy.banned_ids)] = 12.0
+    policy.model.get_output_embeddings().register_forward_hook(lambda *call: call[2] + bonus)
+    stage, state = grpo_stage(policy, guess, grpo_config())
+    assert torch.equal(gradients(stage, state), wanted)
+    (metrics,) = run_steps(stage, state, 1)
+    assert metrics["sampler_gap/mean"] < 1e-5
+    assert metrics["entropy"] < np.log(len(policy.tokenizer))
