@@ -6,9 +6,9 @@
     seed_<k>/evals/    one result per (policy, cell, metric);  evals.jsonl lists them all
     seed_<k>/episodes/ sample episodes with their pictures
 
-Every function may be called again after an interruption: what is finished is read back, what is not
-goes on from its newest checkpoint. Compute is accounted per arm; pretraining and warm-up stand apart
-(they are common to both arms).
+Every function may be called again after an interruption: what is finished is read back, what is
+not goes on from its newest checkpoint. Compute is accounted per arm; pretraining and warm-up stand
+apart (they are common to both arms).
 """
 
 import dataclasses
@@ -21,6 +21,7 @@ import gymnasium as gym
 
 from ..agents.policy import Policy, load_policy
 from ..agents.policy_agent import PolicyAgent
+from .chat_records import read_records
 from .checkpoint import latest_checkpoint
 from .config import ExperimentConfig
 from .demonstrations import OracleDemonstrations
@@ -55,6 +56,9 @@ class SeedRun:
     def run_base(self, *, warm_up: bool = True) -> None:
         """Pretrain (or load) and warm up; leaves `base/policy` and its evaluation."""
         done = self.folder / "base" / "done.json"
+        for stage in (self.config.warmup, self.config.sft):
+            if stage is not None and stage.data is not None:
+                read_records(Path(stage.data))  # a faulty file is told before hours of training
         if not done.exists():
             policy, spent = self._start()
             if warm_up and self.config.warmup is not None:

@@ -23,7 +23,7 @@ import numpy as np
 from ..agents.policy import Policy, load_policy
 from ..agents.rows import Row
 from ..envs.general_points.config import GeneralPointsConfig, Split
-from ..envs.general_points.rules import Rule
+from ..envs.general_points.rules import OPERATORS, Rule
 from ..envs.general_points.task import Task, deal_task, task_split
 from .config import ExperimentConfig, PretrainConfig
 from .demonstrations import bare_env, demonstrate, num_wrong_attempts
@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 FACES = ("J", "Q", "K")
 OOD_FACES = {"J": 11, "Q": 12, "K": 13}
+MAX_DRAWS = 200  # of rule, target and number of cards that no hand satisfies, in a row
 CACHE_VERSION = 2  # raise it when the same configuration would give another base
 
 
@@ -80,21 +81,34 @@ class BroadTasks:
 
     def _deal(self, rng: np.random.Generator) -> Task:
         """A solvable task under a rule of its own that shares nothing with any evaluation task."""
+        for _ in range(MAX_DRAWS):
+            rule, target, num_cards = self._draw(rng)
+            # With one target, a held-out hand is held out under every target; with several, a task
+            # is a hand with a target, and what one target holds out may be seen with another.
+            split = self._split
+            if self._env.targets:
+                split = dataclasses.replace(split, target=target)
+            try:
+                return deal_task(rng, rule, target, num_cards, split)
+            except ValueError as error:  # no hand reaches this target under this rule
+                refused = error
+        raise ValueError(f"pretraining must find solvable tasks; gave up: {refused}")
+
+    def _draw(self, rng: np.random.Generator) -> tuple[Rule, int, int]:
+        """A rule, a target and a number of cards."""
         config, env = self._config, self._env
-        rule = random_rule(rng, config)
-        own_targets, num_cards = env.targets or [env.target], env.num_cards
-        target = int(rng.choice(own_targets))
+        rule = random_rule(rng, config, env.rule.operators)
+        target, num_cards = int(rng.choice(env.targets or [env.target])), env.num_cards
         if rng.random() >= config.main_target_fraction:
             target = int(rng.choice(config.targets))
         if rng.random() >= config.main_count_fraction:
             num_cards = int(rng.choice(config.card_counts))
-        # With one target, a held-out hand is held out under every target; with several, a task is a
-        # hand with a target, and what is held out for one target may be seen with another.
-        split = dataclasses.replace(self._split, target=target) if env.targets else self._split
-        return deal_task(rng, rule, target, num_cards, split)
+        return rule, target, num_cards
 
 
-def random_rule(rng: np.random.Generator, config: PretrainConfig) -> Rule:
+def random_rule(
+    rng: np.random.Generator, config: PretrainConfig, operators: Sequence[str] = OPERATORS
+) -> Rule:
     """Face values drawn uniformly from `face_range`, without what must stay unseen."""
     low, high = config.face_range
     while True:
@@ -102,7 +116,7 @@ def random_rule(rng: np.random.Generator, config: PretrainConfig) -> Rule:
         same = [values[face] == OOD_FACES[face] for face in FACES]
         if not (all(same) if config.allow_ood_faces else any(same)):
             name = "-".join(str(values[face]) for face in FACES)
-            return Rule(name=f"faces_{name}", face_values=values)
+            return Rule(name=f"faces_{name}", face_values=values, operators=list(operators))
 
 
 def pretrained(
@@ -126,7 +140,7 @@ def pretrained(
             _train(config, pretrain, seed, root, workers, reporter)
     loaded = load_policy(dataclasses.replace(config.policy, path=str(root / "policy")))
     logger.info("pretrained base: %s", root)
-    return loaded, {"pretrain": json.loads(done.read_text(encoding="utf-8"))}
+    return loaded, json.loads(done.read_text(encoding="utf-8"))
 
 
 def _train(
@@ -137,11 +151,11 @@ def _train(
     workers: Workers,
     reporter: ProgressReporter,
 ) -> None:
-    policy = _fresh(config, seed)
+    policy, spent = _fresh(config, seed), {}
     if pretrain.vision_steps and policy.vision is not None:
         eyes = VisionStage(policy, config.env, pretrain, seed=seed)
         state = TrainState.create(policy, eyes.optim, eyes.budget, workers, eyes.parameters)
-        _run(config, eyes, state, root / "vision", reporter)
+        spent["vision"] = _run(config, eyes, state, root / "vision", reporter)
     stage = SupervisedStage(
         "pretrain",
         BroadTasks(policy, config.env, pretrain, seed=seed),
@@ -150,17 +164,17 @@ def _train(
         optim=pretrain.optim,
     )
     state = TrainState.create(policy, pretrain.optim, pretrain.budget, workers)
-    _run(config, stage, state, root, reporter)
+    spent["pretrain"] = _run(config, stage, state, root, reporter)
     if workers.is_main:
         policy.save(root / "policy")
-        spent = {**state.ledger.asdict(), "flops": state.ledger.flops()}
-        atomic_write_json(root / "spent.json", {**spent, "cpu_s": state.ledger.cpu_s})
+        atomic_write_json(root / "spent.json", spent)
     workers.wait()
 
 
 def _run(
     config: ExperimentConfig, stage: Any, state: TrainState, folder: Path, reporter: Any
-) -> None:
+) -> dict[str, Any]:
+    """Train one stage; what it spent."""
     train(
         stage,
         state,
@@ -169,6 +183,8 @@ def _run(
         keep_checkpoints=config.keep_checkpoints,
         reporter=reporter,
     )
+    ledger = state.ledger
+    return {**ledger.asdict(), "flops": ledger.flops(), "cpu_s": ledger.cpu_s}
 
 
 @contextmanager
