@@ -46,9 +46,9 @@ def token_logprobs(
     """fp32 [B, T]: at t the log-probability of input_ids[:, t] given the past; 0 where mask is 0.
 
     temperature: divides the logits. with_entropy: return (logprobs, entropy), both [B, T].
-    with_banned: keep ids that are never sampled in the softmax, for imitation. Without them it is the
-        distribution that answers are drawn from: were they in it, a gradient that lowers what was
-        sampled could raise them, and nothing would ever answer for that.
+    with_banned: keep ids that are never sampled in the softmax, for imitation. Without them it is
+        the distribution that answers are drawn from: were they in it, a gradient that lowers what
+        was sampled could raise them, and nothing would ever answer for that.
     Differentiable; wrap in `torch.no_grad()` to only measure. A mask at t = 0 has no past: ignored.
     """
     banned = () if with_banned else policy.banned_ids

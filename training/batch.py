@@ -1,7 +1,7 @@
 """Rows of ids with their weights, cut into micro-batches.
 
-A row is what a policy was asked to continue and what it answered; `Row` (agents) holds ids, mask and
-pictures, `WeightedRow` adds what the loss needs to know about it.
+A row is what a policy was asked to continue and what it answered; `Row` (agents) holds ids, mask
+and pictures, `WeightedRow` adds what the loss needs to know about it.
 """
 
 from collections.abc import Iterator, Sequence

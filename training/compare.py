@@ -1,5 +1,6 @@
 """`cardinal compare`: SFT against GRPO from one warmed-up base, at equal compute.
 
+Examples:
     cardinal compare experiment=gp_l seeds=5
 """
 

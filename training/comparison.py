@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from .arms import ARMS, SeedRun, collect_evals, seed_folder
+from .arms import ARMS, SeedRun, seed_folder
 from .config import ExperimentConfig
 from .distributed import Workers
 from .files import remove_leftovers

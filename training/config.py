@@ -58,7 +58,7 @@ class OptimConfig:
     weight_decay: float = 0.0
     betas: list[float] = field(default_factory=lambda: [0.9, 0.98])
     max_grad_norm: float = 1.0
-    micro_batch_tokens: int = 1024  # padded tokens per forward pass; small suits a CPU cache, large a GPU
+    micro_batch_tokens: int = 1024  # padded, per forward pass; small suits a CPU cache, large a GPU
     max_bad_updates: int = 5  # non-finite updates in a row before the run stops
 
     def __post_init__(self) -> None:
@@ -190,7 +190,7 @@ class GrpoConfig:
 
 @dataclass(kw_only=True, slots=True)
 class CellConfig:
-    """One place to measure: a shift of the experiment's environment, e.g. `{rule: faces_as_ranks}`."""
+    """One place to measure: a shift of the environment, e.g. `{rule: faces_as_ranks}`."""
 
     shift: dict[str, Any] = field(default_factory=dict)
 

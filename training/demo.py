@@ -1,12 +1,13 @@
-"""`cardinal demo`: the text comparison on one seed and a short image run, in the time that is given.
+"""`cardinal demo`: the text comparison on one seed and a short image run, in the time given.
 
     cardinal demo              # at most 15 minutes on two cores; the budget is printed first
     cardinal demo minutes=40   # the same with longer training
     cardinal demo name=again seed=1
 
-Two ordinary runs, `experiment=demo_text` and `experiment=demo_image`, share the machine. How long an
-update takes is measured first, with every process busy, and the stages' steps are scaled to fit; the
-scale is kept, so that a demo that was interrupted goes on with the same plan when it is called again.
+Two ordinary runs, `experiment=demo_text` and `experiment=demo_image`, share the machine. How long
+an update takes is measured first, with every process busy, and the stages' steps are scaled to fit;
+the scale is kept, so that a demo that was interrupted goes on with the same plan when it is called
+again.
 """
 
 import dataclasses

@@ -1,5 +1,6 @@
 """`cardinal eval`: measure one policy on a suite; no training.
 
+Examples:
     cardinal eval experiment=gp_l policy.path=runs/gp_l/default/seed_0/grpo/policy name=grpo_0
     cardinal eval experiment=gp_l policy=oracle name=oracle
 """

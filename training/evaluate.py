@@ -2,9 +2,9 @@
 
 Metrics (see `MetricKind`): the study's own first, success within `max_turns` sampled attempts with
 feedback (arXiv 2501.17161, section 5: its evaluator samples with the checkpoint's defaults); the
-first of those attempts alone; and one greedy attempt. Draws are keyed by the evaluation seed and the
-episode's number, so two policies answer the same hands with the same random numbers, and measuring
-leaves training untouched.
+first of those attempts alone; and one greedy attempt. Draws are keyed by the evaluation seed and
+the episode's number, so two policies answer the same hands with the same random numbers, and
+measuring leaves training untouched.
 
 A finished result is two files, written atomically, and is never computed twice:
 
@@ -41,7 +41,7 @@ class CellResult:
     """Counts of one cell under one metric.
 
     n: episodes; num_tasks: distinct task ids among them (episodes of one task are not independent).
-    recognized: episodes whose last answer named the cards rightly, None when nothing was to be read.
+    recognized: episodes whose last answer named the cards rightly, None when none were to be read.
     """
 
     cell: str
@@ -161,7 +161,8 @@ class _Job:
         if metric is MetricKind.sampled_single:
             episodes = [_first_turn(episode) for episode in episodes]
         path, arrays = self._paths(metric)
-        result = _count(self.cell, metric, episodes, per_episode=str(arrays.relative_to(self.folder)))
+        where = str(arrays.relative_to(self.folder))
+        result = _count(self.cell, metric, episodes, per_episode=where)
         if self.workers.is_main:
             path.parent.mkdir(parents=True, exist_ok=True)
             atomic_write_bytes(arrays, _pack(episodes))

@@ -15,7 +15,10 @@ from .metrics import Ledger
 from .progress import ProgressReporter
 from .runs import finish, opened
 
-BASELINES = {"random": RandomAgent, "oracle": OracleAgent}
+BASELINES: dict[str, type[RandomAgent | OracleAgent]] = {
+    "random": RandomAgent,
+    "oracle": OracleAgent,
+}
 
 
 def run_evaluation(config: ExperimentConfig) -> Path:
@@ -27,9 +30,7 @@ def run_evaluation(config: ExperimentConfig) -> Path:
     workers = Workers(config.policy.device)
     make_agent, parameters = _agent(config)
     with opened(config, "eval", workers) as folder, ProgressReporter(None) as reporter:
-        run = SeedRun(
-            config, seed_folder(folder.root, config.seed), config.seed, workers, reporter
-        )
+        run = SeedRun(config, seed_folder(folder.root, config.seed), config.seed, workers, reporter)
         run.measure(make_agent, "base", 0, Ledger(num_parameters=parameters), final=True)
         if workers.is_main:
             collect_evals(run.folder)

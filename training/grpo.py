@@ -1,7 +1,8 @@
 """`cardinal grpo`: the GRPO arm alone.
 
+Examples:
     cardinal grpo experiment=gp_l                          # pretrain (cached), warm up, then GRPO
-    cardinal grpo experiment=gp_l policy.path=FOLDER       # GRPO from any Hugging Face folder or name
+    cardinal grpo experiment=gp_l policy.path=FOLDER       # GRPO from a Hugging Face folder or name
     accelerate launch -m cardinal_gym.training.grpo experiment=gp_l
 """
 

@@ -25,7 +25,7 @@ POLL_S = 0.25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One process. `work(*arguments, status_path)` must be importable by name; output goes to a log.
+    """One process: `work(*arguments, status_path)`, importable by name; output goes to a log.
 
     needs: names of jobs that must have finished before.
     """

@@ -46,7 +46,7 @@ class Stage(Protocol):
         """A module beside the policy that is trained with it and saved in its checkpoints."""
 
     def update(self, state: "TrainState") -> Metrics:
-        """Do step `state.step`: compute gradients, call `state.apply_gradients`, count in the ledger."""
+        """Do step `state.step`: gradients, `state.apply_gradients`, counts in the ledger."""
         ...
 
 
@@ -196,11 +196,11 @@ def _reach_milestones(state: TrainState, count: int, reach: Milestone | None) ->
         state.milestones_done += 1
 
 
-def _save(
-    stage: Stage, state: TrainState, folder: Path, log: MetricsLog | None, keep: int
-) -> None:
-    """Write a checkpoint. Random states differ between processes, so each keeps its own keyed draws;
-    only the main process writes, and no stage uses global random state."""
+def _save(stage: Stage, state: TrainState, folder: Path, log: MetricsLog | None, keep: int) -> None:
+    """Write a checkpoint, on the main process only.
+
+    Its global random states go with it; what the other processes draw is keyed and needs none.
+    """
     if log is not None:
         save_checkpoint(
             folder / "checkpoints",

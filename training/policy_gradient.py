@@ -16,20 +16,20 @@ from dataclasses import dataclass, field
 import gymnasium as gym
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..agents.rows import collate, rows_from_episode
 from ..agents.config import SamplingConfig
 from ..agents.policy import Policy
 from ..agents.policy_agent import PolicyAgent
 from ..agents.rollout import rollout
+from ..agents.rows import collate, rows_from_episode
 from ..agents.scoring import token_logprobs
 from ..agents.types import Episode, Status
 from .advantages import group_advantages
 from .batch import WeightedRow, column, micro_batches
 from .config import GrpoConfig
-from .losses import Totals, aggregate, kl_penalty, policy_loss
 from .loop import Metrics, TrainState
+from .losses import Totals, aggregate, kl_penalty, policy_loss
 from .sampler import task_seed
 
 
@@ -61,7 +61,7 @@ class GrpoStage:
     """The GRPO arm. `reference` is needed when `kl_coef` is positive."""
 
     name = "grpo"
-    head = None
+    head: nn.Module | None = None
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class GrpoStage:
         advantages = self._advantages(episodes)
         rollout_metrics = self._describe(episodes, advantages, state)
         batch = self._rows(episodes, advantages, state)
-        if batch.totals.tokens == 0:  # nothing to learn: not even momentum or decay may move weights
+        if batch.totals.tokens == 0:  # nothing to learn: momentum and decay may not move weights
             return rollout_metrics
         if self._config.epochs * self._config.minibatches > 1:
             self._remember_old(state, batch)
@@ -161,7 +161,7 @@ class GrpoStage:
         return _Rollout(rows=rows, totals=totals)
 
     def _minibatches(self, batch: _Rollout, epoch: int, state: TrainState) -> list[_Rollout]:
-        """Split a pass over the rollout into updates, by a permutation keyed by (seed, step, epoch).
+        """Split a pass over the rollout into updates; the order is keyed by (seed, step, epoch).
 
         The rows of all processes are permuted together: how many there are makes no difference.
         """

@@ -1,5 +1,6 @@
 """`cardinal pretrain`: the base alone, from random weights; stands in for a foundation model.
 
+Examples:
     cardinal pretrain experiment=gp_l
 """
 

@@ -208,11 +208,12 @@ def _fresh(config: ExperimentConfig, seed: int) -> Policy:
 
 
 def _recipe(config: ExperimentConfig, seed: int) -> dict[str, Any]:
-    """Everything that shapes the base. Of the environment, evaluation-only settings are left out."""
+    """Everything that shapes the base; of the environment, not what only evaluations use."""
     env = dataclasses.asdict(config.env)
     for unused in ("rule", "split", "reward", "episode_return", "discount"):
         env.pop(unused)
     assert config.policy.build is not None
+    assert config.pretrain is not None
     return plain(
         {
             "version": CACHE_VERSION,

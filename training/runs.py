@@ -18,6 +18,7 @@ from .run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
 
+
 def run_root(config: ExperimentConfig) -> Path:
     return Path(config.output_dir) / config.experiment / config.name
 
@@ -51,9 +52,7 @@ def run_single(config: ExperimentConfig, command: str, arm: str | None) -> Path:
     torch.set_num_threads(config.threads)
     workers = Workers(config.policy.device)
     with opened(config, command, workers) as folder, ProgressReporter(None) as reporter:
-        run = SeedRun(
-            config, seed_folder(folder.root, config.seed), config.seed, workers, reporter
-        )
+        run = SeedRun(config, seed_folder(folder.root, config.seed), config.seed, workers, reporter)
         run.run_base(warm_up=arm is not None and config.policy.path is None)
         if arm is not None:
             run.run_arm(arm)

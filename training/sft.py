@@ -1,7 +1,8 @@
 """`cardinal sft`: the SFT arm alone.
 
+Examples:
     cardinal sft experiment=gp_l                          # pretrain (cached), warm up, then SFT
-    cardinal sft experiment=gp_l policy.path=FOLDER       # SFT from any Hugging Face folder or name
+    cardinal sft experiment=gp_l policy.path=FOLDER       # SFT from a Hugging Face folder or name
     accelerate launch -m cardinal_gym.training.sft experiment=gp_l
 """
 

@@ -257,7 +257,7 @@ def _resampled_deviations(table: _Table, num_resamples: int) -> np.ndarray:
 
 @lru_cache(maxsize=4)
 def _rescaled_weights(groups: int, num_resamples: int) -> np.ndarray:
-    """How often each of `groups` is drawn: groups - 1 draws, so that the variance is unbiased. [R, G]
+    """How often each of `groups` is drawn, [R, G]: groups - 1 draws, for an unbiased variance.
 
     Kept, because the comparisons of one report all have the same few sizes.
     """
