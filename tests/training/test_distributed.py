@@ -13,9 +13,17 @@ from cardinal_gym.training.config import Aggregation, BudgetConfig
 from cardinal_gym.training.distributed import Workers
 from cardinal_gym.training.loop import TrainState
 from cardinal_gym.training.supervised import SupervisedStage
-from toys import BANDIT, GUESS, gradients, grpo_config, grpo_stage, optim, run_steps
-from toys import tiny_policy as tiny
-from toys import weights
+from toys import (
+    BANDIT,
+    GUESS,
+    gradients,
+    grpo_config,
+    grpo_stage,
+    optim,
+    run_steps,
+    tiny_policy,
+    weights,
+)
 
 BATCH = 5  # shares of 2 and 3: unequal on purpose
 
@@ -34,7 +42,7 @@ class Sentences:
 
 
 def sft(aggregation: Aggregation) -> tuple[SupervisedStage, TrainState]:
-    policy = tiny(spread=3.0)
+    policy = tiny_policy(spread=3.0)
     stage = SupervisedStage(
         "sft", Sentences(policy), batch_size=BATCH, budget=BudgetConfig(steps=2), optim=optim(),
         aggregation=aggregation,
@@ -47,25 +55,26 @@ def everything() -> dict[str, torch.Tensor]:
     found = {f"sft {kind.value}": gradients(*sft(kind)) for kind in Aggregation}
     for context in ContextMode:
         for kind in Aggregation:
-            policy = tiny(context=context)
+            policy = tiny_policy(context=context)
             # 3 groups: one process plays 1 of them and the other 2; some have no signal at all
             config = grpo_config(groups_per_step=3, group_size=6, aggregation=kind)
             stage = grpo_stage(policy, lambda: gym.make(BANDIT), config)
             found[f"grpo {context.value} {kind.value}"] = gradients(*stage)
-    policy = tiny()
+    policy = tiny_policy()
     config = grpo_config(
         groups_per_step=3, group_size=6, epochs=2, minibatches=3, kl_coef=0.1, optim=optim(1e-3)
     )
-    stage, state = grpo_stage(policy, lambda: gym.make(BANDIT), config, reference=tiny())
+    stage, state = grpo_stage(policy, lambda: gym.make(BANDIT), config, reference=tiny_policy())
     metrics = run_steps(stage, state, 3)
     found["weights"] = weights(policy)
     names = ("reward/mean", "groups/zero_variance", "loss", "kl", "sampler_gap/mean", "grad_norm")
     found["metrics"] = torch.tensor([[each[name] for name in names] for each in metrics])
     found["ledger"] = torch.tensor(list(state.ledger.asdict().values()))
     # One group: nothing to do for the first process, which must take part all the same.
-    stage, state = grpo_stage(tiny(), lambda: gym.make(BANDIT), grpo_config(groups_per_step=1))
+    config = grpo_config(groups_per_step=1)
+    stage, state = grpo_stage(tiny_policy(), lambda: gym.make(BANDIT), config)
     found["one group"] = gradients(stage, state)
-    stage, state = grpo_stage(tiny(), lambda: gym.make(GUESS), grpo_config())
+    stage, state = grpo_stage(tiny_policy(), lambda: gym.make(GUESS), grpo_config())
     run_steps(stage, state, 1)  # no success anywhere: no process may wait for another's gradient
     return found
 

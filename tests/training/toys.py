@@ -1,18 +1,23 @@
 """Toy environments and tiny policies for the tests of learning: seconds, not minutes."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 import torch
 from cardinal_gym.agents.config import BuildConfig, Family, PolicyConfig
 from cardinal_gym.agents.policy import Policy, load_policy
 from cardinal_gym.agents.types import ContextMode
 from cardinal_gym.envs.core import FreeText, LanguageEnv, Observation, Verdict
-from cardinal_gym.training.config import BudgetConfig, GrpoConfig, OptimConfig
+from cardinal_gym.training.config import BudgetConfig, ExperimentConfig, GrpoConfig, OptimConfig
 from cardinal_gym.training.distributed import Workers
 from cardinal_gym.training.loop import Stage, TrainState
+from cardinal_gym.training.override_errors import to_config
 from cardinal_gym.training.policy_gradient import GrpoStage
+from cardinal_gym.training.schema import register
+from hydra import compose, initialize_config_module
 
 SECRETS = ("A", "J", "Q", "K")
 BANDIT, GUESS = "toy/Bandit-v0", "toy/Guess-v0"
@@ -98,8 +103,15 @@ class GuessEnv(ToyEnv):
         return self._verdict(right, float(right))
 
 
+register()
 for env_id, entry in ((BANDIT, BanditEnv), (GUESS, GuessEnv)):
     gym.register(id=env_id, entry_point=entry)
+
+
+def experiment(*overrides: str) -> ExperimentConfig:
+    """The configuration of `cardinal compare` with these overrides."""
+    with initialize_config_module("cardinal_gym.conf", version_base="1.3"):
+        return to_config(compose("compare", overrides=list(overrides)))
 
 
 def tiny_policy(
@@ -168,6 +180,15 @@ def gradients(stage: Stage, state: TrainState) -> torch.Tensor:
         TrainState.apply_gradients = original
     (gradient,) = caught
     return gradient
+
+
+def replaced(config: Any, **changes: Any) -> Any:
+    """A frozen or slotted dataclass with some fields changed."""
+    return dataclasses.replace(config, **changes)
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
 
 
 def weights(policy: Policy) -> torch.Tensor:
