@@ -153,7 +153,13 @@ class GeneralPointsConfig:
         return (self.rule, self.split_rule, *self.solvable_under)
 
     def shifted(self, **changes: Any) -> "GeneralPointsConfig":
-        """A copy with some fields replaced. A look given by name keeps this canvas."""
+        """A copy with some fields replaced.
+
+        A look given by name keeps this canvas, a rule given by name keeps the allowed operators.
+        """
+        if isinstance(changes.get("rule"), str):
+            rule = preset_rule(changes["rule"])
+            changes = {**changes, "rule": replace(rule, operators=list(self.rule.operators))}
         if isinstance(changes.get("visual"), str):
             width, height = self.visual.width, self.visual.height
             look = as_visual(changes["visual"], width=width, height=height)
