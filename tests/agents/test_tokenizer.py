@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import cardinal_gym.envs  # noqa: F401  (registers the environments)
+import gymnasium as gym
 import pytest
 from cardinal_gym.agents.tokenizer import UNK, build_tokenizer
 from transformers import AutoTokenizer
@@ -26,6 +28,29 @@ def pieces(text: str) -> list[str]:
 def test_answers_survive_encoding_and_decoding(answer: str) -> None:
     ids = TOKENIZER.encode(answer, add_special_tokens=False)
     assert TOKENIZER.decode(ids) == answer or "[]" in answer  # an empty list has a space to lose
+
+
+@pytest.mark.parametrize("answer", ["json", "steps", "tagged"])
+@pytest.mark.parametrize("rule", ["faces_as_ten", "faces_as_ranks", "aces_high"])
+def test_episodes_of_many_targets_hold_no_unknown_word(rule: str, answer: str) -> None:
+    env = gym.make(
+        "cardinal/GeneralPoints-v0",
+        rule=rule,
+        answer=answer,
+        targets=[1, 24, 60, 100],
+        prompt="compact",
+        feedback="detail",
+        oracle_style="random",
+    )
+    for seed in range(12):
+        observation, _ = env.reset(seed=seed)
+        said = [env.unwrapped.flawed_action(), env.unwrapped.oracle_action()]
+        asked = [observation["text"], env.step(said[0])[0]["text"]]
+        for text in asked + said:
+            assert UNK not in pieces(text)
+        for text in said:
+            ids = TOKENIZER.encode(text, add_special_tokens=False)
+            assert TOKENIZER.decode(ids) == text
 
 
 def test_an_answer_takes_about_thirty_tokens() -> None:

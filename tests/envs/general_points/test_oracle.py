@@ -1,3 +1,4 @@
+import json
 from itertools import product
 
 import cardinal_gym.envs  # noqa: F401  (registers the environments)
@@ -17,8 +18,8 @@ MAXIMUM = {"study": 5.0, "binary": 1.0, "weighted": 1.2}
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("reward", MAXIMUM)
-@pytest.mark.parametrize("answer", ["json", "tagged"])
-def test_the_oracle_earns_the_maximum_return(rule: str, reward: str, answer: str) -> None:
+@pytest.mark.parametrize("answer", AnswerFormat)
+def test_the_oracle_earns_the_maximum_return(rule: str, reward: str, answer: AnswerFormat) -> None:
     for prompt, style, split in product(
         ("study", "compact"), ("first", "shortest", "random"), ("train", "eval")
     ):
@@ -60,10 +61,34 @@ def test_the_answer_is_stable() -> None:
     assert oracle_answer(TASK) == (
         '{"cards": ["5", "J", "3", "A"], "number": [5, 10, 3, 1], "formula": "10*3-5-1=24"}'
     )
+    assert oracle_answer(TASK, answer=AnswerFormat.steps) == (
+        '{"cards": ["5", "J", "3", "A"], "number": [5, 10, 3, 1], '
+        '"steps": "10*3=30, 30-5=25, 25-1=24", "formula": "10*3-5-1=24"}'
+    )
     assert oracle_answer(TASK, answer=AnswerFormat.tagged) == (
         "<think>5=5, J=10, 3=3, A=1; 10*3=30, 30-5=25, 25-1=24</think>\n"
         f"<answer>{oracle_answer(TASK)}</answer>"
     )
+
+
+def test_the_working_ends_in_the_target_and_uses_fractions_where_the_formula_does() -> None:
+    task = make_task(("3", "3", "8", "8"), RULES["faces_as_ten"], 24)
+    answer = json.loads(oracle_answer(task, answer=AnswerFormat.steps))
+    assert list(answer) == ["cards", "number", "steps", "formula"]
+    assert answer["steps"] == "8/3=8/3, 3-(8/3)=1/3, 8/(1/3)=24"
+    assert answer["formula"] == "8/(3-8/3)=24"
+
+
+@pytest.mark.parametrize("working", ['"steps": "1+1=3", ', '"steps": [["?"]], ', ""])
+def test_the_formula_alone_decides_whatever_the_working_says(working: str) -> None:
+    said = f'{{"cards": ["5", "J", "3", "A"], "number": [5, 10, 3, 1], {working}"formula": '
+    right = assess(read_answer(said + '"10*3-5-1=24"}', AnswerFormat.steps), TASK)
+    assert right.outcome is GeneralPointsOutcome.correct
+    assert right.recognized
+    wrong = assess(read_answer(said + '"10*3-5+1=24"}', AnswerFormat.steps), TASK)
+    assert wrong.outcome is GeneralPointsOutcome.wrong_value
+    only = assess(read_answer('{"steps": "10*3=30, 30-5=25, 25-1=24"}', AnswerFormat.steps), TASK)
+    assert only.outcome is GeneralPointsOutcome.no_answer
 
 
 def test_the_styles() -> None:

@@ -47,6 +47,7 @@ def test_the_study_prompt_states_the_rule_the_target_and_the_fields(
     for part in ("77", "5, J, 3, A", '"cards"', '"number"', '"formula"', " ".join(rule.allowed)):
         assert part in text
     assert ("<answer>" in text) == (answer is AnswerFormat.tagged)
+    assert ('"steps"' in text) == (answer is AnswerFormat.steps)
 
 
 @pytest.mark.parametrize("style", PromptStyle)
