@@ -33,17 +33,19 @@ class GeneralPointsEnv(LanguageEnv):
     A hand of `num_cards` cards is dealt from a 52-card deck. Every card is worth a number, which
     the rule in force says (faces as ten, faces as 11, 12, 13, ...), and all of them, each exactly
     once, must be combined with the allowed operators and parentheses into a formula that equals the
-    target. A wrong answer may be revised until `max_turns` answers are given. The hands are a
-    uniform deal conditioned on the filters: solvable under the rule in force and under every
-    compared rule (so that one seed gives the same hand under each rule and look), in the split,
-    with a face card if so required. A configuration under which no hand qualifies raises ValueError
-    at reset.
+    target: `target`, or one that each episode draws from `targets`. A wrong answer may be revised
+    until `max_turns` answers are given. The hands are a uniform deal conditioned on the filters:
+    solvable under the rule in force and under every compared rule (so that one seed gives the same
+    hand and target under each rule and look), in the split, with a face card if so required. A
+    configuration under which no hand qualifies raises ValueError at reset.
 
     ## Action Space
     The model's raw text, `FreeText(max_answer_chars)`. The answer in it is an object with `cards`
     (ranks), `number` (their values) and `formula`, for example
-    `{"cards": ["5", "J", "3", "A"], "number": [5, 10, 3, 1], "formula": "(5-3)*10+4=24"}`; the
-    format `tagged` wants it between <answer> and </answer>. Any text is judged, in bounded time.
+    `{"cards": ["5", "J", "3", "A"], "number": [5, 10, 3, 1], "formula": "10*3-5-1=24"}`. The
+    format `steps` asks for the working too, `"steps": "10*3=30, 30-5=25, 25-1=24"` before the
+    formula, which alone is judged; `tagged` wants the object between <answer> and </answer>. Any
+    text is judged, in bounded time.
 
     ## Observation
     `text`: self-contained; rule, target, in text mode the cards, later the last formula and the
