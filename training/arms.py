@@ -211,6 +211,7 @@ class SeedRun:
                 on_milestone=measure,
                 on_metrics=lambda step, metrics: trackers.log(metrics, step),
                 reporter=self.reporter,
+                seed=self.seed,
             )
         finally:
             trackers.close()

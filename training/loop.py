@@ -24,6 +24,7 @@ from .config import BudgetConfig, OptimConfig, Schedule
 from .distributed import Workers
 from .metrics import Ledger, MetricsLog, cpu_s_until
 from .progress import ProgressReporter
+from .rng import seed_rng
 
 logger = logging.getLogger(__name__)
 
@@ -151,13 +152,16 @@ def train(
     on_milestone: Milestone | None = None,
     on_metrics: OnMetrics | None = None,
     reporter: ProgressReporter | None = None,
+    seed: int = 0,
 ) -> TrainState:
     """Train until the budget is spent; resume from `folder` if it holds a checkpoint.
 
     folder: receives `metrics.jsonl` (deterministic), `timings.jsonl` and `checkpoints/`.
     on_milestone(state, k): called when the k-th of `num_milestones` equal parts of the budget has
         been spent, after the checkpoint; called again on resume if it did not finish.
+    seed: of the global random numbers, which only models with dropout draw from.
     """
+    seed_rng(seed)  # a checkpoint holds them: two runs of one command must not differ in it
     is_main = state.workers.is_main
     log = MetricsLog(folder / "metrics.jsonl") if is_main else None
     timings = MetricsLog(folder / "timings.jsonl") if is_main else None

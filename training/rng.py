@@ -8,6 +8,14 @@ import numpy as np
 import torch
 
 
+def seed_rng(*key: int) -> None:
+    """Seed python's, numpy's and torch's global random numbers from integers, not negative."""
+    words = np.random.SeedSequence(key).generate_state(3)
+    random.seed(int(words[0]))
+    np.random.seed(int(words[1]))  # noqa: NPY002
+    torch.manual_seed(int(words[2]))
+
+
 def capture_rng(generators: Mapping[str, np.random.Generator] | None = None) -> dict[str, Any]:
     """States of python's, numpy's and torch's global random numbers, and of named generators.
 
