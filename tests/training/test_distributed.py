@@ -53,13 +53,12 @@ def sft(aggregation: Aggregation) -> tuple[SupervisedStage, TrainState]:
 def everything() -> dict[str, torch.Tensor]:
     """Gradients and, after a few updates, weights, of this number of processes."""
     found = {f"sft {kind.value}": gradients(*sft(kind)) for kind in Aggregation}
-    for context in ContextMode:
-        for kind in Aggregation:
-            policy = tiny_policy(context=context)
-            # 3 groups: one process plays 1 of them and the other 2; some have no signal at all
-            config = grpo_config(groups_per_step=3, group_size=6, aggregation=kind)
-            stage = grpo_stage(policy, lambda: gym.make(BANDIT), config)
-            found[f"grpo {context.value} {kind.value}"] = gradients(*stage)
+    for context, kind in zip([*ContextMode, ContextMode.concat], Aggregation, strict=True):
+        policy = tiny_policy(context=context)
+        # 3 groups: one process plays 1 of them and the other 2; some have no signal at all
+        config = grpo_config(groups_per_step=3, group_size=6, aggregation=kind)
+        stage = grpo_stage(policy, lambda: gym.make(BANDIT), config)
+        found[f"grpo {context.value} {kind.value}"] = gradients(*stage)
     policy = tiny_policy()
     config = grpo_config(
         groups_per_step=3, group_size=6, epochs=2, minibatches=3, kl_coef=0.1, optim=optim(1e-3)
