@@ -90,9 +90,10 @@ def definition_of(name: str) -> str | None:
 
 
 class MetricsLog:
-    """Append-only JSON lines, each written at once, so that a kill tears none.
+    """Append-only JSON lines, each written at once.
 
-    A torn last line left by a full disk or a power cut is removed on opening.
+    A kill may still tear the last one (Linux ends a write between two pages of the file), as may a
+    power cut: `read_jsonl` leaves such a line out, and opening the log again removes it.
     """
 
     def __init__(self, path: Path) -> None:
