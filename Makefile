@@ -4,11 +4,13 @@
 # TORCH_INDEX  optional package index with the torch build you want, e.g. a CPU build:
 #              make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 # JOBS         parallel test processes
+# BENCH        what `make bench` times: a file of tests/benchmarks, all of them unless told
 # ARGS         extra arguments: make demo ARGS="seed=1", make test ARGS="-k solver"
 
 PYTHON ?= python3
 TORCH_INDEX ?=
 JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 8 ] && echo 8 || echo $$n)
+BENCH ?= tests/benchmarks
 ARGS ?=
 
 BIN := .venv/bin
@@ -60,9 +62,8 @@ typecheck: $(STAMP)  ## mypy on cardinal_gym
 	@for part in envs agents training conf; do ln -sfn ../../../$$part build/typecheck/cardinal_gym/$$part; done
 	$(BIN)/mypy
 
-bench: $(STAMP)  ## what a reset, a step and a picture cost on one core
-	$(ONE_THREAD) $(BIN)/python -m pytest -p no:xdist -o python_files='bench_*.py' -m "" -s -q tests/benchmarks $(ARGS)
-	@for script in $$(grep -l __main__ tests/benchmarks/bench_*.py); do $(ONE_THREAD) $(BIN)/python $$script || exit; done
+bench: $(STAMP)  ## what a reset, a step, a picture and a token cost on one core
+	$(ONE_THREAD) $(BIN)/python -m pytest -p no:xdist -o python_files='bench_*.py' -o timeout=0 -m "" -s -q -rs $(BENCH) $(ARGS)
 
 clean:  ## remove what was generated, except .venv and runs/
 	rm -rf build dist cardinal_gym.egg-info .pytest_cache .ruff_cache .hypothesis
