@@ -18,6 +18,8 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from .progress import Bar, read_status
 
 POLL_S = 0.25
@@ -111,6 +113,7 @@ class _Running:
 
 def _work(job: Job, status: Path, log: Path, parent: int) -> None:
     """In the child: send all output to the log, watch the parent, do the work."""
+    tqdm.set_lock(threading.RLock())  # its own is a semaphore, which a stopped job leaves behind
     with log.open("a", encoding="utf-8", buffering=1) as stream:
         os.dup2(stream.fileno(), 1)
         os.dup2(stream.fileno(), 2)

@@ -37,7 +37,7 @@ def opened(
         workers.wait()
         yield RunFolder(root)
         return
-    plain = {"command": command, **dataclasses.asdict(config)}
+    plain = {"command": command, **dataclasses.asdict(config), "resume": False}
     with RunFolder.open(root, resume=config.resume, config=plain) as folder:
         workers.wait()
         yield folder
