@@ -6,11 +6,13 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import pytest
 import torch
 from cardinal_gym.agents.config import BuildConfig, Family, PolicyConfig
 from cardinal_gym.agents.policy import Policy, load_policy
-from cardinal_gym.agents.types import ContextMode
+from cardinal_gym.agents.types import ContextMode, Episode
 from cardinal_gym.envs.core import FreeText, LanguageEnv, Observation, Verdict
+from cardinal_gym.training import policy_gradient
 from cardinal_gym.training.config import BudgetConfig, ExperimentConfig, GrpoConfig, OptimConfig
 from cardinal_gym.training.distributed import Workers
 from cardinal_gym.training.loop import Stage, TrainState
@@ -161,6 +163,41 @@ def run_steps(stage: Stage, state: TrainState, count: int) -> list[dict[str, flo
         metrics.append(stage.update(state))
         state.step += 1
     return metrics
+
+
+def guess() -> gym.Env:
+    return gym.make(GUESS, max_turns=3)
+
+
+def bandit() -> gym.Env:
+    return gym.make(BANDIT)
+
+
+def noisy_returns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every episode gets a return of its own, by group and member: every group has a signal."""
+    played = policy_gradient.rollout
+
+    def judged(*args: object, **kwargs: object) -> list[Episode]:
+        return [
+            replaced(e, episode_return=float(np.random.default_rng([e.group, e.member]).random()))
+            for e in played(*args, **kwargs)
+        ]
+
+    monkeypatch.setattr(policy_gradient, "rollout", judged)
+
+
+def gradient_of(
+    config: GrpoConfig,
+    context: ContextMode = ContextMode.concat,
+    env: Callable[[], gym.Env] = guess,
+) -> torch.Tensor:
+    policy = tiny_policy(context=context, spread=3.0)
+    return gradients(*grpo_stage(policy, env, config))
+
+
+def assert_close(found: torch.Tensor, wanted: torch.Tensor) -> None:
+    assert wanted.abs().max() > 1e-3
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=2e-6)
 
 
 def gradients(stage: Stage, state: TrainState) -> torch.Tensor:
