@@ -163,6 +163,6 @@ class _Run:
             turns=tuple(self.turns),
             status=self.status,
             success=any(turn.success for turn in self.turns),
-            # Absent only when the context was full before the environment ended the episode.
+            # So far, where the context was full before the environment ended the episode.
             episode_return=float(self.info.get("episode_return", rewards)),
         )

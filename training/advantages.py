@@ -1,4 +1,4 @@
-"""Group-relative advantages: pure functions from returns to one number per episode.
+"""Group-relative advantages: pure functions from rewards to one number per episode or per turn.
 
 Sources: GRPO (DeepSeekMath, arXiv 2402.03300, section 4.1), Dr. GRPO (arXiv 2503.20783, section 3),
 RLOO (arXiv 2402.14740, section 3). Departures: a group whose returns agree gets exactly zero (by
@@ -21,6 +21,13 @@ class AdvantageKind(str, Enum):
     grpo = "grpo"  # (R - mean) / (std + eps)
     dr_grpo = "dr_grpo"  # R - mean
     rloo = "rloo"  # R - mean of the others
+
+
+class Credit(str, Enum):
+    """Which turns of an episode an advantage belongs to."""
+
+    trajectory = "trajectory"  # the episode's, to every turn alike
+    turn_return = "turn_return"  # each turn's own: discounted rewards from that turn on
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,49 @@ def group_advantages(
             continue
         values[members] = _compare(reward[members], kind, min_std)
     return GroupAdvantages(values=values, num_groups=len(ids), num_zero_variance=silent)
+
+
+def turn_advantages(
+    rewards: Sequence[Sequence[float]],
+    groups: Sequence[int],
+    kind: AdvantageKind = AdvantageKind.grpo,
+    *,
+    discount: float,
+    successes: Sequence[bool] | None = None,
+    outcome_gate: bool = False,
+    min_std: float = 0.0,
+) -> list[np.ndarray]:
+    """Compare what each turn still earned with the same turn of the group's other members.
+
+    rewards: by episode, then by turn; episodes may differ in length. The return of turn k is
+        sum over j >= k of discount^(j - k) * rewards[j]. Its group are the members that played a
+        turn k; one who is alone there gets exactly zero.
+    Returns one array per episode, float64 [turns]. The other settings are those of
+    `group_advantages`.
+    """
+    returns = [_returns_to_go(episode, discount) for episode in rewards]
+    values = [np.zeros(len(episode)) for episode in rewards]
+    for turn in range(max(map(len, rewards), default=0)):
+        played = [i for i, episode in enumerate(returns) if len(episode) > turn]
+        found = group_advantages(
+            [returns[i][turn] for i in played],
+            [groups[i] for i in played],
+            kind,
+            successes=None if successes is None else [successes[i] for i in played],
+            outcome_gate=outcome_gate,
+            min_std=min_std,
+        )
+        for i, value in zip(played, found.values, strict=True):
+            values[i][turn] = value
+    return values
+
+
+def _returns_to_go(rewards: Sequence[float], discount: float) -> list[float]:
+    total, found = 0.0, []
+    for reward in reversed(rewards):
+        total = reward + discount * total
+        found.append(total)
+    return found[::-1]
 
 
 def _compare(returns: np.ndarray, kind: AdvantageKind, min_std: float) -> np.ndarray:

@@ -17,13 +17,13 @@ from ..agents.rows import Row
 class WeightedRow:
     """One training row.
 
-    advantage: of every sampled token in the row (1.0 in supervised training).
+    advantages: one per id, used where the mask is 1 [T]; empty in supervised training.
     weight: 1 for a row that is a whole episode, 1 / n for each of an episode's n rows.
     index: the row's place in the step, to find its old log-probabilities again.
     """
 
     row: Row
-    advantage: float = 1.0
+    advantages: Sequence[float] = ()
     weight: float = 1.0
     index: int = 0
 
@@ -51,6 +51,14 @@ def micro_batches(rows: Sequence[WeightedRow], max_tokens: int) -> Iterator[list
         batch.append(row)
     if batch:
         yield batch
+
+
+def padded(values: Sequence[Sequence[float] | Tensor], like: Tensor) -> Tensor:
+    """Per-token numbers of each row, with zeros on the right. [B, T] as `like`"""
+    stacked = torch.zeros_like(like, requires_grad=False)
+    for place, row in enumerate(values):
+        stacked[place, : len(row)] = torch.as_tensor(row, dtype=like.dtype, device=like.device)
+    return stacked
 
 
 def column(values: Sequence[float], device: torch.device) -> Tensor:

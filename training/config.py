@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any
 
 from ..agents.config import BuildConfig, PolicyConfig
-from .advantages import AdvantageKind
+from .advantages import AdvantageKind, Credit
 
 
 class Schedule(str, Enum):
@@ -99,6 +99,10 @@ class PretrainConfig:
     revision_fraction: share of examples that begin with wrong attempts and their feedback, so that
         the base has seen a conversation of several turns.
     vision_steps: supervised steps for the vision tower alone (a 13-way head per card) beforehand.
+    text_steps: supervised steps of an image policy on the same tasks with the cards in words, ahead
+        of the pictures: a vision-language model grows from a language model that can do sums.
+    seed: of the base; null takes the run's seed. With a number every seed of an experiment starts
+        from one base, as every run of the study started from one foundation model.
     """
 
     budget: BudgetConfig = field(default_factory=lambda: BudgetConfig(steps=700))
@@ -115,12 +119,14 @@ class PretrainConfig:
     revision_fraction: float = 0.2
     max_wrong_attempts: int = 3
     vision_steps: int = 0
+    text_steps: int = 0
+    seed: int | None = None
     vision_batch_size: int = 64
     vision_lr: float = 2e-3
 
     def __post_init__(self) -> None:
         _positive(self, "batch_size", "vision_batch_size", "vision_lr", "max_wrong_attempts")
-        _at_least_zero(self, "vision_steps")
+        _at_least_zero(self, "vision_steps", "text_steps")
         _fraction(self, "main_target_fraction", "main_count_fraction", "revision_fraction")
         if len(self.face_range) != 2 or self.face_range[0] > self.face_range[1]:
             raise ValueError(f"face_range must be [low, high]; got {self.face_range}")
@@ -163,7 +169,10 @@ class ExportConfig:
 
 @dataclass(kw_only=True, slots=True)
 class GrpoConfig:
-    """Multi-turn GRPO. One step = one rollout and all its updates."""
+    """Multi-turn GRPO. One step = one rollout and all its updates.
+
+    discount: per turn, of `credit=turn_return`; the trajectory's return is the environment's.
+    """
 
     budget: BudgetConfig = field(default_factory=lambda: BudgetConfig(steps=300))
     groups_per_step: int = 32
@@ -171,6 +180,8 @@ class GrpoConfig:
     temperature: float = 1.0
     max_new_tokens: int = 64
     advantage: AdvantageKind = AdvantageKind.dr_grpo
+    credit: Credit = Credit.trajectory
+    discount: float = 0.9
     outcome_gate: bool = False
     min_std: float = 0.0
     aggregation: Aggregation = Aggregation.token_mean
@@ -186,6 +197,7 @@ class GrpoConfig:
         _positive(self, "groups_per_step", "group_size", "temperature", "max_new_tokens")
         _positive(self, "clip_low", "clip_high", "epochs", "minibatches")
         _at_least_zero(self, "kl_coef", "min_std")
+        _fraction(self, "discount")
 
 
 @dataclass(kw_only=True, slots=True)

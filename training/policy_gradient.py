@@ -7,11 +7,13 @@ Source: DeepSeekMath (arXiv 2402.03300), with the choices of Dr. GRPO (arXiv 250
 by the group's deviation) and DAPO (arXiv 2503.14476: token mean, asymmetric clip, no KL) as
 defaults. Departures: groups without variance are dropped before the forward pass and counted; with
 one update per rollout the old log-probabilities are the detached present ones (exactly r = 1) and
-the sampler's are only compared with them (`sampler_gap/mean`).
+the sampler's are only compared with them (`sampler_gap/mean`); credit may go by turn, so that a
+first answer is not blamed for the ones that follow it.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -24,9 +26,9 @@ from ..agents.policy_agent import PolicyAgent
 from ..agents.rollout import rollout
 from ..agents.rows import collate, rows_from_episode
 from ..agents.scoring import token_logprobs
-from ..agents.types import Episode, Status
-from .advantages import group_advantages
-from .batch import WeightedRow, column, micro_batches
+from ..agents.types import ContextMode, Episode, Status
+from .advantages import Credit, group_advantages, turn_advantages
+from .batch import WeightedRow, column, micro_batches, padded
 from .config import GrpoConfig
 from .loop import Metrics, TrainState
 from .losses import Totals, aggregate, kl_penalty, policy_loss
@@ -117,32 +119,41 @@ class GrpoStage:
             pool=self._envs,
         )
 
-    def _advantages(self, episodes: Sequence[Episode]) -> np.ndarray:
-        return group_advantages(
-            [episode.episode_return for episode in episodes],
-            [episode.group for episode in episodes],
-            self._config.advantage,
-            successes=[episode.success for episode in episodes],
-            outcome_gate=self._config.outcome_gate,
-            min_std=self._config.min_std,
-        ).values
+    def _advantages(self, episodes: Sequence[Episode]) -> list[np.ndarray]:
+        """One advantage per turn of every episode."""
+        config = self._config
+        groups = [episode.group for episode in episodes]
+        options: dict[str, Any] = {
+            "successes": [episode.success for episode in episodes],
+            "outcome_gate": config.outcome_gate,
+            "min_std": config.min_std,
+        }
+        if config.credit is Credit.turn_return:
+            rewards = [[turn.reward for turn in episode.turns] for episode in episodes]
+            return turn_advantages(
+                rewards, groups, config.advantage, discount=config.discount, **options
+            )
+        returns = [episode.episode_return for episode in episodes]
+        whole = group_advantages(returns, groups, config.advantage, **options).values
+        return [
+            np.full(len(episode.turns), value)
+            for episode, value in zip(episodes, whole, strict=True)
+        ]
 
     def _rows(
-        self, episodes: Sequence[Episode], advantages: np.ndarray, state: TrainState
+        self, episodes: Sequence[Episode], advantages: Sequence[np.ndarray], state: TrainState
     ) -> _Rollout:
         """Rows with a signal, and the global counts that the loss is divided by."""
         rows: list[WeightedRow] = []
         offset = state.workers.rank * 1_000_000  # an index names a row on all processes together
-        for episode, advantage in zip(episodes, advantages, strict=True):
+        for episode, by_turn in zip(episodes, advantages, strict=True):
             parts = rows_from_episode(episode, state.policy)
-            if advantage == 0.0:
-                continue
-            weight = 1.0 / len(parts)
-            for part in parts:
-                index = offset + len(rows)
-                rows.append(
-                    WeightedRow(row=part, advantage=float(advantage), weight=weight, index=index)
-                )
+            for part, values in zip(parts, _by_token(episode, by_turn), strict=True):
+                if any(values):
+                    index, weight = offset + len(rows), 1.0 / len(parts)
+                    rows.append(
+                        WeightedRow(row=part, advantages=values, weight=weight, index=index)
+                    )
         counts = state.workers.sum(
             {
                 "rows": sum(row.weight for row in rows),
@@ -210,11 +221,13 @@ class GrpoStage:
         config = self._config
         batch = collate(state.policy, [row.row for row in rows])
         logp = token_logprobs(state.policy, batch, config.temperature)  # [B, T]
-        old = _stack(rollout.old, rows, logp) if rollout.old else logp.detach()
+        old = logp.detach()
+        if rollout.old:
+            old = padded([rollout.old[row.index] for row in rows], logp)
         surrogate, metrics = policy_loss(
             logp,
             old,
-            column([row.advantage for row in rows], logp.device),
+            padded([row.advantages for row in rows], logp),
             batch.mask,
             clip_low=config.clip_low,
             clip_high=config.clip_high,
@@ -258,11 +271,11 @@ class GrpoStage:
         return {**metrics, "kl": total["kl"] / tokens} if self._config.kl_coef > 0 else metrics
 
     def _describe(
-        self, episodes: Sequence[Episode], advantages: np.ndarray, state: TrainState
+        self, episodes: Sequence[Episode], advantages: Sequence[np.ndarray], state: TrainState
     ) -> Metrics:
         """Means over all episodes of the step, whichever process played them."""
         sums: dict[str, float] = {"n": len(episodes)}
-        signal = {e.group for e, a in zip(episodes, advantages, strict=True) if a != 0.0}
+        signal = {e.group for e, a in zip(episodes, advantages, strict=True) if a.any()}
         sums["groups/zero_variance"] = len({e.group for e in episodes}) - len(signal)
         for episode in episodes:
             last = episode.turns[-1] if episode.turns else None
@@ -299,10 +312,12 @@ def _played(episodes: Sequence[Episode]) -> dict[str, int]:
     }
 
 
-def _stack(old: dict[int, Tensor], rows: Sequence[WeightedRow], like: Tensor) -> Tensor:
-    """Stored log-probabilities of these rows, padded with zeros on the right. [B, T]"""
-    stacked = torch.zeros_like(like, requires_grad=False)
-    for place, row in enumerate(rows):
-        values = old[row.index]
-        stacked[place, : len(values)] = values
-    return stacked
+def _by_token(episode: Episode, by_turn: np.ndarray) -> list[list[float]]:
+    """The turns' advantages, one per id of each row that `rows_from_episode` makes."""
+    turns = [
+        [float(value)] * (len(turn.prompt_ids) + len(turn.completion.token_ids))
+        for turn, value in zip(episode.turns, by_turn, strict=True)
+    ]
+    if episode.context is ContextMode.single_turn or not turns:
+        return turns
+    return [[value for turn in turns for value in turn]]

@@ -22,10 +22,10 @@ import numpy as np
 
 from ..agents.policy import Policy, load_policy
 from ..agents.rows import Row
-from ..envs.general_points.config import GeneralPointsConfig, Split
+from ..envs.general_points.config import GeneralPointsConfig, Modality, Split
 from ..envs.general_points.rules import OPERATORS, Rule
 from ..envs.general_points.task import Task, deal_task, task_split
-from .config import ExperimentConfig, PretrainConfig
+from .config import BudgetConfig, ExperimentConfig, PretrainConfig
 from .demonstrations import bare_env, demonstrate, num_wrong_attempts
 from .distributed import Workers
 from .files import atomic_write_json, plain
@@ -48,19 +48,26 @@ class BroadTasks:
     """Demonstrations over many rules, targets and card counts, addressed by index."""
 
     def __init__(
-        self, policy: Policy, env: GeneralPointsConfig, config: PretrainConfig, *, seed: int
+        self,
+        policy: Policy,
+        env: GeneralPointsConfig,
+        config: PretrainConfig,
+        *,
+        seed: int,
+        stream: str = "pretrain",
     ) -> None:
         self._policy = policy
         self._env = env
         self._config = config
         self._seed = seed
+        self._stream = stream
         self._split = task_split(env)
 
     def rows(self, indices: Sequence[int]) -> list[Row]:
         return [self._row(index) for index in indices]
 
     def _row(self, index: int) -> Row:
-        rng = task_rng(self._seed, "pretrain", index)
+        rng = task_rng(self._seed, self._stream, index)
         config = self._config
         task = self._deal(rng)
         env = bare_env(
@@ -76,7 +83,7 @@ class BroadTasks:
         )
         most = min(config.max_wrong_attempts, self._env.max_turns - 1)
         wrong = num_wrong_attempts(rng, config.revision_fraction, most)
-        seed = task_seed(self._seed, "pretrain", index)
+        seed = task_seed(self._seed, self._stream, index)
         return demonstrate(self._policy, env, seed, wrong, ranks=task.ranks)
 
     def _deal(self, rng: np.random.Generator) -> Task:
@@ -129,6 +136,8 @@ def pretrained(
     """
     pretrain = config.pretrain
     assert pretrain is not None
+    if pretrain.seed is not None:
+        seed = pretrain.seed
     if not isinstance(config.env, GeneralPointsConfig):
         raise ValueError(f"pretraining must have General Points tasks; got {config.env.id}")
     recipe = _recipe(config, seed)
@@ -155,16 +164,18 @@ def _train(
     if pretrain.vision_steps and policy.vision is not None:
         eyes = VisionStage(policy, config.env, pretrain, seed=seed)
         state = TrainState.create(policy, eyes.optim, eyes.budget, workers, eyes.parameters)
-        spent["vision"] = _run(config, eyes, state, root / "vision", reporter)
-    stage = SupervisedStage(
-        "pretrain",
-        BroadTasks(policy, config.env, pretrain, seed=seed),
-        batch_size=pretrain.batch_size,
-        budget=pretrain.budget,
-        optim=pretrain.optim,
-    )
-    state = TrainState.create(policy, pretrain.optim, pretrain.budget, workers)
-    spent["pretrain"] = _run(config, stage, state, root, reporter)
+        spent["vision"] = _run(config, eyes, state, root / "vision", seed, reporter)
+    parts = [("pretrain", config.env, pretrain.budget, root)]
+    if pretrain.text_steps and policy.vision is not None:
+        in_words = dataclasses.replace(config.env, modality=Modality.text)
+        budget = BudgetConfig(steps=pretrain.text_steps)
+        parts.insert(0, ("text", in_words, budget, root / "text"))
+    for name, env, budget, folder in parts:
+        tasks = BroadTasks(policy, env, pretrain, seed=seed, stream=name)
+        size, optim = pretrain.batch_size, pretrain.optim
+        stage = SupervisedStage(name, tasks, batch_size=size, budget=budget, optim=optim)
+        state = TrainState.create(policy, optim, budget, workers)
+        spent[name] = _run(config, stage, state, folder, seed, reporter)
     if workers.is_main:
         policy.save(root / "policy")
         atomic_write_json(root / "spent.json", spent)
@@ -172,7 +183,7 @@ def _train(
 
 
 def _run(
-    config: ExperimentConfig, stage: Any, state: TrainState, folder: Path, reporter: Any
+    config: ExperimentConfig, stage: Any, state: TrainState, folder: Path, seed: int, reporter: Any
 ) -> dict[str, Any]:
     """Train one stage; what it spent."""
     train(
@@ -182,6 +193,7 @@ def _run(
         checkpoint_every=config.checkpoint_every,
         keep_checkpoints=config.keep_checkpoints,
         reporter=reporter,
+        seed=seed,
     )
     ledger = state.ledger
     return {**ledger.asdict(), "flops": ledger.flops(), "cpu_s": ledger.cpu_s}

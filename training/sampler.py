@@ -4,6 +4,7 @@ import numpy as np
 
 _STREAMS = {
     "pretrain": 1, "warmup": 2, "sft": 3, "grpo": 4, "evaluate": 5, "vision": 6, "file": 7,
+    "text": 8,
 }  # fmt: skip
 
 

@@ -52,7 +52,7 @@ class GeneralPointsEnv(LanguageEnv):
     verifier's message. `update`: what a running conversation gains in this turn. `image`, in image
     mode only: uint8 [H, W, 3], the same picture at every turn of an episode.
     `info` is for logs: task_id, split, rule, visual, ranks, values, target; after a step also turn,
-    outcome, success, reward_terms, feedback, recognized; at the end episode_return.
+    outcome, success, reward_terms, feedback, recognized, episode_return (so far).
 
     ## Rewards
     The terms of `reward.kind` (see `reward.py`): study +5, -1, -2 or -3, and -1.5 for misread cards
@@ -196,8 +196,7 @@ class GeneralPointsEnv(LanguageEnv):
 
     def _verdict_info(self, verdict: Verdict) -> dict[str, Any]:
         info = super()._verdict_info(verdict)
-        if self._done:
-            info["episode_return"] = episode_return(self._rewards, self.config)
+        info["episode_return"] = episode_return(self._rewards, self.config)
         return info
 
     def _picture(self) -> np.ndarray:

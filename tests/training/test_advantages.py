@@ -2,7 +2,12 @@
 
 import numpy as np
 import pytest
-from cardinal_gym.training.advantages import EPSILON, AdvantageKind, group_advantages
+from cardinal_gym.training.advantages import (
+    EPSILON,
+    AdvantageKind,
+    group_advantages,
+    turn_advantages,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -120,3 +125,56 @@ def test_what_does_not_pair_up_is_refused() -> None:
         group_advantages([0.0, 1.0], [0])
     with pytest.raises(ValueError, match="outcome_gate needs successes"):
         group_advantages([0.0, 1.0], [0, 0], outcome_gate=True)
+
+
+REWARDS = st.lists(
+    st.tuples(st.integers(0, 2), st.lists(RETURNS, min_size=1, max_size=4)), min_size=1, max_size=12
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(batch=REWARDS)
+@settings(max_examples=60, deadline=None)
+def test_a_turn_is_compared_with_the_same_turn_of_members_who_played_it(
+    kind: AdvantageKind, batch: list[tuple[int, list[float]]]
+) -> None:
+    groups, rewards = [g for g, _ in batch], [r for _, r in batch]
+    found = turn_advantages(rewards, groups, kind, discount=0.5)
+    assert [len(values) for values in found] == [len(episode) for episode in rewards]
+    for turn in range(4):
+        played = [i for i, episode in enumerate(rewards) if len(episode) > turn]
+        to_go = [
+            sum(0.5 ** (j - turn) * rewards[i][j] for j in range(turn, len(rewards[i])))
+            for i in played
+        ]
+        wanted = by_hand(to_go, [groups[i] for i in played], kind)
+        np.testing.assert_allclose([found[i][turn] for i in played], wanted, atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_episodes_of_one_turn_get_the_same_advantage_either_way(kind: AdvantageKind) -> None:
+    returns, groups = [0.0, 1.0, 0.25, 1.0, 1.0], [0, 0, 0, 1, 1]
+    by_turn = turn_advantages([[r] for r in returns], groups, kind, discount=0.9)
+    by_episode = group_advantages(returns, groups, kind).values
+    np.testing.assert_array_equal(np.concatenate(by_turn), by_episode)
+
+
+def test_credit_by_turn_tells_a_good_second_answer_from_the_bad_first_one() -> None:
+    """One member is right at once, one at the second try, one never: same first mistake for two."""
+    rewards, groups = [[1.0], [0.0, 1.0], [0.0, 0.0]], [0, 0, 0]
+    first, second, never = turn_advantages(rewards, groups, AdvantageKind.dr_grpo, discount=0.5)
+    assert first[0] > second[0] > never[0]
+    assert second[1] == -never[1] == 0.5
+    whole = group_advantages([1.0, 1.0, 0.0], groups, AdvantageKind.dr_grpo).values
+    assert whole[0] == whole[1]  # the episode's return sees no difference between the two
+
+
+def test_the_gate_also_closes_turns_of_groups_without_a_success() -> None:
+    found = turn_advantages(
+        [[-1.0], [-2.0], [1.0], [0.0]],
+        [0, 0, 1, 1],
+        discount=1.0,
+        successes=[False, False, True, False],
+        outcome_gate=True,
+    )
+    assert [values[0] == 0.0 for values in found] == [True, True, False, False]

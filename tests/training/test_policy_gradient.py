@@ -1,6 +1,6 @@
 """One GRPO update: on-policy, token exact, independent of layout, still where nothing differs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import gymnasium as gym
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 from cardinal_gym.agents.policy import Policy
 from cardinal_gym.agents.types import ContextMode, Episode
 from cardinal_gym.training import policy_gradient
-from cardinal_gym.training.advantages import AdvantageKind
+from cardinal_gym.training.advantages import AdvantageKind, Credit
 from cardinal_gym.training.config import Aggregation
 from cardinal_gym.training.distributed import Workers
 from toys import (
@@ -88,9 +88,10 @@ def test_both_contexts_give_a_one_turn_episode_the_same_gradient(
     assert_close(found[0], found[1])
 
 
+@pytest.mark.parametrize("credit", list(Credit))
 @pytest.mark.parametrize("aggregation", list(Aggregation))
 def test_the_gradient_is_that_of_reinforce_over_the_sampled_ids(
-    aggregation: Aggregation, monkeypatch: pytest.MonkeyPatch
+    aggregation: Aggregation, credit: Credit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Against a loop over episodes that knows nothing of rows, batches or ratios."""
     noisy_returns(monkeypatch)
@@ -99,35 +100,54 @@ def test_the_gradient_is_that_of_reinforce_over_the_sampled_ids(
     monkeypatch.setattr(
         policy_gradient, "rollout", lambda *a, **k: played.extend(rollout(*a, **k)) or played
     )
-    config = grpo_config(aggregation=aggregation, advantage=AdvantageKind.dr_grpo)
+    config = grpo_config(
+        aggregation=aggregation, advantage=AdvantageKind.dr_grpo, credit=credit, discount=0.5
+    )
     policy = tiny_policy(spread=3.0)
     found = gradients(*grpo_stage(policy, guess, config))
-    assert_close(found, reinforce(policy, played, aggregation, config.max_new_tokens))
+    assert len({len(episode.turns) for episode in played}) > 1
+    value = to_go if credit is Credit.turn_return else whole
+    assert_close(found, reinforce(policy, played, aggregation, config.max_new_tokens, value))
+
+
+def whole(episode: Episode, turn: int) -> float:
+    return episode.episode_return
+
+
+def to_go(episode: Episode, turn: int) -> float:
+    return sum(0.5**k * later.reward for k, later in enumerate(episode.turns[turn:]))
 
 
 def reinforce(
-    policy: Policy, episodes: Sequence[Episode], aggregation: Aggregation, limit: int
+    policy: Policy,
+    episodes: Sequence[Episode],
+    aggregation: Aggregation,
+    limit: int,
+    value: Callable[[Episode, int], float],
 ) -> torch.Tensor:
     tokens = sum(episode.num_sampled_tokens for episode in episodes)
     loss = torch.zeros(())
     for episode in episodes:
-        mates = [e.episode_return for e in episodes if e.group == episode.group]
-        advantage = episode.episode_return - sum(mates) / len(mates)
+        group = [mate for mate in episodes if mate.group == episode.group]
         ids: list[int] = []
         total = torch.zeros(())
-        for turn in episode.turns:
+        for place, turn in enumerate(episode.turns):
+            there = [mate for mate in group if value is whole or len(mate.turns) > place]
+            mates = [value(mate, place) for mate in there]
+            advantage = value(episode, place) - sum(mates) / len(mates)
             ids += turn.prompt_ids
             for sampled in turn.completion.token_ids:
                 logits = policy.model(torch.tensor([ids])).logits[0, -1]
                 may_be_said = set(range(len(logits))) - set(policy.banned_ids)
-                total = total + logits[sampled] - logits[list(may_be_said)].logsumexp(-1)
+                logp = logits[sampled] - logits[list(may_be_said)].logsumexp(-1)
+                total = total + advantage * logp
                 ids.append(sampled)
         share = {
             Aggregation.token_mean: 1 / tokens,
             Aggregation.seq_mean: 1 / episode.num_sampled_tokens / len(episodes),
             Aggregation.const: 1 / (len(episodes) * limit),
         }[aggregation]
-        loss = loss - advantage * share * total
+        loss = loss - share * total
     parameters = [p for p in policy.model.parameters() if p.requires_grad]
     return torch.cat([g.flatten() for g in torch.autograd.grad(loss, parameters)])
 

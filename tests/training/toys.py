@@ -178,12 +178,17 @@ def noisy_returns(monkeypatch: pytest.MonkeyPatch) -> None:
     played = policy_gradient.rollout
 
     def judged(*args: object, **kwargs: object) -> list[Episode]:
-        return [
-            replaced(e, episode_return=float(np.random.default_rng([e.group, e.member]).random()))
-            for e in played(*args, **kwargs)
-        ]
+        return [_noisy(episode) for episode in played(*args, **kwargs)]
 
     monkeypatch.setattr(policy_gradient, "rollout", judged)
+
+
+def _noisy(episode: Episode) -> Episode:
+    random = np.random.default_rng([episode.group, episode.member])
+    value = float(random.random())
+    played = episode.turns[: int(random.integers(1, len(episode.turns) + 1))]  # unequal lengths
+    turns = tuple(replaced(turn, reward=float(random.random())) for turn in played)
+    return replaced(episode, episode_return=value, turns=turns)
 
 
 def gradient_of(

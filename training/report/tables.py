@@ -19,7 +19,12 @@ from .words import (
     signed,
 )
 
-STAGE_WORDS = {"pretrain": "Pretraining", "warmup": "SFT warm-up", "vision": "Vision warm-up"}
+STAGE_WORDS = {
+    "pretrain": "Pretraining",
+    "warmup": "SFT warm-up",
+    "vision": "Vision warm-up",
+    "text": "Pretraining in words",
+}
 
 
 def pairs(rows: Sequence[TableRow]) -> list[tuple[str, str]]:
