@@ -10,3 +10,7 @@ gym.register(
     id="cardinal/GeneralPoints-v0",
     entry_point="cardinal_gym.envs.general_points.env:GeneralPointsEnv",
 )
+gym.register(
+    id="cardinal/StreetNav-v0",
+    entry_point="cardinal_gym.envs.street_nav.env:StreetNavEnv",
+)

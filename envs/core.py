@@ -135,7 +135,7 @@ class LanguageEnv(gym.Env[dict[str, Any], str], ABC):
         self._turn += 1
         verdict = self._judge(action)
         terminated = self._is_over(verdict)
-        truncated = not terminated and self._turn >= self.max_turns
+        truncated = not terminated and self._is_out_of_turns()
         self._done = terminated or truncated
         info = {**self._task_info(), **self._verdict_info(verdict)}
         return self._observe(verdict).as_dict(), verdict.reward, terminated, truncated, info
@@ -165,6 +165,9 @@ class LanguageEnv(gym.Env[dict[str, Any], str], ABC):
 
     def _is_over(self, verdict: Verdict) -> bool:
         return verdict.success
+
+    def _is_out_of_turns(self) -> bool:
+        return self._turn >= self.max_turns
 
     @abstractmethod
     def _task_info(self) -> dict[str, Any]:

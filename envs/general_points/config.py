@@ -3,31 +3,25 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any
 
 from ..core import MAX_TEXT_CHARS
+from ..settings import Modality, PromptStyle, Split, member
 from .render.config import VISUALS, VisualConfig, as_visual
 from .rules import OPERATORS, RULES, Rule, as_rule, preset_rule, require_short_int
 
-__all__ = ["OPERATORS", "RULES", "VISUALS", "Rule", "VisualConfig"]  # beside what is defined here
+__all__ = [  # beside what is defined here
+    "OPERATORS",
+    "RULES",
+    "VISUALS",
+    "Modality",
+    "PromptStyle",
+    "Rule",
+    "Split",
+    "VisualConfig",
+]
 
 MIN_CARDS, MAX_CARDS = 2, 6
-
-
-class Modality(str, Enum):
-    text = "text"  # the cards are listed in the prompt
-    image = "image"  # the cards are only in the picture
-
-
-class Split(str, Enum):
-    train = "train"
-    eval = "eval"
-    all = "all"
-
-
-class PromptStyle(str, Enum):
-    study = "study"  # the paper's fields, explained in sentences
-    compact = "compact"  # at most 40 words, for tiny policies
 
 
 class AnswerFormat(str, Enum):
@@ -78,7 +72,7 @@ class RewardConfig:
     )
 
     def __post_init__(self) -> None:
-        self.kind = _member(RewardKind, "reward.kind", self.kind)
+        self.kind = member(RewardKind, "reward.kind", self.kind)
         unknown = set(self.weights) - set(WEIGHTED_TERMS)
         if unknown:
             raise ValueError(
@@ -167,19 +161,19 @@ class GeneralPointsConfig:
         return replace(self, **changes)
 
     def _coerce(self) -> None:
-        self.modality = _member(Modality, "modality", self.modality)
-        self.split = _member(Split, "split", self.split)
-        self.prompt = _member(PromptStyle, "prompt", self.prompt)
-        self.answer = _member(AnswerFormat, "answer", self.answer)
-        self.episode_return = _member(EpisodeReturn, "episode_return", self.episode_return)
-        self.feedback = _member(FeedbackKind, "feedback", self.feedback)
-        self.oracle_style = _member(OracleStyle, "oracle_style", self.oracle_style)
+        self.modality = member(Modality, "modality", self.modality)
+        self.split = member(Split, "split", self.split)
+        self.prompt = member(PromptStyle, "prompt", self.prompt)
+        self.answer = member(AnswerFormat, "answer", self.answer)
+        self.episode_return = member(EpisodeReturn, "episode_return", self.episode_return)
+        self.feedback = member(FeedbackKind, "feedback", self.feedback)
+        self.oracle_style = member(OracleStyle, "oracle_style", self.oracle_style)
         self.rule = as_rule(self.rule)
         self.split_rule = as_rule(self.split_rule)
         self.solvable_under = [as_rule(rule) for rule in self.solvable_under]
         self.visual = as_visual(self.visual)
         if isinstance(self.reward, str):
-            self.reward = RewardConfig(kind=_member(RewardKind, "reward", self.reward))
+            self.reward = RewardConfig(kind=member(RewardKind, "reward", self.reward))
         elif isinstance(self.reward, Mapping):
             unknown = set(self.reward) - {"kind", "weights"}
             if unknown:
@@ -198,14 +192,3 @@ class GeneralPointsConfig:
                 f"episode_return must be last when wrong answers are paid (up to {partial:g}): "
                 f"answering wrongly on purpose would earn more; got {self.episode_return.value}"
             )
-
-
-_Member = TypeVar("_Member", bound=Enum)
-
-
-def _member(kind: type[_Member], name: str, value: Any) -> _Member:
-    try:
-        return kind(value)
-    except ValueError:
-        allowed = ", ".join(str(member.value) for member in kind)
-        raise ValueError(f"{name} must be one of {allowed}; got {value!r}") from None

@@ -1,0 +1,64 @@
+"""An answer as its three fields: what is observed, which instruction is carried out, the action."""
+
+import json
+from dataclasses import dataclass
+from enum import Enum
+
+from ..parsing import Value, between_tags, find_object
+
+OBSERVATION, INSTRUCTION, ACTION = FIELDS = ("current observation", "current instruction", "action")
+_KEYS = frozenset((*FIELDS, "current_observation", "current_instruction"))
+
+
+class AnswerFormat(str, Enum):
+    json = "json"  # the study's object with its three fields
+    tagged = "tagged"  # reasoning first, then the same object inside <answer> tags
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What was answered; a field is None when it is absent or not text.
+
+    error: why there is no answer at all, None when one was found.
+    """
+
+    observation: str | None = None
+    instruction: str | None = None
+    action: str | None = None
+    error: str | None = None
+
+
+def read_answer(text: str, answer_format: AnswerFormat) -> Answer:
+    """The answer in a model's text; any text gives an `Answer`."""
+    if answer_format is AnswerFormat.tagged:
+        inside = between_tags(text, "answer")
+        if inside is None:
+            return Answer(error="no <answer>...</answer>")
+        text = inside
+    found = find_object(text, _KEYS)
+    if found is None:
+        return Answer(error="no object with the fields " + ", ".join(FIELDS))
+    return Answer(
+        observation=_text(found.get(OBSERVATION, found.get("current_observation"))),
+        instruction=_text(found.get(INSTRUCTION, found.get("current_instruction"))),
+        action=_text(found.get(ACTION)),
+    )
+
+
+def write_answer(
+    observation: str, instruction: str, action: str, answer_format: AnswerFormat
+) -> str:
+    """An answer in the asked format, as `read_answer` reads it."""
+    fields = {OBSERVATION: observation, INSTRUCTION: instruction, ACTION: action}
+    found = json.dumps(fields, ensure_ascii=False)
+    if answer_format is AnswerFormat.json:
+        return found
+    return f"<think>{observation}; {instruction}</think>\n<answer>{found}</answer>"
+
+
+def _text(value: Value) -> str | None:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return None

@@ -1,0 +1,205 @@
+"""Everything that can be set about street navigation, with the defaults."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from enum import Enum
+from typing import Any
+
+from ..core import MAX_TEXT_CHARS
+from ..settings import Modality, PromptStyle, Split, member
+from .actions import Rule
+from .answer import AnswerFormat
+from .city.config import CityConfig, RouteConfig, as_city, as_routes
+from .reward import RewardConfig, RewardKind
+from .wording import Wording
+
+MIN_VIEW_PX, MAX_VIEW_PX = 28, 640
+MIN_FOV_DEG, MAX_FOV_DEG = 40.0, 120.0
+MAX_FRAMES = 8
+CROSS_PX = 5  # between the four views, and between grids
+
+
+class WorldKind(str, Enum):
+    city = "city"  # procedural
+    virl = "virl"  # a folder of V-IRL's real data
+
+
+class Mode(str, Enum):
+    """How answers move the agent."""
+
+    rail = "rail"  # the study's: only the right action moves it, on to the next place
+    free = "free"  # every allowed action is carried out
+
+
+class EpisodeReturn(str, Enum):
+    """What an episode of several answers is worth."""
+
+    mean = "mean"  # on the rail the sum over the number of places, so that all routes weigh alike
+    sum = "sum"
+    discounted = "discounted"  # sum of discount^k * reward_k
+
+
+@dataclass(kw_only=True, slots=True)
+class ViewConfig:
+    """The picture: four views in a grid, front and right above back and left.
+
+    size: of one view in pixels (28 to 640; below 112 signs cannot be read, only their colours).
+    fov_deg: horizontal field of view of one view.
+    frames: grids in one picture, side by side: the newest on the right, black where there is none.
+    """
+
+    size: int = 224
+    fov_deg: float = 90.0
+    frames: int = 1
+
+    def __post_init__(self) -> None:
+        _require_int("size", self.size, MIN_VIEW_PX, MAX_VIEW_PX)
+        _require_int("frames", self.frames, 1, MAX_FRAMES)
+        if not MIN_FOV_DEG <= self.fov_deg <= MAX_FOV_DEG:
+            raise ValueError(
+                f"fov_deg must be {MIN_FOV_DEG:g} to {MAX_FOV_DEG:g}; got {self.fov_deg}"
+            )
+
+    @property
+    def grid_px(self) -> int:
+        """Side of one grid of four views."""
+        return 2 * self.size + CROSS_PX
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the whole picture, [H, W, 3]."""
+        return self.grid_px, self.frames * (self.grid_px + CROSS_PX) - CROSS_PX, 3
+
+
+@dataclass(kw_only=True, slots=True)
+class StreetNavConfig:
+    """One street navigation environment.
+
+    world, data_dir: a procedural city, or the folder of a V-IRL data set.
+    city, look: of a procedural city; `look` takes a preset's name, a mapping of fields, or the
+        dataclass. Looks change pixels and nothing else.
+    routes: which walks are dealt; of real data its drop_rate, clearance_m, held_out_fraction, salt.
+    rule: the action space in force. wording: whose words the route description uses.
+    attempts: answers allowed at one place of the rail; the last wrong one ends the episode.
+    max_turns: answers in one episode.
+    success_m: free movement: how near to the destination one must stop.
+    history: answers of the past that an observation repeats; None: all of them.
+    """
+
+    id: str = "cardinal/StreetNav-v0"
+    modality: Modality = Modality.text
+    world: WorldKind = WorldKind.city
+    data_dir: str | None = None
+    city: CityConfig = field(default_factory=CityConfig)
+    look: Any = "harbor"
+    routes: RouteConfig = field(default_factory=RouteConfig)
+    rule: Rule = Rule.absolute
+    wording: Wording = Wording.both
+    mode: Mode = Mode.rail
+    split: Split = Split.train
+    prompt: PromptStyle = PromptStyle.study
+    answer: AnswerFormat = AnswerFormat.json
+    reward: RewardConfig = field(default_factory=RewardConfig)
+    episode_return: EpisodeReturn = EpisodeReturn.mean
+    discount: float = 0.9
+    attempts: int = 2
+    max_turns: int = 256
+    success_m: float = 25.0
+    history: int | None = None
+    views: ViewConfig = field(default_factory=ViewConfig)
+    max_answer_chars: int = MAX_TEXT_CHARS
+
+    def __post_init__(self) -> None:
+        self._coerce()
+        _require_int("attempts", self.attempts, 1, 1_000)
+        _require_int("max_turns", self.max_turns, 1, 1_000_000)
+        _require_int("max_answer_chars", self.max_answer_chars, 1, 10**12)
+        if self.history is not None:
+            _require_int("history", self.history, 0, 1_000_000)
+        if not 0.0 <= self.discount <= 1.0:
+            raise ValueError(f"discount must be in [0, 1]; got {self.discount}")
+        if not self.success_m > 0.0:
+            raise ValueError(f"success_m must be positive; got {self.success_m}")
+        if (self.world is WorldKind.virl) != (self.data_dir is not None):
+            raise ValueError(
+                "data_dir must be the folder of a V-IRL data set with world=virl, and null with "
+                f"world=city; got {self.data_dir!r} with {self.world.value}"
+            )
+        self._refuse_paid_stalling()
+
+    @property
+    def visual(self) -> str:
+        """The name of what the world looks like, for logs."""
+        if self.world is WorldKind.virl:
+            return "street_view"
+        if isinstance(self.look, Mapping):
+            return str(self.look.get("name", "custom"))
+        return str(getattr(self.look, "name", self.look))
+
+    def shifted(self, **changes: Any) -> "StreetNavConfig":
+        """A copy with some fields replaced.
+
+        A mapping for `city`, `routes` or `views` replaces only the fields that it names; another
+        `data_dir` brings its world with it.
+        """
+        for name in ("city", "routes", "views"):
+            if isinstance(changes.get(name), Mapping):
+                changes[name] = replace(getattr(self, name), **changes[name])
+        if changes.get("data_dir") is not None:
+            changes.setdefault("world", WorldKind.virl)
+        return replace(self, **changes)
+
+    def _coerce(self) -> None:
+        for name, kind in _ENUMS.items():
+            setattr(self, name, member(kind, name, getattr(self, name)))
+        self.city, self.routes = as_city(self.city), as_routes(self.routes)
+        if isinstance(self.views, Mapping):
+            self.views = ViewConfig(**_known(ViewConfig, "views", self.views))
+        if isinstance(self.reward, str):
+            self.reward = RewardConfig(kind=member(RewardKind, "reward", self.reward))
+        elif isinstance(self.reward, Mapping):
+            self.reward = RewardConfig(**_known(RewardConfig, "reward", self.reward))
+
+    def _refuse_paid_stalling(self) -> None:
+        """Pay for a wrong answer must not exceed what it costs, or one would err on purpose."""
+        if self.reward.kind is not RewardKind.weighted or self.mode is Mode.free:
+            return
+        weights = self.reward.weights
+        paid = sum(weights.get(term, 0.0) for term in ("format", "observation", "instruction"))
+        cost = weights.get("wrong", 0.0)
+        if self.attempts > 1 and paid > cost + 1e-9:
+            raise ValueError(
+                f"reward.weights must punish a wrong answer by at least what its fields pay "
+                f"({paid:g}); got wrong {cost:g}"
+            )
+
+
+def config_of(values: Mapping[str, Any]) -> StreetNavConfig:
+    """A configuration from its fields by name; ValueError for an unknown one."""
+    return StreetNavConfig(**_known(StreetNavConfig, "fields", values))
+
+
+_ENUMS: dict[str, type[Enum]] = {
+    "modality": Modality,
+    "world": WorldKind,
+    "rule": Rule,
+    "wording": Wording,
+    "mode": Mode,
+    "split": Split,
+    "prompt": PromptStyle,
+    "answer": AnswerFormat,
+    "episode_return": EpisodeReturn,
+}
+
+
+def _known(kind: Any, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    known = [each.name for each in fields(kind)]
+    unknown = [key for key in values if key not in known]
+    if unknown:
+        raise ValueError(f"{name} must be among {', '.join(known)}; got {', '.join(unknown)}")
+    return dict(values)
+
+
+def _require_int(name: str, value: Any, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ValueError(f"{name} must be a whole number from {low} to {high}; got {value!r}")

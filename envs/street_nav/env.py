@@ -1,0 +1,242 @@
+"""The street navigation environment: an episode, composed of the parts of this folder."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from ..core import FreeText, LanguageEnv, Observation, Verdict
+from ..settings import Modality
+from .config import EpisodeReturn, Mode, StreetNavConfig, config_of
+from .free import FreeWalk
+from .present import Presenter
+from .prompts import Script, Step
+from .rail import RailWalk
+from .types import Route, World
+from .worlds import open_world
+
+_SEED_RANGE = 2**63  # of the integer from which an episode's other streams are derived
+
+
+class StreetNavEnv(LanguageEnv):
+    """Follow a route description through a city.
+
+    ## Description
+    A route of several legs is drawn from `self.np_random`: in a procedural city, or with
+    world="virl" in V-IRL's real data. The description has two sentences for each leg: turn, and
+    walk on until a landmark. In mode `rail` only the right action moves the agent, on to the next
+    place, and a place allows `attempts` answers. In mode `free` every allowed action is carried
+    out. The rule in force says how directions are named (`actions.py`), the wording whose words the
+    description uses (`wording.py`). One seed gives the same route under every rule, wording, mode,
+    modality and look.
+
+    ## Action Space
+    The model's raw text, `FreeText(max_answer_chars)`. The answer in it is an object like
+    `{"current observation": "Otter Bank is on your left front; You observe an intersection",
+    "current instruction": "3. Turn left.", "action": "turn_direction(left)"}`; the format `tagged`
+    wants it between <answer> and </answer>. Any text is judged, in bounded time.
+
+    ## Observation
+    `text`: self-contained; the rule, the route description, what was observed and done so far, and
+    what is observed now; after a wrong answer also the verifier's message. `update`: what a running
+    conversation gains in this turn. `image`, in image mode only: uint8 [H, W, 3], the views front
+    and right above back and left; no text then names a landmark or an intersection that is seen.
+    `info` is for logs: task_id, split, rule, visual, wording, mode, num_places; after a step also
+    turn, outcome, success, reward_terms, feedback, correct, recognized, instruction_right, place;
+    at the end episode_return, and in free movement distance_m, walked_m, shortest_m, spl, ndtw.
+
+    ## Rewards
+    The terms of `reward.kind` (see `reward.py`); study: +1 right, -1 wrong, -1.5 wrong together
+    with a wrong remark about the intersection. `episode_return` in the last `info` is their mean
+    over the places of the rail, their sum, or their discounted sum.
+
+    ## Termination
+    The right `stop()` terminates; in free movement any `stop()`. Wrong answers beyond `attempts` at
+    one place, and `max_turns` answers, truncate.
+
+    ## References
+    *SFT Memorizes, RL Generalizes* (https://arxiv.org/abs/2501.17161) and V-IRL
+    (https://arxiv.org/abs/2402.03310); how each part departs stands at the top of its file.
+
+    ## Version History
+    * v0: first version.
+    """
+
+    metadata = {"render_modes": ["rgb_array", "ansi", "human"], "render_fps": 2}  # noqa: RUF012
+
+    def __init__(
+        self,
+        config: StreetNavConfig | Mapping[str, Any] | None = None,
+        render_mode: str | None = None,
+        streets: World | None = None,
+        **fields: Any,
+    ) -> None:
+        """Takes a configuration, or its fields by name, not both. ValueError for a bad value.
+
+        streets: a world to walk in, instead of the one that the configuration describes.
+        """
+        if config is not None and fields:
+            raise ValueError(f"give either config or its fields; got config and {sorted(fields)}")
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            allowed = ", ".join(self.metadata["render_modes"])
+            raise ValueError(f"render_mode must be one of {allowed}; got {render_mode!r}")
+        if not isinstance(config, StreetNavConfig):
+            config = config_of(fields if config is None else config)
+        self.config = config
+        self.render_mode = render_mode
+        self.max_turns = config.max_turns
+        self.action_space = FreeText(config.max_answer_chars)
+        self.observation_space = _observation_space(config)
+        self._world = streets
+        self._script = Script(config)
+        self._presenter: Presenter | None = None
+        self._walk: RailWalk | FreeWalk
+        self._past: list[Step] = []
+        self._rewards: list[float] = []
+        self._num_right = 0
+
+    @property
+    def world(self) -> World:
+        """The world in which this environment walks; opened when it is first needed."""
+        if self._world is None:
+            self._world = open_world(self.config)
+        return self._world
+
+    @property
+    def route(self) -> Route:
+        """The route of the present episode; ValueError before the first reset."""
+        self._require_task()
+        return self._walk.route
+
+    @property
+    def walk(self) -> "RailWalk | FreeWalk":
+        """Where the agent is and has been; ValueError before the first reset."""
+        self._require_task()
+        return self._walk
+
+    def oracle_action(self) -> str:
+        """An answer that earns the maximum return; ValueError before the first reset."""
+        self._require_task()
+        return self._walk.answer(self._walk.right_action())
+
+    def flawed_action(self) -> str | None:
+        """A well-formed wrong answer, another one at every turn.
+
+        None where the next wrong answer would end the episode.
+        """
+        self._require_task()
+        rng = np.random.default_rng([self._episode_seed, self._turn])
+        action = self._walk.wrong_action(rng)
+        return None if action is None else self._walk.answer(action)
+
+    def render(self) -> Any:
+        """`rgb_array`: the views beside a map of the walk, uint8 [H, W, 3]; `ansi`: the text.
+
+        `human`, called at every reset and step: writes the text to the terminal and, in image mode,
+        opens the picture in the desktop's viewer (without a desktop: names its file).
+        """
+        self._require_task()
+        if self.render_mode == "rgb_array":
+            return self._pictures().beside_map(self._walk)
+        if self.render_mode == "ansi":
+            return self._spoken
+        if self.render_mode == "human":
+            self._pictures().present(self._spoken, self._walk)
+        return None
+
+    def _deal(self, options: dict[str, Any]) -> None:
+        config = self.config
+        self._episode_seed = int(self.np_random.integers(_SEED_RANGE))
+        route = options.get("route")
+        if route is None:
+            route = self.world.deal(self.np_random, config.split.value)
+        elif not isinstance(route, Route):
+            raise ValueError(f"options['route'] must be a Route; got {type(route).__name__}")
+        kind = RailWalk if config.mode is Mode.rail else FreeWalk
+        self._walk = kind(route, self.world, config, self._script)
+        self._opening = self._script.opening(self._walk.sentences)
+        self._past = []
+        self._rewards = []
+        self._num_right = 0
+        if self._presenter is not None:
+            self._presenter.forget()
+
+    def _judge(self, action: str) -> Verdict:
+        before = self._walk.shown
+        verdict, moved = self._walk.take(action)
+        if moved is not None:
+            self._past.append(Step(before, moved))
+        self._moved = moved is not None
+        self._rewards.append(verdict.reward)
+        self._num_right += bool(verdict.details["correct"])
+        return verdict
+
+    def _is_over(self, verdict: Verdict) -> bool:
+        return self._walk.is_over
+
+    def _is_out_of_turns(self) -> bool:
+        return self._walk.is_given_up or super()._is_out_of_turns()
+
+    def _observe(self, verdict: Verdict | None) -> Observation:
+        script, shown = self._script, self._walk.shown
+        if verdict is None:
+            text = update = script.text(self._opening, self._past, shown)
+        elif self._moved:
+            text = script.text(self._opening, self._past, shown)
+            update = script.update(verdict.feedback, len(self._past) + 1, shown)
+        else:
+            update = verdict.feedback
+            text = script.text(self._opening, self._past, shown, update)
+        self._spoken = text
+        image = None
+        if self.config.modality is Modality.image:
+            image = self._pictures().frames(self._walk)
+        if self.render_mode == "human":
+            self.render()
+        return Observation(text=text, update=update, image=image)
+
+    def _task_info(self) -> dict[str, Any]:
+        config = self.config
+        return {
+            "task_id": self._walk.route.id,
+            "split": config.split.value,
+            "rule": config.rule.value,
+            "visual": config.visual,
+            "wording": config.wording.value,
+            "mode": config.mode.value,
+            "num_places": len(self._walk.route.waypoints),
+        }
+
+    def _verdict_info(self, verdict: Verdict) -> dict[str, Any]:
+        info = super()._verdict_info(verdict)
+        if self._done:
+            info["episode_return"] = self._episode_return()
+            info["accuracy"] = self._num_right / len(self._rewards)
+            info.update(self._walk.measures())
+        return info
+
+    def _episode_return(self) -> float:
+        config, rewards = self.config, self._rewards
+        if config.episode_return is EpisodeReturn.discounted:
+            return sum(config.discount**turn * reward for turn, reward in enumerate(rewards))
+        whole = sum(rewards)
+        if config.episode_return is EpisodeReturn.sum or config.mode is Mode.free:
+            return whole
+        return whole / len(self._walk.route.waypoints)
+
+    def _pictures(self) -> Presenter:
+        if self._presenter is None:
+            self._presenter = Presenter(self.world, self.config)
+        return self._presenter
+
+    def _require_task(self) -> None:
+        if not hasattr(self, "_walk"):
+            raise ValueError("there is no task yet: call reset() first")
+
+
+def _observation_space(config: StreetNavConfig) -> gym.spaces.Dict:
+    spaces: dict[str, gym.Space[Any]] = {"text": FreeText(), "update": FreeText()}
+    if config.modality is Modality.image:
+        spaces["image"] = gym.spaces.Box(0, 255, config.views.shape, np.uint8)
+    return gym.spaces.Dict(spaces)

@@ -1,0 +1,109 @@
+"""Pictures of an episode: the views that the agent sees, and for people a map beside them.
+
+Everything that draws is imported when the first picture is asked for.
+"""
+
+import os
+import sys
+import tempfile
+from collections import deque
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ..settings import Modality
+from .config import CROSS_PX, StreetNavConfig
+from .sketch import sketch
+from .task import Scene
+from .types import Route, World
+
+
+class Walk(Protocol):
+    """What a picture needs to know of an episode."""
+
+    @property
+    def route(self) -> Route: ...
+
+    @property
+    def scene(self) -> Scene: ...
+
+    @property
+    def visited(self) -> list[int]: ...
+
+    @property
+    def path(self) -> list[int]: ...
+
+
+class Presenter:
+    """Draws for one environment."""
+
+    def __init__(self, world: World, config: StreetNavConfig) -> None:
+        self._world = world
+        self._views = config.views
+        self._is_image = config.modality is Modality.image
+        self._grids: deque[np.ndarray] = deque(maxlen=config.views.frames)
+        self._latest: tuple[int, int, int] | None = None
+        self._folder: Path | None = None  # of the picture shown where there is no desktop
+        self._shown = 0
+
+    def forget(self) -> None:
+        """A new episode begins."""
+        self._grids.clear()
+        self._latest = None
+        self._shown = 0
+
+    def frames(self, walk: Walk) -> np.ndarray:
+        """The last grids of views side by side, the present one on the right: uint8 [H, W, 3].
+
+        The caller's own copy.
+        """
+        self._look(walk)
+        picture = np.zeros(self._views.shape, np.uint8)
+        side, right = self._views.grid_px, self._views.shape[1]
+        for grid in reversed(self._grids):
+            picture[:, right - side : right] = grid
+            right -= side + CROSS_PX
+        return picture
+
+    def beside_map(self, walk: Walk) -> np.ndarray:
+        """The present views and a map of the walk, of equal height: uint8 [H, W, 3]."""
+        self._look(walk)
+        side = self._views.grid_px
+        gap = np.zeros((side, CROSS_PX, 3), np.uint8)
+        return np.concatenate([self._grids[-1], gap, self.map(walk, side)], axis=1)
+
+    def map(self, walk: Walk, size: int) -> np.ndarray:
+        """The route and how far it was walked, uint8 [size, size, 3]."""
+        return sketch(self._world, walk.path, walk.visited, walk.scene.facing, size)
+
+    def present(self, text: str, walk: Walk) -> None:
+        """Write the text to the terminal and show the picture, if the agent sees one."""
+        sys.stdout.write(text + "\n")
+        if not self._is_image:
+            return
+        from PIL import Image
+
+        picture = Image.fromarray(self.beside_map(walk))
+        if sys.platform in ("darwin", "win32") or {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):
+            picture.show()
+            return
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="cardinal-"))
+        path = self._folder / f"walk_{self._shown:03d}.png"
+        self._shown += 1
+        picture.save(path)
+        sys.stdout.write(f"picture: {path}\n")
+
+    def _look(self, walk: Walk) -> None:
+        """Take the grid of views at the present place, once per place and facing."""
+        scene = walk.scene
+        here = len(walk.visited), scene.node, scene.facing
+        if here == self._latest:
+            return
+        from .render.views import view_grid
+
+        panorama = self._world.panorama(scene.node)
+        grid = view_grid(panorama, scene.facing, self._views.size, self._views.fov_deg)
+        self._grids.append(grid)
+        self._latest = here

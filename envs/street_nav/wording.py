@@ -1,0 +1,111 @@
+"""The words of a route description: which action space they come from, and how they are joined.
+
+    wording    under the rule `absolute`, facing east, the next street leading north at 350 degrees
+    both       turn left to face north                   (the study's: the answer can be copied)
+    matching   turn to face north                        (only words of the rule in force)
+    other      turn left by 97 degrees                   (only words of another rule)
+
+With `other` the observation states where the agent looks, in whole degrees, and the description
+adds the angle or heading in whole degrees, so that the word asked for follows exactly. Where a
+landmark stands is said in the words of the same rule ("on your left front", "to the northwest",
+"at 10 o'clock", "at 315 degrees"); with `both` as in the study, from where the agent looks.
+
+Source of the sentences' form: V-IRL (https://arxiv.org/abs/2402.03310) as the study uses it.
+Departure: the study has `both` alone, which makes its test out of distribution a copying task.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from ..settings import PromptStyle
+from .actions import COMPASS, TURN_RULES, Frame, Rule, TurnRule, signed_turn
+from .types import Sight
+
+SIDES = (
+    "front", "right front", "right", "right behind", "behind", "left behind", "left", "left front",
+)  # fmt: skip
+OTHER_RULE = {
+    Rule.absolute: Rule.relative,
+    Rule.relative: Rule.absolute,
+    Rule.clock: Rule.absolute,
+    Rule.degrees: Rule.relative,
+}
+
+
+class Wording(str, Enum):
+    """Which action spaces the words of a route description come from."""
+
+    both = "both"
+    matching = "matching"
+    other = "other"
+
+
+def octant(degree: int) -> int:
+    """Which of eight sectors a whole degree falls into; 0 is centred on 0 degrees."""
+    return (2 * degree + 45) // 90 % 8
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """Says directions in the words that a rule and a wording prescribe."""
+
+    turns: TurnRule
+    wording: Wording
+    style: PromptStyle
+
+    @property
+    def states_heading(self) -> bool:
+        """Whether an observation must say where the agent looks."""
+        return self.wording is Wording.other
+
+    def turn(self, facing: int, heading: int) -> str:
+        """A turn from `facing` to `heading`, e.g. "left to face north"; compact "left north"."""
+        phrases = [
+            self._turn_in(rule, rule.word(facing, heading), facing, heading)
+            for rule in self._spoken()
+        ]
+        return " ".join(phrases)
+
+    def side(self, facing: int, sight: Sight) -> str:
+        """Where a landmark is, e.g. "on your left front"; compact "left front"."""
+        rule = TURN_RULES[Rule.relative] if self.wording is Wording.both else self._spoken()[0]
+        bearing = round(sight.bearing)
+        is_compact = self.style is PromptStyle.compact
+        if rule.rule is Rule.relative:
+            side = SIDES[octant((bearing - facing) % 360)]
+            return side if is_compact else _BODY[side]
+        if rule.rule is Rule.absolute:
+            side = COMPASS[octant(bearing % 360)]
+            return side if is_compact else f"to the {side}"
+        word = rule.word(facing, bearing)
+        if is_compact:
+            return word
+        return f"at {word} o'clock" if rule.rule is Rule.clock else f"at {word} degrees"
+
+    def _spoken(self) -> tuple[TurnRule, ...]:
+        """The rules whose words are used; with two of them the relative one comes first."""
+        other = TURN_RULES[OTHER_RULE[self.turns.rule]]
+        if self.wording is Wording.matching:
+            return (self.turns,)
+        if self.wording is Wording.other:
+            return (other,)
+        is_relative = self.turns.frame is Frame.relative
+        return (self.turns, other) if is_relative else (other, self.turns)
+
+    def _turn_in(self, rule: TurnRule, word: str, facing: int, heading: int) -> str:
+        """One rule's words for a turn; with `other` the exact angle or heading too."""
+        is_exact = self.wording is Wording.other
+        exact = abs(signed_turn(facing, heading)) if rule.frame is Frame.relative else heading
+        if self.style is PromptStyle.compact:
+            return f"{word} {exact}" if is_exact else word
+        if rule.rule is Rule.relative:
+            return f"{word} by {exact} degrees" if is_exact else word
+        if rule.rule is Rule.absolute:
+            return f"to face {word} ({exact} degrees)" if is_exact else f"to face {word}"
+        return f"to {word} o'clock" if rule.rule is Rule.clock else f"to face {word} degrees"
+
+
+_BODY = {side: f"on your {side}" for side in SIDES} | {
+    "front": "in front of you",
+    "behind": "behind you",
+}
