@@ -11,7 +11,7 @@ from ..settings import Modality
 from .config import EpisodeReturn, Mode, StreetNavConfig, config_of
 from .free import FreeWalk
 from .present import Presenter
-from .prompts import Script, Step
+from .prompts import Script
 from .rail import RailWalk
 from .types import Route, World
 from .worlds import open_world
@@ -92,9 +92,16 @@ class StreetNavEnv(LanguageEnv):
         self._script = Script(config)
         self._presenter: Presenter | None = None
         self._walk: RailWalk | FreeWalk
-        self._past: list[Step] = []
+        self._past: list[str] = []  # lines of the history
         self._rewards: list[float] = []
         self._num_right = 0
+        self._labels = {
+            "split": config.split.value,
+            "rule": config.rule.value,
+            "visual": config.visual,
+            "wording": config.wording.value,
+            "mode": config.mode.value,
+        }
 
     @property
     def world(self) -> World:
@@ -166,7 +173,7 @@ class StreetNavEnv(LanguageEnv):
         before = self._walk.shown
         verdict, moved = self._walk.take(action)
         if moved is not None:
-            self._past.append(Step(before, moved))
+            self._past.append(self._script.step(len(self._past) + 1, before, moved))
         self._moved = moved is not None
         self._rewards.append(verdict.reward)
         self._num_right += bool(verdict.details["correct"])
@@ -197,16 +204,8 @@ class StreetNavEnv(LanguageEnv):
         return Observation(text=text, update=update, image=image)
 
     def _task_info(self) -> dict[str, Any]:
-        config = self.config
-        return {
-            "task_id": self._walk.route.id,
-            "split": config.split.value,
-            "rule": config.rule.value,
-            "visual": config.visual,
-            "wording": config.wording.value,
-            "mode": config.mode.value,
-            "num_places": len(self._walk.route.waypoints),
-        }
+        route = self._walk.route
+        return {"task_id": route.id, **self._labels, "num_places": len(route.waypoints)}
 
     def _verdict_info(self, verdict: Verdict) -> dict[str, Any]:
         info = super()._verdict_info(verdict)

@@ -45,6 +45,7 @@ class FreeWalk:
         self._oracle = FreeOracle(world, self.path, self._turns)
         self._eyes = Perception([w.sight.name for w in route.waypoints if w.sight is not None])
         self._was_near = self._distance() <= config.success_m
+        self._likeness: float | None = None  # nDTW of the walk so far, once it is asked for
         self._look(self.path[0], whole_degrees(route.init_heading))
 
     def right_action(self) -> str:
@@ -75,8 +76,7 @@ class FreeWalk:
         else:
             outcome = self._carry_out(action)
         found = Assessment(outcome, action, *perceived, False, fault is None)
-        near = self._ndtw() if self.is_over else 0.0
-        terms = free_terms(found, near, config.reward)
+        terms = free_terms(found, self._ndtw() if self.is_over else 0.0, config.reward)
         verdict = Verdict(
             outcome=outcome.value,
             success=found.is_arrival,
@@ -123,6 +123,7 @@ class FreeWalk:
         if ahead is None:
             return StreetNavOutcome.blocked
         self.visited.append(ahead)
+        self._likeness = None
         self._oracle.follow(ahead)
         self._look(ahead, facing_after(self._world, node, ahead))
         self._was_near = self._was_near or self._distance() <= self._config.success_m
@@ -144,6 +145,11 @@ class FreeWalk:
         return distance_m(self._world, self.visited[-1], self.path[-1])
 
     def _ndtw(self) -> float:
+        if self._likeness is None:
+            self._likeness = self._compare()
+        return self._likeness
+
+    def _compare(self) -> float:
         position = self._world.position
         walk, route = map(position, self.visited), map(position, self.path)
         return ndtw(list(walk), list(route), self._config.success_m)

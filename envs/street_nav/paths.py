@@ -10,8 +10,7 @@ from .types import World
 
 def distance_m(world: World, one: int, other: int) -> float:
     """As the crow flies."""
-    (x, y), (u, v) = world.position(one), world.position(other)
-    return math.hypot(x - u, y - v)
+    return math.dist(world.position(one), world.position(other))
 
 
 def path_length_m(world: World, nodes: Iterable[int]) -> float:
@@ -21,27 +20,32 @@ def path_length_m(world: World, nodes: Iterable[int]) -> float:
 
 
 def shortest_path(world: World, start: int, goal: int) -> list[int]:
-    """Nodes of a shortest walk, both ends included.
+    """Nodes of a shortest walk, both ends included (A* with the distance as the crow flies).
 
     Of equally long ones the choice depends on the world alone. Raises ValueError if there is none.
     """
-    came_from: dict[int, int] = {start: start}
-    best = {start: 0.0}
+    if goal in world.exits(start):  # streets are straight between neighbours
+        return [start, goal]
+    position, target = world.position, world.position(goal)
+    came_from = {start: start}
+    walked = {start: 0.0}
     queue = [(0.0, start)]
     done: set[int] = set()
     while queue:
-        length, node = heappop(queue)
+        _, node = heappop(queue)
         if node == goal:
             return _traced(came_from, start, goal)
         if node in done:
             continue
         done.add(node)
+        here, so_far = position(node), walked[node]
         for neighbour in world.exits(node):
-            further = length + distance_m(world, node, neighbour)
-            if further < best.get(neighbour, math.inf):
-                best[neighbour] = further
+            there = position(neighbour)
+            length = so_far + math.dist(here, there)
+            if length < walked.get(neighbour, math.inf):
+                walked[neighbour] = length
                 came_from[neighbour] = node
-                heappush(queue, (further, neighbour))
+                heappush(queue, (length + math.dist(there, target), neighbour))
     raise ValueError(f"nodes {start} and {goal} must be connected; there is no way")
 
 

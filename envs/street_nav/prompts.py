@@ -12,7 +12,6 @@ Departure from the study's code: the feedback never holds a part of the solution
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ..settings import Modality, PromptStyle
 from .actions import TURN_RULES, Rule
@@ -23,14 +22,6 @@ from .task import Scene
 from .wording import Voice
 
 VIEWS = "four street views"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """An answer of the past that moved the agent: what the observation was, and the action."""
-
-    shown: str
-    action: str
 
 
 class Script:
@@ -83,20 +74,23 @@ class Script:
         """How `current instruction` names a sentence: compact by its number alone."""
         return str(number) if self._is_compact else f"{number}. {sentences[number - 1]}"
 
-    def text(self, opening: str, past: Sequence[Step], shown: str, fault: str = "") -> str:
-        """A self-contained observation; `fault` is the feedback to a wrong answer here, if any."""
-        kept = past if self._history is None else past[len(past) - self._history :]
+    def step(self, number: int, shown: str, action: str) -> str:
+        """One line of the history: an answer that moved the agent, and what it answered to."""
         if self._is_compact:
-            did = "".join([f" {short_action(step.action)}" for step in kept])
-            did = f" did{did}" if kept else ""
+            return f" {short_action(action)}"
+        return f"O_{number}: {shown}\nA_{number}: {action}\n"
+
+    def text(self, opening: str, past: Sequence[str], shown: str, fault: str = "") -> str:
+        """A self-contained observation.
+
+        past: lines made by `step`. fault: the feedback to a wrong answer here, if there was one.
+        """
+        kept = past if self._history is None else past[max(0, len(past) - self._history) :]
+        if self._is_compact:
+            did = f" did{''.join(kept)}" if kept else ""
             now = f" now {shown}" if shown else ""
             return f"{opening}{did}{now} {fault}" if fault else f"{opening}{did}{now}"
-        first = len(past) - len(kept) + 1
-        lines = [
-            f"O_{number}: {step.shown}\nA_{number}: {step.action}\n"
-            for number, step in enumerate(kept, start=first)
-        ]
-        now = f"{opening}{''.join(lines)}O_{len(past) + 1}: {shown}"
+        now = f"{opening}{''.join(kept)}O_{len(past) + 1}: {shown}"
         return f"{now}\n{fault}" if fault else now
 
     def update(self, feedback: str, number: int, shown: str) -> str:
@@ -113,7 +107,7 @@ class Script:
         said = _SAID[outcome]
         if self._is_compact:
             return said[0] if action is None else f"{said[0]} {short_action(action)}"
-        return said[1].format(action=action)
+        return said[1] if action is None else said[1].format(action=action)
 
     def _compact_task(self, config: StreetNavConfig) -> str:
         free = "free " if config.mode is Mode.free else ""

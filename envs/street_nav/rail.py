@@ -61,13 +61,13 @@ class RailWalk:
 
     def answer(self, action: str) -> str:
         """An answer with this action and the other fields right."""
-        return write_answer(self._seen, self._instruction(), action, self._config.answer)
+        return write_answer(self._seen, self._quoted, action, self._config.answer)
 
     def take(self, text: str) -> tuple[Verdict, str | None]:
         """Judge an answer and move on if it is right; the action that moved the agent, or None."""
         config, place = self._config, self._place
         answer = read_answer(text, config.answer)
-        exact = self._seen, self._instruction()
+        exact = self._seen, self._quoted
         found = judge_rail(answer, place, self._turns, exact, self._eyes)
         terms = rail_terms(found, config.reward)
         done = None if found.action is None else found.action.canonical
@@ -106,8 +106,5 @@ class RailWalk:
         self._place: Place = self._places[index]
         scene = self._place.scene
         self._seen = self._script.seen(scene)
+        self._quoted = self._script.quoted(self._place.instruction, self.sentences)
         self.shown = self._script.shown(scene, self._seen)
-
-    def _instruction(self) -> str:
-        """The sentence in force, with its number."""
-        return self._script.quoted(self._place.instruction, self.sentences)

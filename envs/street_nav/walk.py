@@ -1,8 +1,9 @@
 """Free movement: where a turn makes the agent look, and where `forward()` takes it.
 
 A turn looks for streets in the sector of its word and takes the one nearest to where the word
-points; given again, the next one in that sector. Where no street leads in that direction, the agent
-looks there all the same. `forward()` takes the street nearest to where the agent looks, within 45
+points; `slightly left` and `slightly right` take the next one on that side; a word in whose sector
+the agent looks already takes the next street clockwise in that sector. Where no street leads in the
+direction, the agent looks there all the same. `forward()` takes the street nearest to where the agent looks, within 45
 degrees. On a bend the agent's head follows the street.
 """
 
@@ -17,15 +18,15 @@ MAX_OFF_DEG = 45
 
 def turned(facing: int, word: str, turns: TurnRule, exits: Mapping[int, float]) -> int:
     """Where one looks after a turn, in whole degrees."""
-    aim = turns.aim(word, facing)
     headings = {whole_degrees(heading) for heading in exits.values()}
     fitting = [heading for heading in headings if turns.word(facing, heading) == word]
-    if not fitting:
-        return aim
-    fitting.sort(key=lambda heading: (abs(signed_turn(aim, heading)), heading))
-    if facing not in fitting:
-        return fitting[0]
-    return fitting[(fitting.index(facing) + 1) % len(fitting)]
+    others = [heading for heading in fitting if heading != facing]
+    if not others:
+        return facing if fitting else turns.aim(word, facing)
+    if len(fitting) > len(others) and word != "slightly left":
+        return min(others, key=lambda heading: (heading - facing) % 360)
+    aim = facing if word.startswith("slightly") else turns.aim(word, facing)
+    return min(others, key=lambda heading: (abs(signed_turn(aim, heading)), heading))
 
 
 def way_ahead(facing: int, exits: Mapping[int, float]) -> int | None:

@@ -14,7 +14,6 @@ Source of the sentences' form: V-IRL (https://arxiv.org/abs/2402.03310) as the s
 Departure: the study has `both` alone, which makes its test out of distribution a copying task.
 """
 
-from dataclasses import dataclass
 from enum import Enum
 
 from ..settings import PromptStyle
@@ -45,32 +44,31 @@ def octant(degree: int) -> int:
     return (2 * degree + 45) // 90 % 8
 
 
-@dataclass(frozen=True, slots=True)
 class Voice:
-    """Says directions in the words that a rule and a wording prescribe."""
+    """Says directions in the words that a rule and a wording prescribe.
 
-    turns: TurnRule
-    wording: Wording
-    style: PromptStyle
+    states_heading: whether an observation must say where the agent looks.
+    """
 
-    @property
-    def states_heading(self) -> bool:
-        """Whether an observation must say where the agent looks."""
-        return self.wording is Wording.other
+    def __init__(self, turns: TurnRule, wording: Wording, style: PromptStyle) -> None:
+        self.turns = turns
+        self.style = style
+        self.states_heading = wording is Wording.other
+        self._is_compact = style is PromptStyle.compact
+        self._spoken = _spoken(turns, wording)
+        self._sides = TURN_RULES[Rule.relative] if wording is Wording.both else self._spoken[0]
 
     def turn(self, facing: int, heading: int) -> str:
         """A turn from `facing` to `heading`, e.g. "left to face north"; compact "left north"."""
         phrases = [
             self._turn_in(rule, rule.word(facing, heading), facing, heading)
-            for rule in self._spoken()
+            for rule in self._spoken
         ]
         return " ".join(phrases)
 
     def side(self, facing: int, sight: Sight) -> str:
         """Where a landmark is, e.g. "on your left front"; compact "left front"."""
-        rule = TURN_RULES[Rule.relative] if self.wording is Wording.both else self._spoken()[0]
-        bearing = round(sight.bearing)
-        is_compact = self.style is PromptStyle.compact
+        rule, bearing, is_compact = self._sides, round(sight.bearing), self._is_compact
         if rule.rule is Rule.relative:
             side = SIDES[octant((bearing - facing) % 360)]
             return side if is_compact else _BODY[side]
@@ -82,27 +80,28 @@ class Voice:
             return word
         return f"at {word} o'clock" if rule.rule is Rule.clock else f"at {word} degrees"
 
-    def _spoken(self) -> tuple[TurnRule, ...]:
-        """The rules whose words are used; with two of them the relative one comes first."""
-        other = TURN_RULES[OTHER_RULE[self.turns.rule]]
-        if self.wording is Wording.matching:
-            return (self.turns,)
-        if self.wording is Wording.other:
-            return (other,)
-        is_relative = self.turns.frame is Frame.relative
-        return (self.turns, other) if is_relative else (other, self.turns)
-
     def _turn_in(self, rule: TurnRule, word: str, facing: int, heading: int) -> str:
         """One rule's words for a turn; with `other` the exact angle or heading too."""
-        is_exact = self.wording is Wording.other
+        is_exact = self.states_heading
         exact = abs(signed_turn(facing, heading)) if rule.frame is Frame.relative else heading
-        if self.style is PromptStyle.compact:
+        if self._is_compact:
             return f"{word} {exact}" if is_exact else word
         if rule.rule is Rule.relative:
             return f"{word} by {exact} degrees" if is_exact else word
         if rule.rule is Rule.absolute:
             return f"to face {word} ({exact} degrees)" if is_exact else f"to face {word}"
         return f"to {word} o'clock" if rule.rule is Rule.clock else f"to face {word} degrees"
+
+
+def _spoken(turns: TurnRule, wording: Wording) -> tuple[TurnRule, ...]:
+    """The rules whose words are used; with two of them the relative one comes first."""
+    other = TURN_RULES[OTHER_RULE[turns.rule]]
+    if wording is Wording.matching:
+        return (turns,)
+    if wording is Wording.other:
+        return (other,)
+    is_relative = turns.frame is Frame.relative
+    return (turns, other) if is_relative else (other, turns)
 
 
 _BODY = {side: f"on your {side}" for side in SIDES} | {
