@@ -35,6 +35,8 @@ class Waypoint:
     """One place of a route.
 
     heading: of the way on to the next waypoint; at the goal, the heading of arrival.
+    arrival: heading of arrival here where streets bend on the way from the waypoint before; None
+        where it is that waypoint's heading (straight legs, the start).
     intersection: at least three streets meet here.
     sight: the landmark that the route description names here, or None.
     """
@@ -44,6 +46,7 @@ class Waypoint:
     heading: float
     intersection: bool
     sight: Sight | None = None
+    arrival: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

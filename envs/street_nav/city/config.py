@@ -1,7 +1,7 @@
 """What can be set about a city and about the routes through it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any
 
@@ -48,10 +48,10 @@ class CityConfig:
         _require_int("num_blocks", self.num_blocks, MIN_BLOCKS, MAX_BLOCKS)
         _require_int("num_landmarks", self.num_landmarks, 0, MAX_LANDMARKS)
         _require_int("num_parks", self.num_parks, 0, self.num_blocks**2 // 4)
-        _require_within("block_m", self.block_m, MIN_BLOCK_M, MAX_BLOCK_M)
-        _require_within("trees", self.trees, 0.0, 3.0)
-        _require_within("traffic", self.traffic, 0.0, 3.0)
-        _require_within("sign_scale", self.sign_scale, 0.5, 3.0)
+        self.block_m = _within("block_m", self.block_m, MIN_BLOCK_M, MAX_BLOCK_M)
+        self.trees = _within("trees", self.trees, 0.0, 3.0)
+        self.traffic = _within("traffic", self.traffic, 0.0, 3.0)
+        self.sign_scale = _within("sign_scale", self.sign_scale, 0.5, 3.0)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -84,10 +84,10 @@ class RouteConfig:
         _require_int("max_crossings", self.max_crossings, 0, 4)
         _require_int("salt", self.salt, 0, 2**63 - 1)
         _require_int("pool_size", self.pool_size, 1, 100_000)
-        _require_within("turn_deg", self.turn_deg, 20.0, 60.0)
-        _require_within("drop_rate", self.drop_rate, 0.0, 1.0)
-        _require_within("clearance_m", self.clearance_m, 0.0, 100.0)
-        _require_within("held_out_fraction", self.held_out_fraction, 0.0, 1.0)
+        self.turn_deg = _within("turn_deg", self.turn_deg, 20.0, 60.0)
+        self.drop_rate = _within("drop_rate", self.drop_rate, 0.0, 1.0)
+        self.clearance_m = _within("clearance_m", self.clearance_m, 0.0, 100.0)
+        self.held_out_fraction = _within("held_out_fraction", self.held_out_fraction, 0.0, 1.0)
 
 
 def as_city(value: CityConfig | Mapping[str, Any]) -> CityConfig:
@@ -100,13 +100,12 @@ def as_routes(value: RouteConfig | Mapping[str, Any]) -> RouteConfig:
     return value if isinstance(value, RouteConfig) else RouteConfig(**_known(RouteConfig, value))
 
 
-def _known(kind: type, fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    unknown = sorted(set(fields) - set(kind.__dataclass_fields__))
+def _known(kind: type[CityConfig] | type[RouteConfig], given: Mapping[str, Any]) -> dict[str, Any]:
+    names = [field.name for field in fields(kind)]
+    unknown = sorted(set(given) - set(names))
     if unknown:
-        raise ValueError(
-            f"{kind.__name__} must have {', '.join(kind.__dataclass_fields__)}; got {unknown}"
-        )
-    return fields
+        raise ValueError(f"{kind.__name__} must have {', '.join(names)}; got {unknown}")
+    return dict(given)
 
 
 def _require_int(name: str, value: Any, low: int, high: int) -> None:
@@ -114,6 +113,8 @@ def _require_int(name: str, value: Any, low: int, high: int) -> None:
         raise ValueError(f"{name} must be an integer from {low} to {high}; got {value!r}")
 
 
-def _require_within(name: str, value: Any, low: float, high: float) -> None:
+def _within(name: str, value: Any, low: float, high: float) -> float:
+    """The value as a float, so that 62 and 62.0 describe one city."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
         raise ValueError(f"{name} must be a number from {low:g} to {high:g}; got {value!r}")
+    return float(value)

@@ -92,8 +92,8 @@ def visible(city: City, node: int, landmark: int) -> float:
 
 
 def signs_of(city: City) -> Signs:
-    two_sided = is_two_sided(city.sign_kind)
-    return Signs(*(getattr(city, f"sign_{k}").astype(float) for k in ("p0", "u", "v")), two_sided)
+    p0, u, v = (array.astype(float) for array in (city.sign_p0, city.sign_u, city.sign_v))
+    return Signs(p0, u, v, is_two_sided(city.sign_kind))
 
 
 def is_two_sided(kinds: np.ndarray) -> np.ndarray:
