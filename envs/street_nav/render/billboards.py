@@ -1,0 +1,171 @@
+"""Compiled drawing of what is blended: shadows under cars, then sprites from far to near."""
+
+import math
+
+import numpy as np
+from numba import njit
+
+from .buffers import (
+    ADDED,
+    FOG_STEP_M,
+    FOG_STEPS,
+    HEIGHT_STEPS,
+    SOFT,
+    STEPS_PER_M,
+    Air,
+    Canvas,
+    Quads,
+    Rays,
+    Sprites,
+    Textures,
+)
+from .raycast import column_range, fetch, level_of, row_range, segment_in_plane
+
+LIFT_M = 0.4  # soft quads lie on the ground: how far behind it they may seem to be
+HIDES = 0.5  # coverage from which a sprite hides the sign behind it
+
+
+@njit(cache=True, nogil=True)
+def draw_soft_quads(
+    order: np.ndarray,
+    quads: Quads,
+    textures: Textures,
+    rays: Rays,
+    eye: np.ndarray,
+    canvas: Canvas,
+) -> None:
+    """Darkens the ground by the alpha of the soft quads."""  # fmt: skip
+    num_columns = len(rays.columns)
+    ends = np.empty((2, 4), np.float64)
+    for i in order:
+        if not quads.flags[i] & SOFT:
+            continue
+        first, last = column_range(quads, i, eye, num_columns)
+        for unwrapped in range(first, last + 1):
+            column = unwrapped % num_columns
+            dx, dy = rays.columns[column, 0], rays.columns[column, 1]
+            if segment_in_plane(i, quads, eye, dx, dy, ends):
+                _darken_column(i, column, quads, textures, rays, canvas, ends)
+
+
+@njit(cache=True, nogil=True)
+def _darken_column(
+    i: int, column: int, quads: Quads, textures: Textures, rays: Rays, canvas: Canvas,
+    ends: np.ndarray,
+) -> None:  # fmt: skip
+    r0, z0, a0, b0 = ends[0, 0], ends[0, 1], ends[0, 2], ends[0, 3]
+    dr, dz, da, db = ends[1, 0] - r0, ends[1, 1] - z0, ends[1, 2] - a0, ends[1, 3] - b0
+    slope0, slope1 = z0 / r0, (z0 + dz) / (r0 + dr)
+    first, last = row_range(min(slope0, slope1), max(slope0, slope1), rays)
+    tex = quads.texture[i]
+    log_w, log_h = textures.sizes[tex, 0], textures.sizes[tex, 1]
+    offset = textures.offsets[tex, 0]
+    for row in range(first, last + 1):
+        bend = dz - rays.slopes[row] * dr
+        if bend == 0.0:
+            continue
+        share = min(1.0, max(0.0, (rays.slopes[row] * r0 - z0) / bend))
+        if canvas.depth[column, row] < r0 + share * dr - LIFT_M:
+            continue
+        x, y = (a0 + share * da) * (1 << log_w) - 0.5, (b0 + share * db) * (1 << log_h) - 0.5
+        texel = fetch(textures.texels, offset, log_h, (1 << log_w) - 1, (1 << log_h) - 1, x, y)
+        keep = 1.0 - (texel >> np.uint32(24)) * (1.0 / 255.0)
+        for k in range(3):
+            canvas.color[column, row, k] = np.uint8(canvas.color[column, row, k] * keep + 0.5)
+
+
+@njit(cache=True, nogil=True)
+def draw_sprites(
+    sprites: Sprites,
+    textures: Textures,
+    air: Air,
+    rays: Rays,
+    eye: np.ndarray,
+    far_m: float,
+    canvas: Canvas,
+) -> None:
+    """Draws every sprite within `far_m` of the eye, far to near."""  # fmt: skip
+    count = len(sprites.texture)
+    distance = np.empty(count, np.float64)
+    chosen = np.empty(count, np.int64)
+    num = 0
+    for i in range(count):
+        r = math.hypot(sprites.base[i, 0] - eye[0], sprites.base[i, 1] - eye[1])
+        if max(1.0, sprites.hide_within[i]) < r < far_m:
+            distance[num], chosen[num] = -r, i
+            num += 1
+    for k in np.argsort(distance[:num], kind="mergesort"):
+        _draw_sprite(chosen[k], -distance[k], sprites, textures, air, rays, eye, canvas)
+
+
+@njit(cache=True, nogil=True)
+def _draw_sprite(
+    i: int, r: float, sprites: Sprites, textures: Textures, air: Air, rays: Rays,
+    eye: np.ndarray, canvas: Canvas,
+) -> None:  # fmt: skip
+    num_columns = len(rays.columns)
+    middle = math.atan2(sprites.base[i, 0] - eye[0], sprites.base[i, 1] - eye[1])
+    width, tall = sprites.size[i, 0], sprites.size[i, 1]
+    reach = math.atan(0.5 * width / r)
+    base = sprites.base[i, 2] - eye[2]
+    first_row, last_row = row_range(base / r, (base + tall) / r, rays)
+    first = math.ceil((middle - reach) / rays.step - 0.5)
+    last = math.floor((middle + reach) / rays.step - 0.5)
+    tex = sprites.texture[i]
+    log_w, log_h = textures.sizes[tex, 0], textures.sizes[tex, 1]
+    wide = r * rays.step / width * (1 << log_w)
+    high = r * rays.step / tall * (1 << log_h)
+    level = level_of(max(wide, high), textures.sizes[tex, 2])
+    offset = textures.offsets[tex, level]
+    log_w, log_h = max(0, log_w - level), max(0, log_h - level)
+    mask_w, mask_h = (1 << log_w) - 1, (1 << log_h) - 1
+    fog = air.fog_share[min(FOG_STEPS - 1, int(r / FOG_STEP_M))]
+    added = sprites.flags[i] & ADDED != 0
+    for unwrapped in range(first, last + 1):
+        column = unwrapped % num_columns
+        turn = (unwrapped + 0.5) * rays.step - middle
+        u = min(0.9999, max(0.0, 0.5 + math.tan(turn) * r / width))
+        x = min(max(u * (1 << log_w) - 0.5, 0.0), mask_w - 0.001)
+        for row in range(first_row, last_row + 1):
+            if canvas.depth[column, row] <= r:
+                continue
+            z = rays.slopes[row] * r
+            v = (z - base) / tall
+            y = min(max(v * (1 << log_h) - 0.5, 0.0), mask_h - 0.001)
+            texel = fetch(textures.texels, offset, log_h, mask_w, mask_h, x, y)
+            cover = (texel >> np.uint32(24)) * (1.0 / 255.0)
+            if cover <= 0.0:
+                continue
+            k = min(HEIGHT_STEPS - 1, max(0, int((z + eye[2]) * STEPS_PER_M)))
+            if added:
+                _add(canvas, column, row, texel, cover * (1.0 - fog), i, sprites)
+            else:
+                _cover(canvas, column, row, texel, cover, fog, i, k, sprites, air)
+                if cover > HIDES:
+                    canvas.owner[column, row] = 0
+                    canvas.shine[column, row] = 0
+
+
+@njit(cache=True, nogil=True)
+def _add(
+    canvas: Canvas, column: int, row: int, texel: np.uint32, share: float, i: int,
+    sprites: Sprites,
+) -> None:  # fmt: skip
+    for k in range(3):
+        value = ((texel >> np.uint32(8 * k)) & np.uint32(255)) * sprites.light[i, k] * share
+        value += canvas.color[column, row, k]
+        canvas.color[column, row, k] = np.uint8(min(255.0, value + 0.5))
+
+
+@njit(cache=True, nogil=True)
+def _cover(
+    canvas: Canvas, column: int, row: int, texel: np.uint32, cover: float, fog: float, i: int,
+    step: int, sprites: Sprites, air: Air,
+) -> None:  # fmt: skip
+    near = air.by_height[step, 0]
+    for k in range(3):
+        value = float((texel >> np.uint32(8 * k)) & np.uint32(255))
+        value *= sprites.light[i, k] * near + air.by_height[step, 1 + k]
+        value = value * (1.0 - fog) + air.fog[k] * fog
+        value = value * cover + canvas.color[column, row, k] * (1.0 - cover)
+        canvas.color[column, row, k] = np.uint8(min(255.0, value + 0.5))

@@ -1,0 +1,110 @@
+"""The arrays that the compiled kernels read and write, grouped by what they describe.
+
+Named tuples, because numba reads them as they are. Lengths are metres, colours are display values
+(0 to 255 in textures, factors elsewhere).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+# Flags of a quad.
+VERTICAL = 1  # V is vertical: the fast path
+TWO_SIDED = 2  # drawn from behind too
+CUTOUT = 4  # alpha is coverage; otherwise alpha is how much the texel shines by itself
+SOFT = 8  # blended over the ground: shadows of cars
+# Flags of a sprite.
+ADDED = 1  # light: added, not blended
+
+MAX_LEVELS = 12
+SHADOW_SAMPLES = 9
+HEIGHT_STEPS, STEPS_PER_M = 64, 4  # of the tables by height above the pavement
+FOG_STEPS, FOG_STEP_M = 512, 1.0
+
+
+class Textures(NamedTuple):
+    """Every texture with its smaller versions, column by column, v upwards."""
+
+    texels: np.ndarray  # uint32 [total], R | G << 8 | B << 16 | A << 24
+    offsets: np.ndarray  # int64 [T, MAX_LEVELS], of each level
+    sizes: np.ndarray  # int32 [T, 3]: log2 width, log2 height, levels
+
+
+class Quads(NamedTuple):
+    """Parallelograms p0 + a U + b V, a and b in [0, 1]; U x V points to the side that is seen."""
+
+    corner: np.ndarray  # float32 [N, 3]
+    u: np.ndarray  # float32 [N, 3]
+    v: np.ndarray  # float32 [N, 3]
+    uv: np.ndarray  # float32 [N, 4]: texture coordinates u0 + a du, v0 + b dv as (u0, du, v0, dv)
+    texture: np.ndarray  # int32 [N]
+    flags: np.ndarray  # int32 [N]
+    lit: np.ndarray  # float32 [N, 3], light in the sun
+    dim: np.ndarray  # float32 [N, 3], light in the shade
+    shine: np.ndarray  # float32 [N], brightness of texels that shine by themselves
+    shadow: np.ndarray  # float32 [N, SHADOW_SAMPLES], height up to which it lies in shade, along U
+    owner: np.ndarray  # int32 [N], what the id buffer holds: 0, or 1 + the index of a landmark
+    anchor: np.ndarray  # float32 [N, 3]: x, y, and not drawn with the camera within this distance
+
+
+class Sprites(NamedTuple):
+    """Upright pictures that always face the camera."""
+
+    base: np.ndarray  # float32 [N, 3], middle of the lower edge
+    size: np.ndarray  # float32 [N, 2], width and height
+    texture: np.ndarray  # int32 [N]
+    flags: np.ndarray  # int32 [N]
+    light: np.ndarray  # float32 [N, 3]
+    hide_within: np.ndarray  # float32 [N], not drawn closer to the camera than this
+
+
+class Ground(NamedTuple):
+    """What lies at height 0. Two rasters, fine and coarse; row 0 is the southern edge."""
+
+    origin: np.ndarray  # float64 [2], west and south edge
+    fine: np.ndarray  # uint8 [H, W, 2]: roadway, paint; 128 is an edge
+    fine_scale: float  # texels per metre
+    coarse: np.ndarray  # uint8 [h, w, 4]: shadow, lawn, yellow paint, glow of lamps
+    coarse_scale: float
+    far: np.ndarray  # uint8 [total, 3], colours seen from afar, smaller and smaller
+    far_offsets: np.ndarray  # int64 [levels]
+    far_sizes: np.ndarray  # int32 [levels, 2]: height, width
+    far_scale: float  # texels per metre of level 0
+    road: np.ndarray  # uint8 [S, S, 3] tile
+    paving: np.ndarray  # uint8 [S, S, 3] tile
+    lawn: np.ndarray  # uint8 [S, S, 3] tile
+    tile_scale: float  # texels per metre of the tiles
+    kerb: np.ndarray  # float32 [3] colour
+    paint: np.ndarray  # float32 [2, 3]: white, yellow
+    wet: float  # 0 dry to 1
+
+
+class Air(NamedTuple):
+    """Light that is the same everywhere."""
+
+    sun: np.ndarray  # float32 [3], light of the ground in the sun
+    shade: np.ndarray  # float32 [3], light of the ground in the shade
+    lamp: np.ndarray  # float32 [3], light that street lamps add
+    fog: np.ndarray  # float32 [3], colour
+    fog_share: np.ndarray  # float32 [FOG_STEPS], by distance
+    by_height: np.ndarray  # float32 [HEIGHT_STEPS, 4]: factor, then light added
+
+
+class Rays(NamedTuple):
+    """Directions of the columns and rows of a panorama."""
+
+    columns: np.ndarray  # float64 [W, 2], unit vectors (east, north)
+    slopes: np.ndarray  # float64 [H], tangent of the elevation
+    step: float  # radians of a row and of a column
+    top: float  # elevation of the upper edge, radians
+
+
+class Canvas(NamedTuple):
+    """A panorama being drawn, column by column."""
+
+    color: np.ndarray  # uint8 [W, H, 3]
+    depth: np.ndarray  # float32 [W, H], metres in the plane
+    owner: np.ndarray  # uint16 [W, H]
+    shine: np.ndarray  # uint8 [W, H], how much it shines by itself
+    skyline: np.ndarray  # int32 [W], first row covered down to the pavement
+    skyline_r: np.ndarray  # float32 [W], farthest distance of what covers it

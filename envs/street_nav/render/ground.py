@@ -1,0 +1,298 @@
+"""The ground of a city: roadway, paint, lawns and shadows as rasters, and tiles for their grain."""
+
+import cv2
+import numpy as np
+
+from ..city.scene import BlockKind, City, FurnitureKind, StreetClass
+from .board import Color, clouds, color_of, mix, scaled
+from .buffers import Ground
+from .config import LookConfig, Stock, Tree
+from .sunlight import SCALE as COARSE_SCALE
+from .sunlight import Sunlight, fill_lots
+
+MAX_FINE_SCALE, MAX_FINE_TEXELS = 8.0, 24e6
+TILE_PX, TILE_M = 512, 4.0
+BAR_M, GAP_M, ZEBRA_M = 0.5, 0.6, 2.8
+_SHIFT = 4
+
+
+class _Raster:
+    """uint8 coverage in city coordinates, row 0 at the southern edge."""
+
+    def __init__(self, city: City, scale: float) -> None:
+        west, south, east, north = city.extent.tolist()
+        self.scale, self.origin = scale, np.array([west, south])
+        height, width = int(np.ceil((north - south) * scale)), int(np.ceil((east - west) * scale))
+        self.pixels = np.zeros((height, width), np.uint8)
+
+    def fill(self, polygon: np.ndarray, value: int) -> None:
+        cv2.fillPoly(self.pixels, [self._fixed(polygon)], value, cv2.LINE_AA, _SHIFT)
+
+    def stroke(self, points: np.ndarray, width_m: float, value: int) -> None:
+        """A line as a row of quadrilaterals, so that its width is exact."""
+        if len(points) < 2:
+            return
+        along = np.gradient(points, axis=0)
+        along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
+        side = np.stack([-along[:, 1], along[:, 0]], axis=1) * width_m / 2
+        self.fill(np.concatenate([points + side, (points - side)[::-1]]), value)
+
+    def disc(self, xy: np.ndarray, radius_m: float, value: int) -> None:
+        centre = np.rint(((xy - self.origin) * self.scale - 0.5) * (1 << _SHIFT)).astype(int)
+        radius = round(radius_m * self.scale * (1 << _SHIFT))
+        middle = int(centre[0]), int(centre[1])
+        cv2.circle(self.pixels, middle, radius, value, -1, cv2.LINE_AA, _SHIFT)
+
+    def _fixed(self, polygon: np.ndarray) -> np.ndarray:
+        place = (polygon - self.origin) * self.scale - 0.5
+        return np.rint(place * (1 << _SHIFT)).astype(np.int32)
+
+
+def build_ground(city: City, look: LookConfig, sunlight: Sunlight) -> Ground:
+    """Everything at height 0 under a look."""
+    west, south, east, north = city.extent.tolist()
+    area = (east - west) * (north - south)
+    scale = min(MAX_FINE_SCALE, float(np.sqrt(MAX_FINE_TEXELS / area)))
+    fine = np.stack([_roadway(city, scale), _paint(city, look, scale)], axis=2)
+    coarse = _coarse(city, look, sunlight)
+    tiles = [_road_tile(look), _paving_tile(look), _lawn_tile(look)]
+    paint = np.array([_worn((236.0, 238.0, 236.0), look), _worn(color_of(look.stripes), look)])
+    kerb = np.array(scaled(color_of(look.paving), 1.12), np.float32)
+    far, offsets, sizes = _far(fine, coarse, tiles, paint.astype(np.float32))
+    return Ground(
+        np.array([west, south], np.float64), fine, scale, coarse, COARSE_SCALE, far, offsets,
+        sizes, COARSE_SCALE, tiles[0], tiles[1], tiles[2], TILE_PX / TILE_M, kerb,
+        paint.astype(np.float32), look.wet,
+    )  # fmt: skip
+
+
+def color_map(ground: Ground, light: bool = True) -> np.ndarray:
+    """The ground seen from above at the far raster's finest level, north up: uint8 [h, w, 3]."""
+    height, width = ground.far_sizes[0]
+    colors = ground.far[: height * width].reshape(height, width, 3)
+    if light:
+        shade = ground.coarse[..., :1].astype(np.float32) / 255.0
+        colors = (colors * (1.0 - 0.38 * shade)).astype(np.uint8)
+    return np.ascontiguousarray(colors[::-1])
+
+
+def _roadway(city: City, scale: float) -> np.ndarray:
+    raster = _Raster(city, scale)
+    raster.fill(city.outer_kerb, 255)
+    for kerb in city.kerbs:
+        raster.fill(kerb, 0)
+    return cv2.blur(raster.pixels, (3, 3))
+
+
+def _paint(city: City, look: LookConfig, scale: float) -> np.ndarray:
+    raster = _Raster(city, scale)
+    for line, street in zip(city.lines, city.line_street, strict=True):
+        _center_line(raster, city, line, StreetClass(city.street_class[street]))
+    for x, y, heading, width in city.crossings:
+        along, across = _axes(float(heading))
+        centre = np.array([x, y])
+        count = int((width - 0.6) / (BAR_M + GAP_M))
+        for k in range(count):
+            middle = centre + across * (k - (count - 1) / 2) * (BAR_M + GAP_M)
+            raster.fill(_rectangle(middle, along, across, ZEBRA_M, BAR_M), 255)
+        if width > 7.5:  # the line where traffic towards the junction stops
+            lane = centre + along * (ZEBRA_M / 2 + 1.1) - across * width / 4
+            raster.fill(_rectangle(lane, along, across, 0.35, width / 2 - 0.7), 255)
+    return cv2.blur(raster.pixels, (3, 3))
+
+
+def _center_line(raster: _Raster, city: City, line: np.ndarray, kind: StreetClass) -> None:
+    """Double where the street is wide, dashed where it is not, none in lanes."""
+    if kind is StreetClass.lane:
+        return
+    steps = np.linalg.norm(np.diff(line, axis=0), axis=1)
+    at = np.concatenate([[0.0], np.cumsum(steps)])
+    low, high = _between_crossings(city, line, at)
+    if high - low < 3.0:
+        return
+    where = np.arange(low, high, 0.5)
+    points = np.stack([np.interp(where, at, line[:, k]) for k in (0, 1)], axis=1)
+    if kind is StreetClass.street:
+        for start in range(0, len(points) - 4, 8):
+            raster.stroke(points[start : start + 5], 0.16, 255)
+        return
+    along = np.gradient(points, axis=0)
+    along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
+    side = np.stack([-along[:, 1], along[:, 0]], axis=1)
+    for offset in (-0.17, 0.17):
+        raster.stroke(points + offset * side, 0.14, 255)
+
+
+def _between_crossings(city: City, line: np.ndarray, at: np.ndarray) -> tuple[float, float]:
+    """The stretch of a line between the zebra crossings at its ends, in metres along it."""
+    total = float(at[-1])
+    low, high = 9.0, total - 9.0
+    for crossing in city.crossings[:, :2]:
+        gap = np.linalg.norm(line - crossing, axis=1)
+        nearest = int(gap.argmin())
+        if gap[nearest] > 1.5:
+            continue
+        place = float(at[nearest])
+        if place < total / 2:
+            low = place + ZEBRA_M / 2 + 1.4
+        else:
+            high = place - ZEBRA_M / 2 - 1.4
+    return low, high
+
+
+def _coarse(city: City, look: LookConfig, sunlight: Sunlight) -> np.ndarray:
+    """Shadow, lawn, yellow paint and glow of lamps: uint8 [h, w, 4]."""
+    height, width = sunlight.height.shape
+    houses = fill_lots(city, np.ones(city.num_lots), (height, width), sunlight.origin)
+    shade = np.clip(sunlight.height / 0.5, 0.0, 1.0)
+    near_walls = cv2.GaussianBlur(houses, (0, 0), 2.2)
+    shade = np.maximum(shade, 0.62 * np.clip(1.7 * near_walls, 0, 1) * (1 - houses))
+    trees = _tree_shadows(city, look, sunlight)
+    shade = cv2.GaussianBlur(shade.astype(np.float32), (0, 0), 0.8)
+    shade = 1 - (1 - shade) * (1 - trees)
+    noise = clouds(np.random.default_rng(41), height, width, 24)
+    shade = np.clip(shade * 0.94 + 0.03 + 0.035 * noise, 0, 1)
+    lamps = np.zeros((height, width), np.float32)
+    if look.lamps > 0:
+        for xy in city.furniture_xy[city.furniture_kind == FurnitureKind.lamp]:
+            column, row = ((xy - sunlight.origin) * COARSE_SCALE).astype(int)
+            lamps[min(max(row, 0), height - 1), min(max(column, 0), width - 1)] = 1.0
+        lamps = cv2.GaussianBlur(lamps, (0, 0), 4.2 * COARSE_SCALE / 2)
+        lamps = np.clip(lamps / 0.016, 0, 1)
+    layers = [shade * 255, _lawns(city), _yellow(city), lamps * 255]
+    return np.stack([np.rint(layer).astype(np.uint8) for layer in layers], axis=2)
+
+
+def _tree_shadows(city: City, look: LookConfig, sunlight: Sunlight) -> np.ndarray:
+    raster = _Raster(city, COARSE_SCALE)
+    flat = float(np.hypot(*sunlight.towards[:2]))
+    fall = -sunlight.towards[:2] / flat / float(np.tan(np.radians(look.sun_elevation)))
+    radius = 1.1 if look.tree in (Tree.palm, Tree.bare, Tree.cypress) else 1.9
+    strength = 150 if look.sun > 0 else 60
+    for xy in city.furniture_xy[city.furniture_kind == FurnitureKind.tree]:
+        drop = fall * 3.6 if look.sun > 0 else np.zeros(2)
+        raster.disc(xy + drop, radius, strength)
+    return cv2.GaussianBlur(raster.pixels, (0, 0), 1.0).astype(np.float32) / 255.0
+
+
+def _lawns(city: City) -> np.ndarray:
+    raster = _Raster(city, COARSE_SCALE)
+    for kind, line in zip(city.block_kind, city.building_lines, strict=True):
+        if kind != BlockKind.plaza and len(line):
+            raster.fill(line, 255)
+    for corners in city.lot_corners:
+        raster.fill(corners, 0)
+    for path in city.paths:
+        raster.stroke(path, 2.6, 0)
+    for xy in city.furniture_xy[city.furniture_kind == FurnitureKind.fountain]:
+        raster.disc(xy, 5.0, 0)
+    return raster.pixels
+
+
+def _yellow(city: City) -> np.ndarray:
+    """Where paint has the colour of the stripes: along the middle of wide streets."""
+    raster = _Raster(city, COARSE_SCALE)
+    for line, street in zip(city.lines, city.line_street, strict=True):
+        if city.street_class[street] >= StreetClass.avenue:
+            raster.stroke(line, 2.4, 255)
+    for x, y, heading, width in city.crossings:
+        along, across = _axes(float(heading))
+        middle = np.array([x, y]) + 0.7 * along
+        raster.fill(_rectangle(middle, along, across, ZEBRA_M + 2.2, float(width)), 0)
+    return raster.pixels
+
+
+def _far(
+    fine: np.ndarray, coarse: np.ndarray, tiles: list[np.ndarray], paint: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean colours at the coarse scale, and halves of it: texels, offsets, sizes."""
+    height, width = coarse.shape[:2]
+    cover = cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
+    cover /= 255.0
+    road, paving, lawn = (tile.reshape(-1, 3).mean(axis=0) for tile in tiles)
+    green = coarse[..., 1:2].astype(np.float32) / 255.0
+    colors = paving + green * (lawn - paving)
+    colors = colors + cover[..., :1] * (road - colors)
+    ink = np.where(coarse[..., 2:3] > 127, paint[1], paint[0])
+    colors = colors + np.clip(1.1 * cover[..., 1:], 0, 1) * (ink - colors)
+    levels = [np.rint(np.clip(colors, 0, 255)).astype(np.uint8)]
+    while min(levels[-1].shape[:2]) > 16:
+        size = levels[-1].shape[1] // 2, levels[-1].shape[0] // 2
+        levels.append(cv2.resize(levels[-1], size, interpolation=cv2.INTER_AREA))
+    sizes = np.array([level.shape[:2] for level in levels], np.int32)
+    offsets = np.concatenate([[0], np.cumsum(sizes.prod(axis=1))[:-1]]).astype(np.int64)
+    return np.concatenate([level.reshape(-1, 3) for level in levels]), offsets, sizes
+
+
+def _road_tile(look: LookConfig) -> np.ndarray:
+    rng, size = np.random.default_rng(11), TILE_PX
+    light = 1 + 0.035 * clouds(rng, size, size, 90)
+    light += 0.085 * clouds(rng, size, size, 5) + 0.05 * rng.normal(size=(size, size))
+    if look.snow:
+        light += 0.06 * clouds(rng, size, size, 160)
+    if look.stock is Stock.timber:
+        return _setts(color_of(look.asphalt), rng)
+    return _tinted(color_of(look.asphalt), light)
+
+
+def _paving_tile(look: LookConfig) -> np.ndarray:
+    rng, size = np.random.default_rng(12), TILE_PX
+    base = color_of(look.paving)
+    grain = 1 + 0.03 * clouds(rng, size, size, 60) + 0.03 * rng.normal(size=(size, size))
+    if look.snow:
+        return _tinted(base, 1 + 0.035 * clouds(rng, size, size, 70) - 0.01)
+    count = 5
+    cell = size / count
+    y, x = np.mgrid[0:size, 0:size]
+    row, column = (y / cell).astype(int), (x / cell).astype(int)
+    tone = 1 + 0.045 * rng.normal(size=(count, count))
+    grain *= tone[row, column]
+    joint = (y % cell < 5) | (x % cell < 5)
+    grain[joint] *= 0.80
+    return _tinted(base, grain)
+
+
+def _lawn_tile(look: LookConfig) -> np.ndarray:
+    rng, size = np.random.default_rng(13), TILE_PX
+    if look.snow:
+        return _tinted(color_of(look.lawn), 1 + 0.03 * clouds(rng, size, size, 60))
+    blades = cv2.GaussianBlur(rng.normal(size=(size, size)), (0, 0), sigmaX=0.8, sigmaY=2.5)
+    light = 1 + 0.22 * blades + 0.1 * clouds(rng, size, size, 60)
+    return _tinted(color_of(look.lawn), light)
+
+
+def _setts(color: Color, rng: np.random.Generator) -> np.ndarray:
+    """Cobbled roadway: rows of small stones."""
+    size, rows, columns = TILE_PX, 20, 16
+    y, x = np.mgrid[0:size, 0:size]
+    row = (y * rows // size).astype(int)
+    across = (x / size * columns + 0.5 * (row % 2)) % columns
+    column = across.astype(int)
+    tone = 1 + 0.10 * rng.normal(size=(rows, columns)).clip(-1.6, 1.6)
+    light = tone[row, column] + 0.03 * rng.normal(size=(size, size))
+    dx, dy = across % 1.0 - 0.5, y * rows / size % 1.0 - 0.5
+    edge = np.maximum(np.abs(dx), np.abs(dy))
+    light *= 1 - 0.42 * np.clip((edge - 0.38) / 0.1, 0, 1)
+    return _tinted(color, light + 0.05)
+
+
+def _tinted(color: Color, light: np.ndarray) -> np.ndarray:
+    pixels = np.array(color, np.float32) * light[..., None].astype(np.float32)
+    return np.ascontiguousarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
+
+
+def _worn(color: Color, look: LookConfig) -> Color:
+    return mix(color, color_of(look.asphalt), 0.15 if not look.snow else 0.35)
+
+
+def _axes(heading: float) -> tuple[np.ndarray, np.ndarray]:
+    """Unit vectors along a heading and to its right."""
+    turn = np.radians(heading)
+    return np.array([np.sin(turn), np.cos(turn)]), np.array([np.cos(turn), -np.sin(turn)])
+
+
+def _rectangle(
+    middle: np.ndarray, along: np.ndarray, across: np.ndarray, long: float, wide: float
+) -> np.ndarray:
+    a, b = along * long / 2, across * wide / 2
+    return np.stack([middle - a - b, middle + a - b, middle + a + b, middle - a + b])
