@@ -73,9 +73,11 @@ def scaled(config: ExperimentConfig, scale: float) -> ExperimentConfig:
         for name in ("pretrain", "warmup", "sft", "grpo")
         if (stage := getattr(config, name)) is not None
     }
-    if config.pretrain is not None and config.pretrain.vision_steps:
-        steps = max(2, round(config.pretrain.vision_steps * scale))
-        changes["pretrain"] = dataclasses.replace(changes["pretrain"], vision_steps=steps)
+    for name in ("vision_steps", "text_steps"):
+        steps = getattr(config.pretrain, name, 0)
+        if steps:
+            given = {name: max(2, round(steps * scale))}
+            changes["pretrain"] = dataclasses.replace(changes["pretrain"], **given)
     return dataclasses.replace(config, evaluate=_evaluation(config.evaluate, scale), **changes)
 
 
