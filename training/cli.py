@@ -29,6 +29,7 @@ COMMANDS = {
     "eval": Command("eval", "measure a policy in and out of distribution"),
     "export": Command("export", "write oracle episodes as a file of chat messages with pictures"),
     "play": Command("play", "play any environment in the terminal"),
+    "data": Command("data", "check a data set that was downloaded: counts, problems, pictures"),
     "report": Command("report", "write the report of a run folder"),
     "view": Command("view", "show episodes of a run folder, with pictures"),
 }
@@ -71,6 +72,7 @@ def help_text() -> str:
         [
             "Usage: cardinal COMMAND [group=choice ...] [setting=value ...]",
             "       cardinal report|view RUN_FOLDER",
+            "       cardinal data check FOLDER",
             "",
             "Commands:",
             *lines,
