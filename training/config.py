@@ -171,7 +171,9 @@ class ExportConfig:
 class GrpoConfig:
     """Multi-turn GRPO. One step = one rollout and all its updates.
 
-    discount: per turn, of `credit=turn_return`; the trajectory's return is the environment's.
+    credit: `trajectory` pays what the environment says the episode is worth; where that is the last
+        reward, a wrong answer before a right one costs nothing, and first answers are not learnt.
+    discount: per turn, of `credit=turn_return`.
     """
 
     budget: BudgetConfig = field(default_factory=lambda: BudgetConfig(steps=300))
@@ -280,6 +282,9 @@ class ExperimentConfig:
     def __post_init__(self) -> None:
         _positive(self, "seeds", "threads", "checkpoint_every", "keep_checkpoints")
         _at_least_zero(self, "seed")
+        judge = getattr(self.env, "refuse_paid_stalling", None)
+        if judge is not None and self.grpo.credit is Credit.turn_return:
+            judge(self.grpo.discount, "grpo.credit=turn_return")
         for name in ("experiment", "name"):
             value = getattr(self, name)
             if not value or value.strip(".") != value or any(c in value for c in "/\\\0"):

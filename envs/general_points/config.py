@@ -139,7 +139,26 @@ class GeneralPointsConfig:
             raise ValueError(f"max_turns must be at least 1; got {self.max_turns}")
         if self.max_answer_chars < 1:
             raise ValueError(f"max_answer_chars must be at least 1; got {self.max_answer_chars}")
-        self._refuse_paid_stalling()
+        if self.episode_return is not EpisodeReturn.last:
+            summed = self.episode_return is EpisodeReturn.sum
+            self.refuse_paid_stalling(1.0 if summed else self.discount, "episode_return")
+
+    def refuse_paid_stalling(self, discount: float, where: str) -> None:
+        """Raise ValueError if wrong answers earn more than waiting costs, when rewards add up.
+
+        discount: per turn, of the sum of rewards. where: the setting that adds them up, for the
+            message.
+        """
+        if self.reward.kind is not RewardKind.weighted or self.max_turns < 2:
+            return
+        partial = sum(w for term, w in self.reward.weights.items() if term != "accuracy")
+        whole = sum(self.reward.weights.values())
+        if partial > (1.0 - discount) * whole:
+            raise ValueError(
+                f"{where} must not add up paid wrong answers (up to {partial:g} each, and waiting "
+                f"costs {(1.0 - discount) * whole:g}): answering wrongly on purpose would earn "
+                "more; lower reward.weights of all terms but accuracy, or the discount"
+            )
 
     @property
     def compared_rules(self) -> tuple[Rule, ...]:
@@ -179,16 +198,3 @@ class GeneralPointsConfig:
             if unknown:
                 raise ValueError(f"reward must have kind and weights; got {sorted(unknown)}")
             self.reward = RewardConfig(**self.reward)
-
-    def _refuse_paid_stalling(self) -> None:
-        """Under a summed return, pay for wrong answers must not exceed what waiting costs."""
-        if self.reward.kind is not RewardKind.weighted or self.episode_return is EpisodeReturn.last:
-            return
-        partial = sum(w for term, w in self.reward.weights.items() if term != "accuracy")
-        whole = sum(self.reward.weights.values())
-        discount = self.discount if self.episode_return is EpisodeReturn.discounted else 1.0
-        if self.max_turns > 1 and partial > (1.0 - discount) * whole:
-            raise ValueError(
-                f"episode_return must be last when wrong answers are paid (up to {partial:g}): "
-                f"answering wrongly on purpose would earn more; got {self.episode_return.value}"
-            )

@@ -8,9 +8,10 @@ import pytest
 import torch
 from cardinal_gym.agents.policy import Policy
 from cardinal_gym.agents.types import ContextMode, Episode
+from cardinal_gym.envs.general_points.config import GeneralPointsConfig, RewardConfig
 from cardinal_gym.training import policy_gradient
 from cardinal_gym.training.advantages import AdvantageKind, Credit
-from cardinal_gym.training.config import Aggregation
+from cardinal_gym.training.config import Aggregation, ExperimentConfig
 from cardinal_gym.training.distributed import Workers
 from toys import (
     BANDIT,
@@ -235,3 +236,13 @@ def test_what_is_never_sampled_stands_outside_the_softmax(monkeypatch: pytest.Mo
     (metrics,) = run_steps(stage, state, 1)
     assert metrics["sampler_gap/mean"] < 1e-5
     assert metrics["entropy"] < np.log(len(policy.tokenizer))
+
+
+def test_credit_by_turn_refuses_pay_for_wrong_answers() -> None:
+    """Else answering wrongly on purpose, and rightly later, would earn more."""
+    by_turn = grpo_config(credit=Credit.turn_return, discount=0.9)
+    with pytest.raises(ValueError, match=r"grpo.credit=turn_return must not add up paid wrong"):
+        ExperimentConfig(env=GeneralPointsConfig(), grpo=by_turn)
+    unpaid = RewardConfig(weights={"accuracy": 1.0, "format": 0.0})
+    ExperimentConfig(env=GeneralPointsConfig(reward=unpaid), grpo=by_turn)
+    ExperimentConfig(env=GeneralPointsConfig(max_turns=1), grpo=by_turn)
