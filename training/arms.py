@@ -181,6 +181,7 @@ class SeedRun:
             seed=self.seed,
             revision_fraction=sft.revision_fraction,
             max_wrong_attempts=sft.max_wrong_attempts,
+            count=sft.num_demonstrations,
         )
 
     def _train(self, stage: Stage, policy: Policy, arm: str, *, milestones: int) -> TrainState:

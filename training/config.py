@@ -138,6 +138,8 @@ class SftConfig:
 
     data: a JSONL file of chat `messages` (or the study's `conversations`), or the folder of an
         export; null generates episodes.
+    num_demonstrations: how many different episodes are generated; more steps pass over them again,
+        as training on a collected data set does. null: no episode comes twice.
     """
 
     budget: BudgetConfig = field(default_factory=lambda: BudgetConfig(steps=300))
@@ -147,9 +149,12 @@ class SftConfig:
     revision_fraction: float = 0.2
     max_wrong_attempts: int = 3
     data: str | None = None
+    num_demonstrations: int | None = None
 
     def __post_init__(self) -> None:
         _positive(self, "batch_size", "max_wrong_attempts")
+        if self.num_demonstrations is not None:
+            _positive(self, "num_demonstrations")
         _fraction(self, "revision_fraction")
 
 

@@ -17,7 +17,7 @@ from ..agents.policy import Policy
 from ..agents.rows import Row
 from ..agents.types import Completion, ContextMode, Turn
 from ..envs.core import LanguageEnv, Observation
-from .sampler import task_rng, task_seed
+from .sampler import Passes, task_rng, task_seed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,7 @@ class OracleEpisodes:
 
     env: its configuration dataclass. stream: names the seeds, e.g. "sft".
     revision_fraction: share of episodes with 1 to `max_wrong_attempts` wrong attempts first.
+    count: different episodes, repeated in a new order at each pass; None: no episode comes twice.
     """
 
     def __init__(
@@ -49,14 +50,18 @@ class OracleEpisodes:
         seed: int,
         revision_fraction: float,
         max_wrong_attempts: int,
+        count: int | None = None,
     ) -> None:
         self._env = bare_env(env)
         self._stream = stream
         self._seed = seed
         self._revision_fraction = revision_fraction
         self._max_wrong = min(max_wrong_attempts, env.max_turns - 1)
+        self._passes = None if count is None else Passes(count, seed, "passes")
 
     def conversation(self, index: int) -> Conversation:
+        if self._passes is not None:
+            index = self._passes.position(index)
         rng = task_rng(self._seed, self._stream, index)
         wrong = num_wrong_attempts(rng, self._revision_fraction, self._max_wrong)
         return oracle_conversation(self._env, task_seed(self._seed, self._stream, index), wrong)
@@ -74,6 +79,7 @@ class OracleDemonstrations:
         seed: int,
         revision_fraction: float,
         max_wrong_attempts: int,
+        count: int | None = None,
     ) -> None:
         self._policy = policy
         self._episodes = OracleEpisodes(
@@ -82,6 +88,7 @@ class OracleDemonstrations:
             seed=seed,
             revision_fraction=revision_fraction,
             max_wrong_attempts=max_wrong_attempts,
+            count=count,
         )
 
     def rows(self, indices: Sequence[int]) -> list[Row]:

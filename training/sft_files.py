@@ -37,7 +37,7 @@ from .environment import describe_environment
 from .episodes import store_picture
 from .files import TEMPORARY_PREFIX, atomic_write_json, disk_full_error, fsync_folder, plain
 from .progress import progress
-from .sampler import task_rng
+from .sampler import Passes
 
 DATA_NAME, ABOUT_NAME = "train.jsonl", "dataset.json"
 CACHED_PICTURES = 64  # decoded; of 1200 px each has 4 MB
@@ -59,7 +59,6 @@ class FileDemonstrations:
         path = Path(path).expanduser()
         path = path / DATA_NAME if path.is_dir() else path
         self._policy = policy
-        self._seed = seed
         self._picture = functools.lru_cache(CACHED_PICTURES)(
             functools.partial(read_picture, folder=path.parent)
         )
@@ -68,7 +67,7 @@ class FileDemonstrations:
         for number, record in enumerate(progress(self._records, f"reading {path.name}", "record")):
             count = len(self._checked(record))
             self._places += [(number, k) for k in range(count)]
-        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, dtype=int))  # epoch, permutation
+        self._passes = Passes(len(self), seed, "file")
 
     def __len__(self) -> int:
         """Rows in one pass."""
@@ -80,13 +79,7 @@ class FileDemonstrations:
         return encode_rows(self._policy, self._conversation(self._records[number]))[k]
 
     def rows(self, indices: Sequence[int]) -> list[Row]:
-        return [self[self._position(index)] for index in indices]
-
-    def _position(self, index: int) -> int:
-        epoch, offset = divmod(index, len(self))
-        if self._order[0] != epoch:
-            self._order = epoch, task_rng(self._seed, "file", epoch).permutation(len(self))
-        return int(self._order[1][offset])
+        return [self[self._passes.position(index)] for index in indices]
 
     def _checked(self, record: ChatRecord) -> list[Row]:
         try:
