@@ -10,12 +10,14 @@ from ..settings import Modality, PromptStyle, Split, member
 from .actions import Rule
 from .answer import AnswerFormat
 from .city.config import CityConfig, RouteConfig, as_city, as_routes
+from .render.config import as_look
 from .reward import RewardConfig, RewardKind
 from .wording import Wording
 
 MIN_VIEW_PX, MAX_VIEW_PX = 28, 640
 MIN_FOV_DEG, MAX_FOV_DEG = 40.0, 120.0
 MAX_FRAMES = 8
+PANORAMA_PX = (512, 1024, 2048, 3072)
 CROSS_PX = 5  # between the four views, and between grids
 
 
@@ -64,6 +66,12 @@ class ViewConfig:
     def grid_px(self) -> int:
         """Side of one grid of four views."""
         return 2 * self.size + CROSS_PX
+
+    @property
+    def panorama_px(self) -> int:
+        """Width of a panorama with about one column for each column of a view."""
+        wanted = self.size * 360.0 / self.fov_deg
+        return next((width for width in PANORAMA_PX if width >= 0.9 * wanted), PANORAMA_PX[-1])
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -132,9 +140,7 @@ class StreetNavConfig:
         """The name of what the world looks like, for logs."""
         if self.world is WorldKind.virl:
             return "street_view"
-        if isinstance(self.look, Mapping):
-            return str(self.look.get("name", "custom"))
-        return str(getattr(self.look, "name", self.look))
+        return as_look(self.look).name
 
     def shifted(self, **changes: Any) -> "StreetNavConfig":
         """A copy with some fields replaced.
@@ -153,6 +159,7 @@ class StreetNavConfig:
         for name, kind in _ENUMS.items():
             setattr(self, name, member(kind, name, getattr(self, name)))
         self.city, self.routes = as_city(self.city), as_routes(self.routes)
+        as_look(self.look)  # raises ValueError for what is no look
         if isinstance(self.views, Mapping):
             self.views = ViewConfig(**_known(ViewConfig, "views", self.views))
         if isinstance(self.reward, str):

@@ -101,7 +101,7 @@ class Presenter:
         here = len(walk.visited), scene.node, scene.facing
         if here == self._latest:
             return
-        from .render.views import view_grid
+        from .render.crop import view_grid
 
         panorama = self._world.panorama(scene.node)
         grid = view_grid(panorama, scene.facing, self._views.size, self._views.fov_deg)

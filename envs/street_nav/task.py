@@ -5,13 +5,12 @@ the start and at turn points a turn, which goes on in the new direction; at pass
 `forward()`; at the goal `stop()`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from ..settings import PromptStyle
 from .actions import FORWARD, STOP, turn, whole_degrees
-from .types import Route, Sight, Waypoint, WaypointKind
+from .types import Route, Sight, WaypointKind
 from .wording import Voice
 
 ORDINALS = ("next", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
@@ -44,10 +43,11 @@ class Place:
 def describe(route: Route, voice: Voice) -> list[str]:
     """The sentences of a route description, two for each leg, without their numbers."""
     sentences: list[str] = []
-    for facing, leg in _legs(route):
-        heading = whole_degrees(leg[0].heading)
-        sentences.append(_turn_sentence(voice, facing, heading, is_first=not sentences))
-        sentences.append(_forward_sentence(voice, route, leg))
+    kinds = [waypoint.kind for waypoint in route.waypoints]
+    ends = [index for index, kind in enumerate(kinds) if kind is not WaypointKind.passing]
+    for first, last in pairwise(ends):
+        sentences.append(_turn_sentence(voice, route, first))
+        sentences.append(_forward_sentence(voice, route, first, last))
     return sentences
 
 
@@ -82,41 +82,32 @@ def facing_at(route: Route, index: int) -> int:
     waypoint = route.waypoints[index]
     if waypoint.kind is WaypointKind.passing:
         return whole_degrees(waypoint.heading)
+    if waypoint.arrival is not None:
+        return whole_degrees(waypoint.arrival)
     return whole_degrees(route.waypoints[index - 1].heading)
 
 
-def _legs(route: Route) -> list[tuple[int, Sequence[Waypoint]]]:
-    """For each leg where one looks before it, and its waypoints, both ends included."""
-    waypoints = route.waypoints
-    ends = [
-        index
-        for index, waypoint in enumerate(waypoints)
-        if waypoint.kind is not WaypointKind.passing
-    ]
-    return [
-        (facing_at(route, first), waypoints[first : last + 1]) for first, last in pairwise(ends)
-    ]
-
-
-def _turn_sentence(voice: Voice, facing: int, heading: int, *, is_first: bool) -> str:
-    said = voice.turn(facing, heading)
+def _turn_sentence(voice: Voice, route: Route, index: int) -> str:
+    """At the beginning of a leg."""
+    heading = whole_degrees(route.waypoints[index].heading)
+    said = voice.turn(facing_at(route, index), heading)
     if voice.style is PromptStyle.compact:
         return f"turn {said}"
-    return f"First, turn {said}." if is_first else f"Turn {said}."
+    return f"Turn {said}." if index else f"First, turn {said}."
 
 
-def _forward_sentence(voice: Voice, route: Route, leg: Sequence[Waypoint]) -> str:
-    end, crossed = leg[-1], sum(waypoint.intersection for waypoint in leg[1:-1])
-    facing = whole_degrees(leg[-2].heading)
+def _forward_sentence(voice: Voice, route: Route, first: int, last: int) -> str:
+    """Along a leg between two waypoints, to its end."""
+    end = route.waypoints[last]
+    crossed = sum(waypoint.intersection for waypoint in route.waypoints[first + 1 : last])
     is_goal = end.kind is WaypointKind.goal
+    side = None if end.sight is None else voice.side(facing_at(route, last), end.sight)
     if voice.style is PromptStyle.compact:
         words = ["goal"] if is_goal else [str(crossed + 1)] if crossed else []
         if end.sight is not None:
-            words += [end.sight.name, voice.side(facing, end.sight)]
+            words.append(f"{end.sight.name} {side}")
         return " ".join(["until", *words])
-    where = ""
-    if end.sight is not None:
-        where = f" where {end.sight.name} is {voice.side(facing, end.sight)}"
+    where = "" if end.sight is None else f" where {end.sight.name} is {side}"
     if not is_goal:
         which = ORDINALS[min(crossed, len(ORDINALS) - 1)]
         return f"Move forward until you reach the {which} intersection{where}."

@@ -3,8 +3,8 @@
 A turn looks for streets in the sector of its word and takes the one nearest to where the word
 points; `slightly left` and `slightly right` take the next one on that side; a word in whose sector
 the agent looks already takes the next street clockwise in that sector. Where no street leads in the
-direction, the agent looks there all the same. `forward()` takes the street nearest to where the agent looks, within 45
-degrees. On a bend the agent's head follows the street.
+direction, the agent looks there all the same. `forward()` takes the street nearest to where the
+agent looks, within 45 degrees. On a bend the agent's head follows the street.
 """
 
 from collections import deque

@@ -41,7 +41,7 @@ def _make(config: StreetNavConfig) -> World:
         return VirlWorld(Path(config.data_dir).expanduser(), config.routes)
     from .city.world import CityWorld
 
-    return CityWorld(config.city, config.look, config.routes)
+    return CityWorld(config.city, config.look, config.routes, width=config.views.panorama_px)
 
 
 def _key(config: StreetNavConfig) -> str:
@@ -49,7 +49,7 @@ def _key(config: StreetNavConfig) -> str:
         assert config.data_dir is not None
         parts: list[Any] = [str(Path(config.data_dir).expanduser().resolve()), config.routes]
     else:
-        parts = [config.city, config.look, config.routes]
+        parts = [config.city, config.look, config.routes, config.views.panorama_px]
     return json.dumps([config.world, *map(_plain, parts)], default=_plain, sort_keys=True)
 
 

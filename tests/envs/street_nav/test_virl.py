@@ -121,9 +121,8 @@ def test_panoramas_are_turned_to_the_north(data: Path) -> None:
 def test_positions_are_metres(data: Path) -> None:
     def on_the_globe(lat: float, lon: float) -> np.ndarray:
         lat, lon = np.deg2rad(lat), np.deg2rad(lon)
-        return 6_371_008.8 * np.array(
-            [np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)]
-        )
+        east, north = np.cos(lat) * np.sin(lon), np.sin(lat)
+        return 6_371_008.8 * np.array([np.cos(lat) * np.cos(lon), east, north])
 
     world = VirlWorld(data)
     geocodes = list(world.dataset.panoramas.values())
@@ -135,9 +134,8 @@ def test_positions_are_metres(data: Path) -> None:
 
 def test_cities_far_apart_do_not_meet() -> None:
     plane = Plane()
-    places = [
-        plane.place(at) for at in ((40.7, -74.0), (51.5, -0.1), (40.7, -74.0), (51.5, -0.101))
-    ]
+    geocodes = ((40.7, -74.0), (51.5, -0.1), (40.7, -74.0), (51.5, -0.101))
+    places = [plane.place(geocode) for geocode in geocodes]
     assert places[0] == places[2] == (0.0, 0.0)
     assert np.hypot(*np.subtract(places[1], places[3])) == pytest.approx(69.2, abs=0.5)
     assert np.hypot(*np.subtract(places[0], places[1])) > 1e6
@@ -165,10 +163,9 @@ def test_optional_keys_may_be_missing(tmp_path: Path) -> None:
     assert [round(leg.heading) % 360 for leg in first.legs] == [0, 90, 0]
     assert second.legs[-1].landmark == "Lotus Cafe"
     env = make(folder)
-    first_sentences = {
-        env.reset(seed=seed)[0]["text"].partition("1. ")[2][:20] for seed in range(9)
-    }
-    assert len(first_sentences) > 1  # where the agent looks at first is drawn
+    texts = [env.reset(seed=seed)[0]["text"] for seed in range(9)]
+    starts = {text.partition("1. ")[2][:20] for text in texts}
+    assert len(starts) > 1  # where the agent looks at first is drawn
     play(make(folder), 0)
 
 

@@ -1,0 +1,425 @@
+"""The environment as gymnasium and a trainer see it; worlds are chessboards or a small city."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import cardinal_gym.envs  # noqa: F401  (registers the environments)
+import gymnasium as gym
+import numpy as np
+import pytest
+from cardinal_gym.envs.street_nav.actions import Rule
+from cardinal_gym.envs.street_nav.config import StreetNavConfig
+from cardinal_gym.envs.street_nav.env import StreetNavEnv
+from cardinal_gym.envs.street_nav.reward import maximum_return
+from cardinal_gym.envs.street_nav.types import Sight
+from grid_world import GridWorld
+from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
+
+ID = "cardinal/StreetNav-v0"
+SMALL = {"num_blocks": 4, "num_landmarks": 60}
+WORLD = GridWorld()
+WRONG = '{"current observation": "nothing", "current instruction": "1", "action": "stop()"}'
+
+
+def make(**fields: Any) -> gym.Env:
+    """In a small procedural city."""
+    return gym.make(ID, city=SMALL, **fields)
+
+
+def on_board(world: GridWorld = WORLD, **fields: Any) -> StreetNavEnv:
+    return StreetNavEnv(streets=world, split="all", **fields)
+
+
+@pytest.mark.parametrize("modality", ["text", "image"])
+@pytest.mark.parametrize("mode", ["rail", "free"])
+@pytest.mark.parametrize("render_mode", [None, "rgb_array", "ansi"])
+def test_check_env_is_clean(
+    modality: str, mode: str, render_mode: str | None, monkeypatch: Any, tmp_path: Path
+) -> None:
+    # check_env also tries `human`, in a new environment: let it write its picture here.
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    env = on_board(modality=modality, mode=mode, views={"size": 28}, render_mode=render_mode)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_env(env, skip_render_check=True)
+        if render_mode is not None:
+            env.reset(seed=0)
+            assert env.render() is not None
+
+
+def test_gymnasium_makes_it_and_plays_an_episode() -> None:
+    env = make(prompt="compact", history=2)
+    observation, info = env.reset(seed=3)
+    assert observation["update"] == observation["text"]
+    assert set(observation) == {"text", "update"}
+    assert {"task_id", "split", "rule", "visual", "wording", "mode"} <= set(info)
+    done, turns = False, 0
+    while not done:
+        assert "episode_return" not in info
+        observation, _, done, truncated, info = env.step(env.unwrapped.oracle_action())
+        turns += 1
+        assert not truncated
+    assert info["success"]
+    assert turns == info["turn"] == info["num_places"]
+    assert info["episode_return"] == pytest.approx(1.3)
+    json.dumps(info)
+    with pytest.raises(ValueError, match="the episode is over"):
+        env.unwrapped.step(WRONG)
+
+
+@pytest.mark.parametrize("mode", ["rail", "free"])
+@pytest.mark.parametrize("wording", ["both", "matching", "other"])
+@pytest.mark.parametrize("rule", [rule.value for rule in Rule])
+def test_the_oracle_earns_the_maximum_on_200_routes_of_a_city(
+    rule: str, wording: str, mode: str
+) -> None:
+    env = StreetNavEnv(
+        city=SMALL, rule=rule, wording=wording, mode=mode, split="eval", episode_return="sum"
+    )
+    for seed in range(200):
+        _, info = env.reset(seed=seed)
+        done = truncated = False
+        while not (done or truncated):
+            _, _, done, truncated, info = env.step(env.oracle_action())
+        places = info["num_places"] if mode == "rail" else None
+        assert info["success"]
+        assert info["episode_return"] == pytest.approx(maximum_return(env.config.reward, places))
+
+
+def test_one_seed_is_one_route_under_every_rule_wording_mode_modality_and_look() -> None:
+    def ids(**fields: Any) -> list[str]:
+        env = make(split="eval", **fields)
+        return [env.reset(seed=seed)[1]["task_id"] for seed in range(10)]
+
+    expected = ids()
+    assert len(set(expected)) > 5
+    for fields in (
+        {"rule": "relative"},
+        {"wording": "other"},
+        {"mode": "free"},
+        {"prompt": "compact"},
+        {"look": "neon"},
+    ):
+        assert ids(**fields) == expected, fields
+
+
+def test_routes_of_training_and_evaluation_are_disjoint() -> None:
+    def ids(split: str) -> set[str]:
+        env = make(split=split)
+        return {env.reset(seed=seed)[1]["task_id"] for seed in range(150)}
+
+    assert not ids("train") & ids("eval")
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 3])
+def test_a_place_has_so_many_attempts_and_a_right_action_restores_them(attempts: int) -> None:
+    env = on_board(attempts=attempts)
+    env.reset(seed=0)
+    for _ in range(2):
+        for _ in range(attempts - 1):
+            assert env.step(WRONG)[2:4] == (False, False)
+        env.step(env.oracle_action())
+    for _ in range(attempts - 1):
+        assert env.step(WRONG)[2:4] == (False, False)
+    _, _, terminated, truncated, info = env.step(WRONG)
+    assert (terminated, truncated, info["success"]) == (False, True, False)
+    assert 0 < info["progress"] < 1
+    assert info["accuracy"] == pytest.approx(2 / (2 + 3 * attempts - 2))
+
+
+def test_the_turn_limit_truncates() -> None:
+    env = on_board(max_turns=2)
+    env.reset(seed=0)
+    assert env.step(env.oracle_action())[2:4] == (False, False)
+    assert env.step(env.oracle_action())[2:4] == (False, True)
+
+
+def test_flawed_answers_are_wrong_well_formed_and_never_the_last() -> None:
+    env = on_board(attempts=3, reward="weighted")
+    env.reset(seed=0)
+    said = set()
+    for _ in range(2):
+        text = env.flawed_action()
+        assert text is not None
+        said.add(text)
+        _, reward, terminated, truncated, info = env.step(text)
+        assert (terminated, truncated, info["correct"]) == (False, False, False)
+        assert info["reward_terms"]["format"] == 1.0
+        assert reward == pytest.approx(0.0)
+    assert env.flawed_action() is None
+    env.step(env.oracle_action())
+    assert env.flawed_action() is not None
+
+
+@pytest.mark.parametrize("kind", ["mean", "sum", "discounted"])
+def test_what_an_episode_is_worth(kind: str) -> None:
+    env = on_board(reward="study", episode_return=kind, discount=0.5)
+    for _ in range(2):  # what the first episode earned does not count in the second
+        env.reset(seed=1)
+        info = env.step(WRONG)[4]  # -1, and the start is no intersection
+        while "episode_return" not in info:
+            info = env.step(env.oracle_action())[4]
+        places = info["num_places"]
+        expected = {
+            "mean": (places - 1) / places,
+            "sum": places - 1.0,
+            "discounted": -1 + sum(0.5**turn for turn in range(1, places + 1)),
+        }
+        assert info["episode_return"] == pytest.approx(expected[kind])
+
+
+def test_history_and_its_limit() -> None:
+    env, short, none = on_board(), on_board(history=2), on_board(history=0)
+    texts = []
+    for each in (env, short, none):
+        each.reset(seed=1)
+        for _ in range(4):
+            observation, *_ = each.step(each.oracle_action())
+        texts.append(observation["text"])
+    assert [line[:4] for line in texts[0].splitlines() if line[1:2] == "_"] == [
+        f"{letter}_{n}:" for n in range(1, 5) for letter in "OA"
+    ] + ["O_5:"]
+    assert [line[:4] for line in texts[1].splitlines() if line[1:2] == "_"] == [
+        "O_3:", "A_3:", "O_4:", "A_4:", "O_5:",
+    ]  # fmt: skip
+    assert "A_4" not in texts[2]
+    assert "O_5: " in texts[2]
+
+
+class SecondWorld(GridWorld):
+    """The same streets; at one place everything to be seen is another."""
+
+    def panorama(self, node: int) -> np.ndarray:
+        return 255 - super().panorama(node)
+
+    def sights(self, node: int) -> tuple[Sight, ...]:
+        return (Sight(name="Other Place", bearing=3.0),)
+
+
+@pytest.mark.parametrize("prompt", ["study", "compact"])
+@pytest.mark.parametrize("wording", ["both", "other"])
+@pytest.mark.parametrize("mode", ["rail", "free"])
+def test_places_with_the_same_text_and_other_pictures_differ_only_in_pixels(
+    prompt: str, wording: str, mode: str
+) -> None:
+    """What is seen at a place reaches the agent by the picture alone."""
+    from dataclasses import replace
+
+    fields = {"prompt": prompt, "wording": wording, "mode": mode, "views": {"size": 28}}
+    env = on_board(WORLD, modality="image", **fields)
+    other = on_board(SecondWorld(), modality="image", **fields)
+    env.reset(seed=1)
+    route = env.route
+    turned = [
+        replace(w, intersection=not w.intersection) if w.kind.value != "passing" else w
+        for w in route.waypoints
+    ]
+    changed = replace(route, waypoints=tuple(turned))
+    one, _ = env.reset(seed=0, options={"route": route})
+    two, _ = other.reset(seed=0, options={"route": changed})
+    for _ in range(4):
+        assert one["text"] == two["text"]
+        assert one["update"] == two["update"]
+        assert not np.array_equal(one["image"], two["image"])
+        action = json.loads(env.oracle_action())["action"]
+        answer = json.dumps({"action": action})
+        one, two = env.step(answer)[0], other.step(answer)[0]
+
+
+@pytest.mark.parametrize("prompt", ["study", "compact"])
+def test_no_text_of_image_mode_says_what_the_picture_shows(prompt: str) -> None:
+    env = on_board(modality="image", prompt=prompt, mode="rail", views={"size": 28})
+    env.reset(seed=1)
+    opening = env.step(WRONG)[0]["text"]
+    described = opening.count("intersection")
+    names = {s.name: opening.count(s.name) for p in env.walk._places for s in p.scene.sights}
+    done = False
+    while not done:
+        observation, _, done, _, _ = env.step(env.oracle_action())
+        assert observation["text"].count("intersection") == described
+        assert all(observation["text"].count(name) == n for name, n in names.items())
+        assert "intersection" not in observation["update"]
+
+
+def test_the_view_grid_has_the_orientation_that_the_prompt_says() -> None:
+    """Red grows with the compass heading of what is seen, from 0 in the north to 255."""
+    size = 28
+    env = on_board(modality="image", mode="free", views={"size": size})
+    observation, _ = env.reset(seed=1)
+    assert (
+        "front (top left), right (top right), back (bottom left), left (bottom right)"
+        in (observation["text"])
+    )
+    for _ in range(6):
+        facing = env.walk.scene.facing
+        far = size + 5
+        corners = {0: (0, 0), 90: (0, far), 180: (far, 0), 270: (far, far)}
+        for turn, (row, column) in corners.items():
+            middle = observation["image"][row : row + size, column + size // 2, 0].astype(float)
+            seen = np.median(middle) / 256 * 360
+            off = (seen - facing - turn + 180) % 360 - 180
+            assert abs(off) < 8 or (facing + turn) % 360 > 350 or (facing + turn) % 360 < 10
+        assert not observation["image"][size:far].any()
+        assert not observation["image"][:, size:far].any()
+        observation, *_ = env.step(env.oracle_action())
+
+
+def test_the_right_view_is_the_front_view_after_a_right_turn() -> None:
+    env = on_board(modality="image", mode="free", rule="degrees", views={"size": 40})
+    env.reset(seed=1)
+    pictures = {}
+    for heading in (180, 270, 0, 90):
+        env.step(json.dumps({"action": f"turn_direction({heading})"}))
+        pictures[env.walk.scene.facing] = env._pictures().frames(env.walk)
+    assert set(pictures) == {0, 90, 180, 270}
+    for heading, picture in pictures.items():
+        turned = pictures[(heading + 90) % 360]
+        assert np.array_equal(picture[:40, 45:85], turned[:40, :40])
+        assert np.array_equal(picture[45:, :40], turned[:40, 45:])
+
+
+def test_several_frames_stand_side_by_side_the_newest_on_the_right() -> None:
+    env = on_board(modality="image", views={"size": 28, "frames": 3})
+    first = env.reset(seed=1)[0]["image"]
+    assert first.shape == (61, 61 * 3 + 10, 3) == env.observation_space["image"].shape
+    assert not first[:, : 2 * 66 - 5].any()
+    again = env.step(WRONG)[0]["image"]
+    assert np.array_equal(first, again)
+    second = env.step(env.oracle_action())[0]["image"]
+    assert np.array_equal(second[:, 66:127], first[:, 132:])
+    assert not np.array_equal(second[:, 132:], first[:, 132:])
+    second[:] = 0
+    assert env.step(WRONG)[0]["image"].any()
+
+
+@pytest.mark.parametrize("modality", ["text", "image"])
+def test_rendering_shows_the_views_beside_a_map(modality: str) -> None:
+    env = on_board(modality=modality, render_mode="rgb_array", views={"size": 48})
+    env.reset(seed=1)
+    before = env.render()
+    assert before.shape == (101, 101 + 5 + 101, 3)
+    env.step(env.oracle_action())
+    after = env.render()
+    assert not np.array_equal(before[:, 106:], after[:, 106:])  # the agent has moved on the map
+    ansi = on_board(render_mode="ansi")
+    observation, _ = ansi.reset(seed=1)
+    assert ansi.render() == observation["text"]
+
+
+def test_human_rendering_writes_text_and_names_the_picture(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setattr("sys.platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    env = on_board(modality="image", render_mode="human", views={"size": 28})
+    observation, _ = env.reset(seed=1)
+    *printed, last = capsys.readouterr().out.splitlines()
+    assert printed == observation["text"].splitlines()
+    assert Path(last.removeprefix("picture: ")).stat().st_size > 500
+
+
+_SCRIPT = """
+import hashlib, json, gymnasium as gym, cardinal_gym.envs
+digest = hashlib.sha256()
+for mode in ("rail", "free"):
+    env = gym.make("cardinal/StreetNav-v0", city={"num_blocks": 4, "num_landmarks": 60}, mode=mode)
+    for seed in range(5):
+        digest.update(json.dumps(env.reset(seed=seed)).encode())
+        for _ in range(4):
+            digest.update(str(env.unwrapped.flawed_action()).encode())
+            digest.update(json.dumps(env.step(env.unwrapped.oracle_action())).encode())
+import sys
+drawing = [m for m in ("torch", "cv2", "PIL", "numba", "transformers") if m in sys.modules]
+print(digest.hexdigest(), drawing)
+"""
+
+
+def test_episodes_are_the_same_in_every_process_and_text_loads_no_drawing_library() -> None:
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", _SCRIPT],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    }
+    assert len(printed) == 1
+    assert printed.pop().endswith(" []\n")
+
+
+def test_several_environments_step_together() -> None:
+    vector = SyncVectorEnv([lambda: make(prompt="compact")] * 2)
+    observations, _ = vector.reset(seed=[0, 1])
+    alone = [make(prompt="compact").reset(seed=seed)[0]["text"] for seed in (0, 1)]
+    assert list(observations["text"]) == alone
+    later, *_ = vector.step((WRONG, WRONG))
+    assert all(text.endswith(" wrong stop") for text in later["text"])
+    with pytest.raises(ValueError, match="shared_memory=False"):
+        AsyncVectorEnv([make])
+
+
+@pytest.mark.parametrize("answer", ["json", "tagged"])
+@pytest.mark.parametrize("mode", ["rail", "free"])
+def test_any_text_gets_a_verdict_in_bounded_time(answer: str, mode: str) -> None:
+    env = on_board(answer=answer, mode=mode, max_turns=1_000, attempts=1_000)
+    env.reset(seed=0)
+    field = '{"current observation": "%s", "current instruction": "%s", "action": "%s"}'
+    texts = [
+        *("", "\x00", "null", "{}", "[]", "{" * 100_000, '{"action":' * 9_000, "9" * 100_000),
+        field % ("no " * 30_000, "1", "jump()"),
+        field % ("not an intersection" * 4_000, "9" * 80_000, "turn_direction(" * 5_000),
+        '{"action": {"a": [1]}, "current observation": null, "current instruction": 7}',
+        '{"action": "turn_direction(\\ud800)"}',
+        '{"action": "turn_direction(٣)"}',
+        '{"action": 3}',
+        "\ud800",
+        "x" * 1_000_000,
+    ]
+    for text in texts:
+        for said in (text, f"<answer>{text}</answer>"[:1_000_000]):
+            started = time.process_time()
+            info = env.step(said)[4]
+            assert time.process_time() - started < 2.0
+            assert info["outcome"] in ("unparsable", "illegal_action")
+
+
+def test_configuration_by_fields_by_dataclass_and_mistakes() -> None:
+    config = StreetNavConfig(city=SMALL, prompt="compact", rule="relative")
+    assert gym.make(ID, config=config).unwrapped.config == config
+    assert make(prompt="compact", rule="relative").unwrapped.config == config
+    shifted = config.shifted(rule="clock", city={"seed": 2}, views={"size": 100})
+    assert (shifted.rule, shifted.city.seed, shifted.city.num_blocks) == (Rule.clock, 2, 4)
+    assert shifted.views.size == 100
+    assert config.shifted(data_dir="somewhere").visual == "street_view"
+    for fields, said in (
+        ({"promt": "compact"}, r"fields must be among id, .*; got promt"),
+        ({"rule": "both"}, r"rule must be one of absolute, relative, clock, degrees; got 'both'"),
+        ({"look": "ugly"}, "look must be one of harbor"),
+        ({"views": {"size": 700}}, "size must be a whole number from 28 to 640; got 700"),
+        ({"views": {"fov_deg": 10}}, "fov_deg must be 40 to 120; got 10"),
+        ({"attempts": 0}, "attempts must be a whole number from 1 "),
+        ({"success_m": 0}, "success_m must be positive; got 0"),
+        ({"data_dir": "/tmp"}, "data_dir must be the folder"),
+        ({"reward": {"weights": {"luck": 1}}}, "reward.weights must name accuracy"),
+        ({"reward": {"weights": {"format": 1}}}, "must punish a wrong answer"),
+        ({"city": {"blocks": 3}}, "CityConfig must have seed"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            StreetNavConfig(**fields) if "promt" not in fields else gym.make(ID, **fields)
+    with pytest.raises(ValueError, match="give either config or its fields"):
+        gym.make(ID, config=config, split="eval")
+    with pytest.raises(ValueError, match="call reset"):
+        StreetNavEnv().oracle_action()
