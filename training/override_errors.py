@@ -170,7 +170,8 @@ def _bad_value(error: OmegaConfBaseException) -> str:
         first = one_line((error.msg or str(error)).split("\n")[0])
         return f"{key}: {first}" if key else first
     value = "null" if error.value is None else repr(error.value)
-    group = PRESET_GROUPS.get(key)
+    is_section = isinstance(error.child_node, DictConfig)
+    group = PRESET_GROUPS.get(key) if is_section else None
     hint = f" (a preset is chosen with {group}=name: {', '.join(groups()[group])})" if group else ""
     return f"{key} must be {allowed}; got {value}{hint}"
 

@@ -2,7 +2,7 @@
 
 Pictures are saved, and opened where the machine has a screen. An answer is whatever a model could
 write; for games whose `info` names `ranks` and `values`, a bare formula is enough and the rest of
-the study's object is filled in.
+the study's object is filled in. In street navigation the arrow keys walk (see `streets.py`).
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import gymnasium as gym
 import numpy as np
@@ -22,6 +22,9 @@ from ..envs.core import LanguageEnv
 from .launch import command
 from .schema import PlayConfig
 
+if TYPE_CHECKING:
+    from ..envs.street_nav.env import StreetNavEnv
+
 GIVE_UP, LEAVE = "?", ("q", "quit", "exit")
 HELP = f"Type your answer; {GIVE_UP} shows a solution and goes on; q or Ctrl-D leaves."
 
@@ -30,7 +33,13 @@ HELP = f"Type your answer; {GIVE_UP} shows a solution and goes on; q or Ctrl-D l
 def main(config: PlayConfig) -> None:
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  line editing and history for input()
-    env = gym.make(config.env.id, config=config.env)
+    is_walk = hasattr(config.env, "wording")  # street navigation
+    env = gym.make(config.env.id, config=config.env, render_mode="rgb_array" if is_walk else None)
+    if config.window:
+        if not is_walk:
+            raise ValueError("window must be false for games that are played in the terminal")
+        walk_in_window(env, config)
+        return
     print(HELP)
     played = solved = 0
     try:
@@ -46,6 +55,12 @@ def play_hand(env: gym.Env[Any, Any], config: PlayConfig, number: int) -> bool:
     """One episode; whether it was solved. EOFError when the player leaves."""
     observation, info = env.reset(seed=config.seed if number == 0 else None)
     print(f"\n--- {number + 1} ---")
+    if hasattr(config.env, "wording"):
+        from .streets import KEYS_HELP, can_read_keys, walk_in_terminal
+
+        if can_read_keys():
+            print(KEYS_HELP)
+            return walk_in_terminal(cast("StreetNavEnv", env.unwrapped), observation, info)
     while True:
         print(observation["update"])
         if "image" in observation and "turn" not in info:
@@ -62,8 +77,22 @@ def play_hand(env: gym.Env[Any, Any], config: PlayConfig, number: int) -> bool:
             return bool(info["success"])
 
 
+def walk_in_window(env: gym.Env[Any, Any], config: PlayConfig) -> None:
+    """Street navigation in a window, until it is closed."""
+    from . import streets
+
+    seeds = iter([config.seed])
+    walking = cast("StreetNavEnv", env.unwrapped)
+    solved, played = streets.walk_in_window(
+        walking, lambda: walking.reset(seed=next(seeds, None))[0]
+    )
+    print(f"{solved} of {played} tasks solved")
+
+
 def as_answer(text: str, info: Mapping[str, Any]) -> str:
-    """The text itself, or the study's object around a bare formula over cards."""
+    """The text itself, or the study's object around a bare formula over cards or a bare action."""
+    if "{" not in text and "wording" in info:
+        return f"<answer>{json.dumps({'action': text})}</answer>"
     if "{" in text or not {"ranks", "values"} <= info.keys():
         return text
     found = {"cards": info["ranks"], "number": info["values"], "formula": text}

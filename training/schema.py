@@ -13,6 +13,7 @@ from hydra.core.config_store import ConfigStore
 
 from ..envs.general_points.config import GeneralPointsConfig, Rule
 from ..envs.general_points.render.config import VisualConfig
+from ..envs.street_nav.config import StreetNavConfig
 from .config import ExperimentConfig
 
 
@@ -24,12 +25,14 @@ class PlayConfig:
     hands: how many hands; null: until Ctrl-D.
     pictures: folder for the pictures; null: a new one in the system's temporary folder.
     open_pictures: show each picture in a window where the machine has a screen.
+    window: street navigation: walk in a window instead of the terminal.
     """
 
     seed: int | None = None
     hands: int | None = None
     pictures: str | None = None
     open_pictures: bool = True
+    window: bool = False
     env: Any = None
 
     def __post_init__(self) -> None:
@@ -71,3 +74,4 @@ def register() -> None:
         name="general_points",
         node=GeneralPointsConfig(rule=Rule(name="unnamed"), visual=VisualConfig()),
     )
+    store.store(group="schema", name="street_nav", node=StreetNavConfig())

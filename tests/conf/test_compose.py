@@ -7,7 +7,7 @@ from cardinal_gym.envs.general_points.config import GeneralPointsConfig
 from cardinal_gym.envs.general_points.render.config import VISUALS
 from cardinal_gym.envs.general_points.rules import RULES
 from cardinal_gym.training.config import ExperimentConfig, shifted
-from cardinal_gym.training.override_errors import to_config
+from cardinal_gym.training.override_errors import CONFIG_ERRORS, to_config
 from composing import CHOICES, CONF, GROUPS, PRIMARIES, composed
 
 
@@ -49,15 +49,34 @@ def test_every_preset_has_a_file() -> None:
     assert set(GROUPS["visuals"]) == set(VISUALS)
 
 
-@pytest.mark.parametrize("suite", GROUPS["suite"])
+@pytest.mark.parametrize("suite", [s for s in GROUPS["suite"] if s.startswith("general_points")])
 def test_every_cell_of_a_suite_gives_one_seed_the_same_hand(suite: str) -> None:
     config = to_config(composed("eval", f"suite={suite}"))
     compared = {rule.value_table for rule in config.env.solvable_under}
-    assert config.suite.cells["id"].shift == {}
+    base = config.suite.cells["id"].shift
+    assert set(base) <= {"require_face_card"}  # says which hands, in every cell the same
     for cell in config.suite.cells.values():
+        assert base.items() <= cell.shift.items()
         env = shifted(config.env, cell.shift)
         assert env.rule.value_table in compared
         assert (env.visual.width, env.visual.height) == (224, 224)
+
+
+@pytest.mark.parametrize("suite", [s for s in GROUPS["suite"] if s.startswith("street_nav")])
+@pytest.mark.parametrize("env", ["street_nav", "nav_text", "nav_image"])
+def test_every_cell_of_a_suite_gives_one_seed_the_same_route(suite: str, env: str) -> None:
+    config = to_config(composed("eval", f"env={env}", f"suite={suite}"))
+    assert config.suite.cells["id"].shift == {}
+    for name, cell in config.suite.cells.items():
+        changed = shifted(config.env, {"split": "eval", **cell.shift})
+        assert changed.routes == config.env.routes
+        assert changed.views == config.env.views
+        assert changed.city == config.env.city or name == "ood_city"
+
+
+def test_navigation_has_no_card_rules() -> None:
+    with pytest.raises(CONFIG_ERRORS, match="Could not override 'rules'"):
+        composed("play", "env=street_nav", "rules=faces_as_ten")
 
 
 def test_a_rule_of_ones_own_keeps_nothing_of_the_preset_it_replaces(tmp_path) -> None:
