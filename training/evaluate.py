@@ -27,6 +27,7 @@ from ..agents.config import SamplingConfig
 from ..agents.rollout import rollout
 from ..agents.types import Agent, Episode
 from .config import EvaluateConfig, MetricKind, SuiteConfig, shifted
+from .demonstrations import bare_env
 from .distributed import Workers
 from .episodes import write_episodes
 from .files import atomic_write_bytes, atomic_write_json
@@ -34,6 +35,8 @@ from .progress import ProgressReporter
 from .sampler import task_seed
 
 MakeAgent = Callable[[SamplingConfig], Agent]
+
+NUM_CHECKED = 256  # training tasks dealt before a run starts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +94,26 @@ def evaluate(
         job = _Job(make_agent, cell_env, name, config, num_episodes, folder, label, workers)
         results += job.run()
     return results
+
+
+def check_tasks(env: Any, suite: SuiteConfig, config: EvaluateConfig) -> None:
+    """Deal every evaluation task of a suite once, in words, and some training tasks.
+
+    Raises ValueError, naming the cell, where one cannot be dealt: better now than after hours of
+    training.
+    """
+    largest = max(config.episodes, config.final_episodes)
+    dealt: dict[str, tuple[dict[str, Any], str, int]] = {}
+    dealt["training"] = ({}, "sft", min(largest, NUM_CHECKED))
+    for name, cell in suite.cells.items():
+        dealt[f"cell {name}"] = ({"split": "eval", **cell.shift}, "evaluate", largest)
+    for place, (shift, stream, count) in dealt.items():
+        bare = bare_env(shifted(env, {**shift, "modality": "text"}))
+        try:
+            for index in range(count):
+                bare.reset(seed=task_seed(config.seed, stream, index))
+        except ValueError as error:
+            raise ValueError(f"tasks for {place} must exist: {error}") from error
 
 
 @dataclass(slots=True)

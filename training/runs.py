@@ -12,6 +12,7 @@ import torch
 from .arms import SeedRun, collect_evals, seed_folder
 from .config import ExperimentConfig
 from .distributed import Workers
+from .evaluate import check_tasks
 from .progress import ProgressReporter
 from .report import report
 from .run_folder import RunFolder
@@ -37,6 +38,7 @@ def opened(
         workers.wait()
         yield RunFolder(root)
         return
+    check_tasks(config.env, config.suite, config.evaluate)
     plain = {"command": command, **dataclasses.asdict(config), "resume": False}
     with RunFolder.open(root, resume=config.resume, config=plain) as folder:
         workers.wait()

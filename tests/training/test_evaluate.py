@@ -3,6 +3,7 @@
 import json
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from cardinal_gym.envs.general_points.config import GeneralPointsConfig, PromptS
 from cardinal_gym.training import evaluate as module
 from cardinal_gym.training.config import CellConfig, EvaluateConfig, MetricKind, SuiteConfig
 from cardinal_gym.training.distributed import Workers
-from cardinal_gym.training.evaluate import CellResult, MakeAgent, evaluate
+from cardinal_gym.training.evaluate import CellResult, MakeAgent, check_tasks, evaluate
 from toys import experiment, tiny_policy
 
 SUITES = sorted(path.stem for path in (Path(__file__).parents[2] / "conf/suite").glob("*.yaml"))
@@ -230,3 +231,14 @@ def test_an_empty_suite_and_an_unknown_shift_are_refused(tmp_path: Path) -> None
         measure(Coin, tmp_path, cells=SuiteConfig())
     with pytest.raises(ValueError, match=r"must name fields of .*; got rules"):
         measure(Coin, tmp_path, cells=SuiteConfig(cells={"a": CellConfig(shift={"rules": "x"})}))
+
+
+def test_tasks_that_cannot_be_dealt_are_told_before_anything_is_trained() -> None:
+    """Three cards, + and -, a face that counts 7 among them: nothing makes 29."""
+    config = experiment("env=gp_text", "env.num_cards=3", "env.rule.operators=[+,-]")
+    env = replace(config.env, targets=[5], solvable_under=[])
+    small = EvaluateConfig(final_episodes=16)
+    check_tasks(env, SuiteConfig(cells={"id": CellConfig()}), small)
+    shift = {"targets": [29], "require_face_card": True, "rule": "faces_as_sevens"}
+    with pytest.raises(ValueError, match="tasks for cell ood must exist: no hand qualifies"):
+        check_tasks(env, SuiteConfig(cells={"ood": CellConfig(shift=shift)}), small)
