@@ -82,7 +82,8 @@ class Buildings:
         kinds = _draw_kinds(rng, lots, character)
         low, high = (np.array([_STOREYS[LotKind(k)][end] for k in kinds], int) for end in (0, 1))
         storeys = rng.integers(low, high + 1) if count else low
-        self.quads.append(_set_back(rng, lots.quads, kinds, lots.street_sides))
+        detached = (kinds == LotKind.house) & (lots.street_sides != CORNER_FRONTS) & (block >= 0)
+        self.quads.append(_set_back(rng, lots.quads, detached))
         self.street_sides.append(lots.street_sides)
         self.block.append(np.full(count, block))
         self.kind.append(kinds)
@@ -178,12 +179,11 @@ def _draw_kinds(rng: np.random.Generator, lots: Lots, character: str) -> np.ndar
     return np.where(corner, int(LotKind.shop), kinds)
 
 
-def _set_back(
-    rng: np.random.Generator, quads: np.ndarray, kinds: np.ndarray, street_sides: np.ndarray
-) -> np.ndarray:
-    """Houses stand a little apart and behind a front garden; the rest wall to wall."""
+def _set_back(rng: np.random.Generator, quads: np.ndarray, detached: np.ndarray) -> np.ndarray:
+    """Detached houses stand a little apart and behind a front garden; the rest wall to wall."""
     draws = rng.uniform(0.0, 1.0, (2, len(quads)))
-    detached = (kinds == LotKind.house) & (street_sides != CORNER_FRONTS)
+    roomy = np.linalg.norm(quads[:, 1:3] - quads[:, 0:2], axis=2).min(axis=1) > 7.0
+    detached = detached & roomy
     front = np.where(detached, 0.5 + 1.5 * draws[0], 0.0)
     sides = np.where(detached & (draws[1] < 0.6), 0.9, 0.0)
     return shrink(quads, front, sides)

@@ -19,7 +19,7 @@ from .streets import WIDTH_M as STREET_WIDTH_M
 from .streets import StreetPlan, draw_streets, lay_nodes
 from .visibility import disc_radius, in_view, sightlines, unhidden, walls_of
 
-VERSION = 1  # of the generator: part of every key, raised whenever a city changes
+VERSION = 2  # of the generator: part of every key, raised whenever a city changes
 _MARGIN_M = 5.0
 
 

@@ -26,7 +26,7 @@ from .geometry import (
 FRONT, CORNER_FRONTS = 0b0001, 0b1001  # street sides of a lot in a row and of a corner lot
 _CORNER_DEG = 125.0  # wider angles are built around like a bend
 _MIN_WIDTH_M = 3.5
-_MIN_CORNER_M = 3.0
+_MIN_CORNER_M, _MAX_CORNER_M = 3.0, 20.0
 _SLACK_M = 0.2  # footprints may overlap by this much; their walls are then out of sight
 
 
@@ -89,7 +89,8 @@ def _corner_cuts(sides: list[Points], depth: float) -> list[float]:
         before = sides[k - 1]
         turn = turn_between(heading_of(before[-1] - before[-2]), heading_of(side[1] - side[0]))
         angle = 180.0 + float(turn)  # inside; a left turn is negative
-        cuts.append(depth / np.tan(np.radians(angle / 2)) if angle < _CORNER_DEG else 0.0)
+        cut = depth / np.tan(np.radians(angle / 2)) if angle < _CORNER_DEG else 0.0
+        cuts.append(min(cut, _MAX_CORNER_M))
     fit = [1.0] * len(sides)
     for k, side in enumerate(sides):
         following = (k + 1) % len(sides)

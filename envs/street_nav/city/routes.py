@@ -26,6 +26,7 @@ from .walks import Walk, Ways
 SPLITS = ("train", "eval", "all")
 _BEND_DEG = 20.0  # a street that has bent by this much since the last waypoint gets another
 _MIN_FACING_OFF_DEG = 10  # at the start, from the first leg's direction, and from its opposite
+_LEAST_SHARE = 0.4  # of the largest sign in view, for one that is asked about
 _MAX_ROUNDS = 40
 _WORTH_A_ROUND = 8  # new routes; with fewer, nearly all are found
 
@@ -38,9 +39,8 @@ class RouteBook:
         self.key = f"{city.key}-routes-{_number(str(config)):016x}"
         self._places: list[list[float]] = city.node_xy.tolist()
         self._legs_made: dict[tuple[tuple[int, ...], int], list[tuple[Waypoint, bool]]] = {}
-        self._seen = _sights_by_node(city, only_clear=False)
-        self._clear = _sights_by_node(city, only_clear=True)
-        self._ways = Ways(network, self._clear, self._seen, config)
+        self._seen = _seen_by_node(city)
+        self._ways = Ways(network, _asked_by_node(city), self._seen, config)
 
     def draw(self, split: str) -> "RoutePool":
         """The pool of a split, the same in any process.
@@ -164,7 +164,7 @@ class RouteBook:
         sight = None
         if landmark is not None:
             name = self.city.landmark_names[landmark]
-            sight = Sight(name=name, bearing=self._clear[node][landmark])
+            sight = Sight(name=name, bearing=self._seen[node][landmark])
         return Waypoint(
             node=node,
             kind=kind,
@@ -218,19 +218,33 @@ class RoutePool:
         )
 
 
-def _sights_by_node(city: City, only_clear: bool) -> list[dict[int, float]]:
-    found: list[dict[int, float]] = [{} for _ in range(city.num_nodes)]
-    rows = zip(
+def _seen_by_node(city: City) -> list[dict[int, float]]:
+    """By node, the bearing of every landmark that is seen, the most prominent first."""
+    seen: list[dict[int, float]] = [{} for _ in range(city.num_nodes)]
+    for node, landmark, bearing in zip(
         city.sight_node.tolist(),
         city.sight_landmark.tolist(),
         city.sight_bearing.tolist(),
-        city.sight_clear.tolist(),
         strict=True,
-    )
-    for node, landmark, bearing, clear in rows:
-        if clear or not only_clear:
-            found[node][landmark] = bearing
-    return found
+    ):
+        seen[node][landmark] = bearing
+    return seen
+
+
+def _asked_by_node(city: City) -> list[dict[int, float]]:
+    """By node, the size (square degrees) of every sign that may be asked about there.
+
+    It is clearly seen, and not much smaller than the largest one that is.
+    """
+    asked: list[dict[int, float]] = [{} for _ in range(city.num_nodes)]
+    area = city.sight_width * city.sight_height
+    largest = np.zeros(city.num_nodes)
+    np.maximum.at(largest, city.sight_node, np.where(city.sight_clear, area, 0.0))
+    fit = city.sight_clear & (area >= _LEAST_SHARE * largest[city.sight_node])
+    for row in np.flatnonzero(fit):
+        node, landmark = int(city.sight_node[row]), int(city.sight_landmark[row])
+        asked[node][landmark] = float(area[row])
+    return asked
 
 
 def _number(text: str) -> int:

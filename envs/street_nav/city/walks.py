@@ -51,7 +51,7 @@ class Ways:
     def __init__(
         self,
         network: StreetNetwork,
-        clear: list[dict[int, float]],
+        asked: list[dict[int, float]],
         seen: list[dict[int, float]],
         config: RouteConfig,
     ) -> None:
@@ -75,10 +75,10 @@ class Ways:
         most = max(1, *map(len, turns))
         self._turns = np.array([row + [-1] * (most - len(row)) for row in turns])
         self._names = [
-            [mark for mark in clear[s.nodes[-1]] if mark not in seen[s.nodes[0]]][:_MAX_NAMES]
+            [mark for mark in asked[s.nodes[-1]] if mark not in seen[s.nodes[0]]][:_MAX_NAMES]
             for s in stretches
         ]
-        self._goals = [_goals_on(s.nodes, clear, seen) for s in stretches]
+        self._goals = [_goals_on(s.nodes, asked, seen) for s in stretches]
         self._named = np.array([bool(names) for names in self._names])
         self._has_goal = np.array([bool(goals) for goals in self._goals])
         self._smooth = np.flatnonzero([s.smooth for s in stretches])
@@ -169,15 +169,19 @@ def _turns_from(network: StreetNetwork, index: int, turn_deg: float) -> list[int
 
 
 def _goals_on(
-    nodes: tuple[int, ...], clear: list[dict[int, float]], seen: list[dict[int, float]]
+    nodes: tuple[int, ...], asked: list[dict[int, float]], seen: list[dict[int, float]]
 ) -> list[tuple[int, int]]:
-    """Places on a stretch, away from its ends, with a landmark not seen from its beginning."""
-    goals: list[tuple[int, int]] = []
+    """Where a walk may end on a stretch: the place, and the landmark that names it.
+
+    Away from both ends, where the landmark's sign is largest; it is not seen from the beginning.
+    """
+    best: dict[int, int] = {}
     for index in range(2, len(nodes) - 1):
-        for mark in list(clear[nodes[index]])[:1]:
-            if mark not in seen[nodes[0]] and all(mark != known for _, known in goals):
-                goals.append((index, mark))
-    return goals
+        for mark, size in asked[nodes[index]].items():
+            known = asked[nodes[best[mark]]][mark] if mark in best else 0.0
+            if size > known and mark not in seen[nodes[0]]:
+                best[mark] = index
+    return [(index, mark) for mark, index in best.items()]
 
 
 def _picked(items: list[_Item], draw: float) -> _Item:

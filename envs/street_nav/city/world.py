@@ -60,13 +60,23 @@ class CityWorld:
         self._pools: dict[str, RoutePool] = {}
         self._panoramas: OrderedDict[int, np.ndarray] = OrderedDict()
         self._renderer: PanoramaRenderer | None = None
-        self._drawing, self._dealing = threading.Lock(), threading.Lock()
+        self._lock, self._making = threading.Lock(), threading.Lock()
+
+    @property
+    def renderer(self) -> "PanoramaRenderer":
+        """Made when it is first needed."""
+        with self._making:
+            if self._renderer is None:
+                from ..render import PanoramaRenderer
+
+                self._renderer = PanoramaRenderer(self.city, self.look, self.width)
+            return self._renderer
 
     def pool(self, split: str) -> RoutePool:
         """The routes of a split, drawn when they are first needed. Raises ValueError: see there."""
         pool = self._pools.get(split)
         if pool is None:
-            with self._dealing:
+            with self._making:
                 pool = self._pools.get(split) or self.routes.draw(split)
                 self._pools[split] = pool
         return pool
@@ -84,18 +94,15 @@ class CityWorld:
         return self._sights[node]
 
     def panorama(self, node: int) -> np.ndarray:
-        with self._drawing:
+        with self._lock:
             kept = self._panoramas.get(node)
             if kept is not None:
                 self._panoramas.move_to_end(node)
                 return kept
-            if self._renderer is None:
-                from ..render import PanoramaRenderer
-
-                self._renderer = PanoramaRenderer(self.city, self.look, self.width)
-            drawn = self._renderer.panorama(node)
-            drawn.setflags(write=False)
+        drawn = self.renderer.panorama(node)  # not locked: threads may draw at the same time
+        drawn.setflags(write=False)
+        with self._lock:
             self._panoramas[node] = drawn
             while len(self._panoramas) * drawn.nbytes > MEMORY_BYTES and len(self._panoramas) > 1:
                 self._panoramas.popitem(last=False)
-            return drawn
+        return drawn
