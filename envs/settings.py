@@ -1,5 +1,7 @@
 """Settings that every environment offers in the same words."""
 
+import math
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -30,3 +32,23 @@ def member(kind: type[AnyEnum], name: str, value: Any) -> AnyEnum:
     except ValueError:
         allowed = ", ".join(str(each.value) for each in kind)
         raise ValueError(f"{name} must be one of {allowed}; got {value!r}") from None
+
+
+def require_flag(name: str, value: Any) -> None:
+    """Raise ValueError unless `value` is True or False: the text "no" would count as yes."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} must be true or false; got {value!r}")
+
+
+def require_number(name: str, value: Any, allowed: str, low: float, high: float) -> None:
+    """Raise ValueError unless `value` is a finite number in [low, high]; `allowed` says so."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or not low <= value <= high:
+        raise ValueError(f"{name} must be {allowed}; got {value!r}")
+
+
+def as_list(name: str, value: Any, allowed: str) -> list[Any]:
+    """The entries of a sequence that is not text; ValueError, with `allowed`, for what is none."""
+    if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
+        raise ValueError(f"{name} must be {allowed}; got {value!r}")
+    return list(value)

@@ -1,12 +1,21 @@
 """Everything that can be set about General Points, with the defaults; rules are data, not code."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
 from ..core import MAX_TEXT_CHARS
-from ..settings import Modality, PromptStyle, Split, member
+from ..settings import (
+    Modality,
+    PromptStyle,
+    Split,
+    as_list,
+    member,
+    require_flag,
+    require_number,
+)
 from .render.config import VISUALS, VisualConfig, as_visual
 from .rules import OPERATORS, RULES, Rule, as_rule, preset_rule, require_short_int
 
@@ -73,13 +82,32 @@ class RewardConfig:
 
     def __post_init__(self) -> None:
         self.kind = member(RewardKind, "reward.kind", self.kind)
-        unknown = set(self.weights) - set(WEIGHTED_TERMS)
+        terms = ", ".join(WEIGHTED_TERMS)
+        if not isinstance(self.weights, Mapping):
+            raise ValueError(f"reward.weights must map {terms} to numbers; got {self.weights!r}")
+        unknown = [term for term in self.weights if term not in WEIGHTED_TERMS]
         if unknown:
-            raise ValueError(
-                f"reward.weights must name {', '.join(WEIGHTED_TERMS)}; got {sorted(unknown)}"
-            )
-        if any(weight < 0 for weight in self.weights.values()):
-            raise ValueError(f"reward.weights must not be negative; got {self.weights}")
+            raise ValueError(f"reward.weights must name {terms}; got {unknown}")
+        for term, weight in self.weights.items():
+            require_number(f"reward.weights.{term}", weight, "a number, at least 0", 0.0, math.inf)
+
+
+def as_reward(value: RewardConfig | Mapping[str, Any] | str) -> RewardConfig:
+    """A reward from a kind's name, a mapping of fields, or a reward; else ValueError."""
+    if isinstance(value, RewardConfig):
+        return value
+    if isinstance(value, str):
+        return RewardConfig(kind=member(RewardKind, "reward", value))
+    if not isinstance(value, Mapping):
+        kinds = ", ".join(kind.value for kind in RewardKind)
+        raise ValueError(
+            f"reward must be a kind ({kinds}), a mapping with kind and weights, or a RewardConfig; "
+            f"got {value!r}"
+        )
+    unknown = [key for key in value if key not in ("kind", "weights")]
+    if unknown:
+        raise ValueError(f"reward must have kind and weights; got {unknown}")
+    return RewardConfig(**value)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -127,14 +155,15 @@ class GeneralPointsConfig:
         self._coerce()
         for name in ("target", "num_cards", "split_salt", "max_turns", "max_answer_chars"):
             require_short_int(name, getattr(self, name))
+        self.targets = as_list("targets", self.targets, "a list of integers")
         for target in self.targets:
             require_short_int("targets", target)
         if not MIN_CARDS <= self.num_cards <= MAX_CARDS:
             raise ValueError(f"num_cards must be {MIN_CARDS} to {MAX_CARDS}; got {self.num_cards}")
-        if not 0.0 <= self.held_out_fraction <= 1.0:
-            raise ValueError(f"held_out_fraction must be in [0, 1]; got {self.held_out_fraction}")
-        if not 0.0 <= self.discount <= 1.0:
-            raise ValueError(f"discount must be in [0, 1]; got {self.discount}")
+        for name in ("replacement", "require_face_card", "solvable_only"):
+            require_flag(name, getattr(self, name))
+        for name in ("held_out_fraction", "discount"):
+            require_number(name, getattr(self, name), "in [0, 1]", 0.0, 1.0)
         if self.max_turns < 1:
             raise ValueError(f"max_turns must be at least 1; got {self.max_turns}")
         if self.max_answer_chars < 1:
@@ -188,13 +217,8 @@ class GeneralPointsConfig:
         self.feedback = member(FeedbackKind, "feedback", self.feedback)
         self.oracle_style = member(OracleStyle, "oracle_style", self.oracle_style)
         self.rule = as_rule(self.rule)
-        self.split_rule = as_rule(self.split_rule)
-        self.solvable_under = [as_rule(rule) for rule in self.solvable_under]
+        self.split_rule = as_rule(self.split_rule, "split_rule")
+        rules = as_list("solvable_under", self.solvable_under, "a list of rules")
+        self.solvable_under = [as_rule(r, f"solvable_under[{k}]") for k, r in enumerate(rules)]
         self.visual = as_visual(self.visual)
-        if isinstance(self.reward, str):
-            self.reward = RewardConfig(kind=member(RewardKind, "reward", self.reward))
-        elif isinstance(self.reward, Mapping):
-            unknown = set(self.reward) - {"kind", "weights"}
-            if unknown:
-                raise ValueError(f"reward must have kind and weights; got {sorted(unknown)}")
-            self.reward = RewardConfig(**self.reward)
+        self.reward = as_reward(self.reward)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from ..settings import as_list
 from .cards import RANK_INDEX, RANKS
 
 OPERATORS = ("+", "-", "*", "/")
@@ -23,12 +24,19 @@ class Rule:
     operators: list[str] = field(default_factory=lambda: list(OPERATORS))
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise ValueError(f"name must be text; got {self.name!r}")
+        if not isinstance(self.face_values, Mapping):
+            raise ValueError(f"face_values must map ranks to integers; got {self.face_values!r}")
+        self.face_values = dict(self.face_values)
         for rank, value in self.face_values.items():
             if rank not in RANK_INDEX:
                 raise ValueError(f"face_values must name ranks of {', '.join(RANKS)}; got {rank!r}")
             require_short_int(f"face_values[{rank}]", value)
+        allowed = f"some of {list(OPERATORS)}, as a list"
+        self.operators = as_list("operators", self.operators, allowed)
         if not self.operators or any(op not in OPERATORS for op in self.operators):
-            raise ValueError(f"operators must be some of {list(OPERATORS)}; got {self.operators}")
+            raise ValueError(f"operators must be {allowed}; got {self.operators}")
 
     @property
     def value_table(self) -> tuple[int, ...]:
@@ -41,27 +49,38 @@ class Rule:
         return "".join([op for op in OPERATORS if op in self.operators])
 
 
-def preset_rule(name: str) -> Rule:
+def preset_rule(name: str, field_name: str = "rule") -> Rule:
     """A fresh copy of a preset; ValueError names the presets when there is none of this name."""
     if name not in RULES:
-        raise ValueError(f"rule must be one of {', '.join(RULES)}; got {name!r}")
+        raise ValueError(f"{field_name} must be one of {', '.join(RULES)}; got {name!r}")
     rule = RULES[name]
     return Rule(name=rule.name, face_values=dict(rule.face_values), operators=list(rule.operators))
 
 
-def as_rule(rule: Rule | Mapping[str, Any] | str) -> Rule:
-    """A rule from a preset's name, a mapping of fields, or a rule."""
+def as_rule(rule: Rule | Mapping[str, Any] | str, field_name: str = "rule") -> Rule:
+    """A rule from a preset's name, a mapping of fields, or a rule.
+
+    field_name: of what is set, for messages. Raises ValueError for anything else.
+    """
     if isinstance(rule, Rule):
         return rule
     if isinstance(rule, str):
-        return preset_rule(rule)
+        return preset_rule(rule, field_name)
+    if not isinstance(rule, Mapping):
+        raise ValueError(
+            f"{field_name} must be a preset's name ({', '.join(RULES)}), a mapping with a name and "
+            f"face_values, or a Rule; got {rule!r}"
+        )
     known = [f.name for f in fields(Rule)]
     unknown = [key for key in rule if key not in known]
     if unknown or "name" not in rule:
         raise ValueError(
-            f"rule must have a name and fields of {', '.join(known)}; got {dict(rule)}"
+            f"{field_name} must have a name and fields of {', '.join(known)}; got {dict(rule)}"
         )
-    return Rule(**rule)
+    try:
+        return Rule(**rule)
+    except ValueError as error:
+        raise ValueError(f"{field_name}.{error}") from error
 
 
 def require_short_int(name: str, value: Any) -> None:

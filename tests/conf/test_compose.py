@@ -28,6 +28,13 @@ def test_every_experiment_fits_every_machine(experiment: str, hardware: str) -> 
     assert config.experiment == experiment
 
 
+@pytest.mark.parametrize("hardware", [h for h in GROUPS["hardware"] if h != "cpu"])
+def test_arms_do_not_share_a_gpu_unless_asked_to(hardware: str) -> None:
+    config = to_config(composed("compare", f"hardware={hardware}"))
+    assert config.processes == 1
+    assert to_config(composed("compare", f"hardware={hardware}", "processes=2")).processes == 2
+
+
 def test_nothing_given_means_the_defaults_of_the_dataclass() -> None:
     config = to_config(composed("grpo"))
     filled = replace(ExperimentConfig(), env=GeneralPointsConfig(), suite=config.suite)

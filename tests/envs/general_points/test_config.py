@@ -1,5 +1,6 @@
 from typing import Any
 
+import gymnasium as gym
 import pytest
 from cardinal_gym.envs.general_points.config import (
     RULES,
@@ -69,13 +70,75 @@ def test_the_presets_of_faces() -> None:
         ({"reward": "gold"}, "reward must be one of study, binary, weighted; got 'gold'"),
         ({"reward": {"kin": "study"}}, r"reward must have kind and weights; got \['kin'\]"),
         ({"reward": {"weights": {"luck": 1.0}}}, "reward.weights must name accuracy, format"),
-        ({"reward": {"weights": {"format": -1.0}}}, "reward.weights must not be negative"),
+        (
+            {"reward": {"weights": {"format": -1.0}}},
+            r"reward.weights.format must be a number, at least 0; got -1\.0",
+        ),
         ({"split": "test"}, "split must be one of train, eval, all; got 'test'"),
     ],
 )
 def test_bad_values_are_named_with_what_is_allowed(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         GeneralPointsConfig(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"rule": 5}, r"rule must be a preset's name \(faces_as_ten, .*\), .*; got 5"),
+        ({"rule": None}, "rule must be a preset's name .*; got None"),
+        ({"split_rule": []}, r"split_rule must be a preset's name .*; got \[\]"),
+        ({"split_rule": "tens"}, "split_rule must be one of faces_as_ten, .*; got 'tens'"),
+        ({"rule": {"name": "x", "face_values": [1]}}, r"rule\.face_values must map .*; got \[1\]"),
+        ({"rule": {"name": "x", "face_values": None}}, r"rule\.face_values must map .*; got None"),
+        ({"rule": {"name": 5}}, r"rule\.name must be text; got 5"),
+        (
+            {"rule": {"name": "x", "operators": "+-"}},
+            r"rule\.operators must be some of .*; got '\+-'",
+        ),
+        ({"rule": {"name": "x", "operators": None}}, r"rule\.operators must be .*; got None"),
+        (
+            {"solvable_under": "faces_as_ten"},
+            "solvable_under must be a list .*; got 'faces_as_ten'",
+        ),
+        ({"solvable_under": ["tens"]}, r"solvable_under\[0\] must be one of .*; got 'tens'"),
+        ({"solvable_under": None}, "solvable_under must be a list of rules; got None"),
+        ({"targets": 5}, "targets must be a list of integers; got 5"),
+        ({"targets": "12"}, "targets must be a list of integers; got '12'"),
+        ({"targets": [1, None]}, "targets must be an integer of at most 12 digits; got None"),
+        ({"held_out_fraction": "a"}, r"held_out_fraction must be in \[0, 1\]; got 'a'"),
+        ({"held_out_fraction": float("nan")}, r"held_out_fraction must be in \[0, 1\]; got nan"),
+        ({"discount": None}, r"discount must be in \[0, 1\]; got None"),
+        ({"discount": True}, r"discount must be in \[0, 1\]; got True"),
+        ({"replacement": "yes"}, "replacement must be true or false; got 'yes'"),
+        ({"solvable_only": 0}, "solvable_only must be true or false; got 0"),
+        ({"require_face_card": None}, "require_face_card must be true or false; got None"),
+        ({"reward": None}, r"reward must be a kind \(study, binary, weighted\), .*; got None"),
+        ({"reward": 5}, "reward must be a kind .*; got 5"),
+        (
+            {"reward": {"kind": "study", "weights": None}},
+            "reward.weights must map accuracy, format, recognition to numbers; got None",
+        ),
+        (
+            {"reward": {"weights": {"accuracy": "x"}}},
+            "reward.weights.accuracy must be a number, at least 0; got 'x'",
+        ),
+        ({"reward": {"weights": {"format": None}}}, "reward.weights.format must be .*; got None"),
+        ({"reward": {"weights": {"format": float("inf")}}}, "reward.weights.format .*; got inf"),
+    ],
+)
+def test_values_of_the_wrong_type_are_refused_like_bad_values(
+    fields: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        gym.make("cardinal/GeneralPoints-v0", **fields)
+
+
+def test_sequences_other_than_lists_are_taken() -> None:
+    rule = Rule(name="mine", operators=("+", "-"))
+    config = GeneralPointsConfig(targets=range(1, 4), rule=rule, solvable_under=(rule,))
+    assert (config.targets, config.rule.operators) == ([1, 2, 3], ["+", "-"])
+    assert config.solvable_under == [rule]
 
 
 @pytest.mark.parametrize(
