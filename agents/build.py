@@ -39,7 +39,7 @@ def build(
 
     The global torch generator is left as it was found.
     """
-    tokenizer = build_tokenizer(config.max_position)
+    tokenizer = build_tokenizer(config.max_position, config.vocabulary)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = _build_model(config, tokenizer, attn_implementation)

@@ -26,10 +26,18 @@ class Dtype(str, Enum):
     auto = "auto"
 
 
+class Vocabulary(str, Enum):
+    """The words that the tokenizer of a policy built from scratch knows."""
+
+    cards = "cards"  # General Points
+    streets = "streets"  # street navigation
+
+
 @dataclass(kw_only=True, slots=True)
 class BuildConfig:
     """Shape of a policy built from scratch, with random weights.
 
+    vocabulary: of its word-level tokenizer; each game's compact prompts and answers have one.
     intermediate_size: width of the MLPs; None: three times `hidden_size`.
     vision_*, tile_size, max_tiles, patch_size: the vision tower; a picture is fitted into at most
         `max_tiles` square tiles of `tile_size` pixels (qwen_vl: into as many pixels).
@@ -37,6 +45,7 @@ class BuildConfig:
     """
 
     family: Family = Family.text
+    vocabulary: Vocabulary = Vocabulary.cards
     hidden_size: int = 128
     num_layers: int = 4
     num_heads: int = 4

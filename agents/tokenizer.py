@@ -2,32 +2,50 @@
 
 The vocabulary is the language of the compact prompts and of the JSON answer: numbers 0-99, ranks,
 operators, a few words, and the answer's fixed pieces as one token each, so that an answer takes
-about thirty tokens. Decoding joins the pieces without spaces: for every answer in the
-environment's own format decode(encode(answer)) == answer. Spaces between words, which only prompts
-have, are dropped.
+about thirty tokens. Decoding joins the pieces without spaces: for every answer of General Points in
+its own format decode(encode(answer)) == answer. Spaces between words are dropped; in the answers of
+street navigation they occur in `current observation`, which is judged without them.
 
     "rule J = 10 target 24 cards 5 J"   ->  rule|J|=|10|target|24|cards|5|J
     '{"cards": ["5", "J"], "number": …' ->  {"cards": ["|5|", "|J|"], "number": [|…
 
-Numbers of three digits and more are spelt digit by digit; unknown text becomes one <unk> a word.
+Numbers of three digits and more are spelt digit by digit (`streets`: from 360); unknown text
+becomes one <unk> a word.
 """
+
+from dataclasses import dataclass
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
+
+from ..envs.street_nav.actions import COMPASS, Rule
+from ..envs.street_nav.city.names import LANDMARK_WORDS
+from .config import Vocabulary
 
 UNK, PAD, BOS, END, USER, ASSISTANT, IMAGE = SPECIAL_TOKENS = (
     "<unk>", "<pad>", "<bos>", "<end>", "<user>", "<assistant>", "<image>",
 )  # fmt: skip
 
-ANSWER_PIECES = (
+CARD_PIECES = (
     '{"cards": ["', '"], "number": [', '], "formula": "', '", "', ", ", '"}',
     '], "steps": "', '", "formula": "',  # the working before the formula
     "<think>", "</think>\n<answer>", "</answer>", "; ",  # the tagged format: reasoning first
 )  # fmt: skip
-WORDS = (
+CARD_WORDS = (
     "rule", "use", "target", "cards", "last", "wrong", "again", "unused", "invalid",
     "right", "illegal", "missing", "value",
     "A", "J", "Q", "K",
+)  # fmt: skip
+STREET_PIECES = (
+    '{"current observation": "', '", "current instruction": "', '", "action": "', '"}',
+    "forward()", "stop()", "turn_direction(", ')"}', "slightly left", "slightly right",
+    "<think>", "</think>\n<answer>", "</answer>", "; ",
+)  # fmt: skip
+STREET_WORDS = (
+    "rule", "free", *(rule.value for rule in Rule), "turn", "until", "goal", "did", "now",
+    "heading", "ways", "nothing", "intersection", "forward", "stop",
+    "right", "wrong", "illegal", "missing", "moved", "turned", "blocked",
+    *COMPASS, "left", "front", "behind", *LANDMARK_WORDS,
 )  # fmt: skip
 SYMBOLS = tuple("+-*/()=.,:\"'{}[]")
 
@@ -45,13 +63,32 @@ CHAT_TEMPLATE = (
 )
 
 
-def build_tokenizer(max_length: int = 1024) -> PreTrainedTokenizerFast:
+@dataclass(frozen=True, slots=True)
+class Language:
+    """What a vocabulary holds. numbers: those below are one token each."""
+
+    numbers: int
+    words: tuple[str, ...]
+    pieces: tuple[str, ...]
+
+
+LANGUAGES = {
+    Vocabulary.cards: Language(100, CARD_WORDS, CARD_PIECES),
+    Vocabulary.streets: Language(360, STREET_WORDS, STREET_PIECES),
+}
+
+
+def build_tokenizer(
+    max_length: int = 1024, vocabulary: Vocabulary = Vocabulary.cards
+) -> PreTrainedTokenizerFast:
     """The tokenizer with its chat template; the same ids in every process and version."""
-    pieces = (*SPECIAL_TOKENS, *map(str, range(100)), *WORDS, *SYMBOLS, *ANSWER_PIECES)
-    vocabulary = {piece: index for index, piece in enumerate(pieces)}
-    core = Tokenizer(models.WordLevel(vocabulary, unk_token=UNK))
+    spoken = LANGUAGES[vocabulary]
+    numbers = map(str, range(spoken.numbers))
+    tokens = (*SPECIAL_TOKENS, *numbers, *spoken.words, *SYMBOLS, *spoken.pieces)
+    ids = {token: index for index, token in enumerate(dict.fromkeys(tokens))}
+    core = Tokenizer(models.WordLevel(ids, unk_token=UNK))
     # `invert` makes the pattern say what to keep; everything between matches (spaces) is removed.
-    core.pre_tokenizer = pre_tokenizers.Split(Regex(_pattern()), "removed", invert=True)
+    core.pre_tokenizer = pre_tokenizers.Split(Regex(_pattern(spoken)), "removed", invert=True)
     core.decoder = decoders.Fuse()
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=core,
@@ -67,8 +104,10 @@ def build_tokenizer(max_length: int = 1024) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def _pattern() -> str:
-    longest_first = sorted(ANSWER_PIECES, key=len, reverse=True)
-    escaped = ["".join("\\" + c if c in "{}[]" else c for c in piece) for piece in longest_first]
+def _pattern(spoken: Language) -> str:
+    longest_first = sorted(spoken.pieces, key=len, reverse=True)
+    escaped = ["".join("\\" + c if c in "{}[]()" else c for c in piece) for piece in longest_first]
     number = r"(?<!\d)(?:[1-9]\d|\d)(?!\d)|\d"  # a number of up to two digits, else its digits
+    if spoken.numbers == 360:
+        number = rf"(?<!\d)(?:[12]\d\d|3[0-5]\d)(?!\d)|{number}"
     return "|".join([*escaped, number, "[A-Za-z_]+", r"[^\s\w]", r"\w"])

@@ -5,10 +5,12 @@ from pathlib import Path
 import cardinal_gym.envs  # noqa: F401  (registers the environments)
 import gymnasium as gym
 import pytest
+from cardinal_gym.agents.config import Vocabulary
 from cardinal_gym.agents.tokenizer import UNK, build_tokenizer
 from transformers import AutoTokenizer
 
 TOKENIZER = build_tokenizer()
+STREETS = build_tokenizer(vocabulary=Vocabulary.streets)
 ANSWER = '{"cards": ["5", "J", "3", "A"], "number": [5, 10, 3, 1], "formula": "(5-3)*10+4=24"}'
 
 
@@ -74,6 +76,49 @@ def test_numbers_up_to_99_are_one_token_and_larger_ones_are_spelt() -> None:
 
 def test_unknown_words_become_one_unknown_token() -> None:
     assert pieces("rule bananas é 24") == ["rule", UNK, UNK, "24"]
+
+
+@pytest.mark.parametrize("mode", ["rail", "free"])
+@pytest.mark.parametrize("wording", ["both", "matching", "other"])
+@pytest.mark.parametrize("rule", ["absolute", "relative", "clock", "degrees"])
+def test_walks_hold_no_unknown_word_and_fit_120(rule: str, wording: str, mode: str) -> None:
+    env = gym.make(
+        "cardinal/StreetNav-v0",
+        city={"num_blocks": 4, "num_landmarks": 60},
+        routes={"min_turns": 2, "max_turns": 3},
+        rule=rule,
+        wording=wording,
+        mode=mode,
+        prompt="compact",
+        history=4,
+    ).unwrapped
+    for seed in range(3):
+        observation, _ = env.reset(seed=seed)
+        done = False
+        while not done:
+            flaw, answer = env.flawed_action(), env.oracle_action()
+            said = [observation["text"], observation["update"], answer]
+            if flaw is not None and mode == "rail":
+                said += [flaw, *env.step(flaw)[0].values()]
+            for text in said:
+                assert UNK not in STREETS.tokenize(text), text
+                assert len(STREETS.tokenize(text)) <= 120
+            ids = STREETS.encode(answer, add_special_tokens=False)
+            assert len(ids) <= (20 if mode == "rail" else 40)
+            observation, _, done, _, info = env.step(STREETS.decode(ids))
+            assert info["correct"]
+            assert info["recognized"]
+        assert info["success"]
+
+
+def test_the_words_of_streets() -> None:
+    assert STREETS.tokenize("turn slightly left 359 360 07 Otter Bank") == [
+        *("turn", "slightly left", "359", "3", "6", "0", "0", "7", "Otter", "Bank")
+    ]  # fmt: skip
+    answer = '{"current observation": "nothing", "current instruction": "2", "action": "forward()"}'
+    ids = STREETS.encode(answer, add_special_tokens=False)
+    assert len(ids) == 7
+    assert STREETS.decode(ids) == answer
 
 
 def test_the_auto_class_reloads_the_same_tokenizer(tmp_path: Path) -> None:
