@@ -6,10 +6,14 @@ For worlds without a bird's-eye view of their own (real data, worlds of tests).
 import math
 from collections import deque
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .types import World
+
+if TYPE_CHECKING:
+    from PIL.ImageDraw import ImageDraw
 
 _PAPER, _STREET, _ROUTE, _WALKED = (244, 241, 234), (205, 202, 196), (90, 140, 220), (220, 90, 60)
 _MARGIN = 0.08  # of the picture's side
@@ -77,7 +81,7 @@ def _streets(world: World, path: Sequence[int], projection: _Projection) -> list
     return pairs
 
 
-def _ring(draw: "ImageDraw.ImageDraw", at: tuple[float, float], radius: int, width: int) -> None:  # noqa: F821
+def _ring(draw: "ImageDraw", at: tuple[float, float], radius: int, width: int) -> None:
     x, y = at
     draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline=_ROUTE, width=width)
 
