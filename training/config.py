@@ -5,13 +5,23 @@ experiment. Defaults live here; YAML holds only what differs. Dataclasses are no
 OmegaConf refuses overrides of frozen ones; values are checked in `__post_init__`.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 from ..agents.config import BuildConfig, PolicyConfig
+from ..envs.general_points.config import MAX_CARDS, MIN_CARDS
 from .advantages import AdvantageKind, Credit
+from .evaluation_config import CellConfig, EvaluateConfig, MetricKind, SuiteConfig, shifted
+from .field_checks import require_at_least_zero, require_fraction, require_positive
+
+__all__ = [  # beside what is defined here
+    "CellConfig",
+    "EvaluateConfig",
+    "MetricKind",
+    "SuiteConfig",
+    "shifted",
+]
 
 
 class Schedule(str, Enum):
@@ -20,14 +30,6 @@ class Schedule(str, Enum):
     constant = "constant"
     linear = "linear"
     cosine = "cosine"
-
-
-class MetricKind(str, Enum):
-    """Ways to count a success; each names its sampling and its number of turns."""
-
-    success_within_turns = "success_within_turns"  # the study's: sampled, with feedback
-    sampled_single = "sampled_single"  # the first of those attempts alone
-    greedy_single = "greedy_single"  # one attempt, argmax
 
 
 class Aggregation(str, Enum):
@@ -62,8 +64,8 @@ class OptimConfig:
     max_bad_updates: int = 5  # non-finite updates in a row before the run stops
 
     def __post_init__(self) -> None:
-        _positive(self, "lr", "max_grad_norm", "micro_batch_tokens", "max_bad_updates")
-        _at_least_zero(self, "warmup_steps", "weight_decay")
+        require_positive(self, "lr", "max_grad_norm", "micro_batch_tokens", "max_bad_updates")
+        require_at_least_zero(self, "warmup_steps", "weight_decay")
         if not 0 <= self.final_lr_fraction <= 1:
             raise ValueError(
                 f"final_lr_fraction must be between 0 and 1; got {self.final_lr_fraction}"
@@ -76,6 +78,8 @@ class OptimConfig:
 class BudgetConfig:
     """Where a stage stops: at a number of steps, at a compute budget, or at whichever comes first.
 
+    At least one must be given.
+
     tflops: by the study's formula, 6 N per trained and 2 N per token handled in rollouts.
     """
 
@@ -87,6 +91,8 @@ class BudgetConfig:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ValueError(f"{name} must be positive or null; got {value}")
+        if self.steps is None and self.tflops is None:
+            raise ValueError("budget must give steps or tflops; got neither")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -125,11 +131,19 @@ class PretrainConfig:
     vision_lr: float = 2e-3
 
     def __post_init__(self) -> None:
-        _positive(self, "batch_size", "vision_batch_size", "vision_lr", "max_wrong_attempts")
-        _at_least_zero(self, "vision_steps", "text_steps")
-        _fraction(self, "main_target_fraction", "main_count_fraction", "revision_fraction")
+        require_positive(self, "batch_size", "vision_batch_size", "vision_lr", "max_wrong_attempts")
+        require_at_least_zero(self, "vision_steps", "text_steps")
+        require_fraction(self, "main_target_fraction", "main_count_fraction", "revision_fraction")
         if len(self.face_range) != 2 or self.face_range[0] > self.face_range[1]:
             raise ValueError(f"face_range must be [low, high]; got {self.face_range}")
+        if not self.targets:
+            raise ValueError("targets must name at least one target; got none")
+        counts = self.card_counts
+        if not counts or not all(MIN_CARDS <= count <= MAX_CARDS for count in counts):
+            raise ValueError(
+                f"card_counts must be numbers from {MIN_CARDS} to {MAX_CARDS}, at least one; "
+                f"got {counts}"
+            )
 
 
 @dataclass(kw_only=True, slots=True)
@@ -152,10 +166,10 @@ class SftConfig:
     num_demonstrations: int | None = None
 
     def __post_init__(self) -> None:
-        _positive(self, "batch_size", "max_wrong_attempts")
+        require_positive(self, "batch_size", "max_wrong_attempts")
         if self.num_demonstrations is not None:
-            _positive(self, "num_demonstrations")
-        _fraction(self, "revision_fraction")
+            require_positive(self, "num_demonstrations")
+        require_fraction(self, "revision_fraction")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -169,7 +183,7 @@ class ExportConfig:
     path: str | None = None
 
     def __post_init__(self) -> None:
-        _positive(self, "count")
+        require_positive(self, "count")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -201,53 +215,12 @@ class GrpoConfig:
     optim: OptimConfig = field(default_factory=OptimConfig)
 
     def __post_init__(self) -> None:
-        _positive(self, "groups_per_step", "group_size", "temperature", "max_new_tokens")
-        _positive(self, "clip_low", "clip_high", "epochs", "minibatches")
-        _at_least_zero(self, "kl_coef", "min_std")
-        _fraction(self, "discount")
-
-
-@dataclass(kw_only=True, slots=True)
-class CellConfig:
-    """One place to measure: a shift of the environment, e.g. `{rule: faces_as_ranks}`."""
-
-    shift: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(kw_only=True, slots=True)
-class SuiteConfig:
-    """Named cells, evaluated on the same seeds for every policy. `id` is in distribution."""
-
-    name: str = "custom"
-    cells: dict[str, CellConfig] = field(default_factory=dict)
-
-
-@dataclass(kw_only=True, slots=True)
-class EvaluateConfig:
-    """How policies are measured.
-
-    temperature, top_p: of the sampled metrics (the study's evaluator uses the checkpoint's
-        defaults; for Llama these).
-    milestones: evaluations along each arm; the last one is final and uses `final_episodes`.
-    """
-
-    episodes: int = 256
-    final_episodes: int = 768
-    milestones: int = 4
-    temperature: float = 0.6
-    top_p: float = 0.9
-    max_new_tokens: int = 64
-    metrics: list[MetricKind] = field(default_factory=lambda: list(MetricKind))
-    seed: int = 1_000_000  # of the evaluation hands; the same for every policy and arm
-    batch_episodes: int = 256
-    sample_episodes: int = 12  # kept with pictures per cell, for the report's browser
-
-    def __post_init__(self) -> None:
-        _positive(self, "episodes", "final_episodes", "milestones", "max_new_tokens")
-        _positive(self, "temperature", "top_p", "batch_episodes")
-        _at_least_zero(self, "sample_episodes", "seed")
-        if not self.metrics:
-            raise ValueError("metrics must name at least one metric; got none")
+        if self.group_size < 2:  # advantages compare the episodes of a group with each other
+            raise ValueError(f"group_size must be at least 2; got {self.group_size}")
+        require_positive(self, "groups_per_step", "temperature", "max_new_tokens")
+        require_positive(self, "clip_low", "clip_high", "epochs", "minibatches")
+        require_at_least_zero(self, "kl_coef", "min_std")
+        require_fraction(self, "discount")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -285,8 +258,10 @@ class ExperimentConfig:
     export: ExportConfig = field(default_factory=ExportConfig)
 
     def __post_init__(self) -> None:
-        _positive(self, "seeds", "threads", "checkpoint_every", "keep_checkpoints")
-        _at_least_zero(self, "seed")
+        require_positive(self, "seeds", "threads", "checkpoint_every", "keep_checkpoints")
+        require_at_least_zero(self, "seed")
+        if self.processes is not None:
+            require_positive(self, "processes")
         judge = getattr(self.env, "refuse_paid_stalling", None)
         if judge is not None and self.grpo.credit is Credit.turn_return:
             judge(self.grpo.discount, "grpo.credit=turn_return")
@@ -294,35 +269,3 @@ class ExperimentConfig:
             value = getattr(self, name)
             if not value or value.strip(".") != value or any(c in value for c in "/\\\0"):
                 raise ValueError(f"{name} must be a plain folder name; got {value!r}")
-
-
-def shifted(env: Any, shift: Mapping[str, Any]) -> Any:
-    """The environment's configuration with some fields replaced; presets may be given by name.
-
-    Raises ValueError for a field that the configuration does not have.
-    """
-    known = [f.name for f in fields(env)]
-    unknown = [name for name in shift if name not in known]
-    if unknown:
-        raise ValueError(
-            f"a shift of {env.id} must name fields of {', '.join(known)}; got {', '.join(unknown)}"
-        )
-    return env.shifted(**shift)
-
-
-def _positive(config: Any, *names: str) -> None:
-    for name in names:
-        if getattr(config, name) <= 0:
-            raise ValueError(f"{name} must be positive; got {getattr(config, name)}")
-
-
-def _at_least_zero(config: Any, *names: str) -> None:
-    for name in names:
-        if getattr(config, name) < 0:
-            raise ValueError(f"{name} must be at least 0; got {getattr(config, name)}")
-
-
-def _fraction(config: Any, *names: str) -> None:
-    for name in names:
-        if not 0 <= getattr(config, name) <= 1:
-            raise ValueError(f"{name} must be between 0 and 1; got {getattr(config, name)}")

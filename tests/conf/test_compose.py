@@ -6,7 +6,7 @@ import pytest
 from cardinal_gym.envs.general_points.config import GeneralPointsConfig
 from cardinal_gym.envs.general_points.render.config import VISUALS
 from cardinal_gym.envs.general_points.rules import RULES
-from cardinal_gym.training.config import ExperimentConfig, shifted
+from cardinal_gym.training.config import CellConfig, ExperimentConfig, shifted
 from cardinal_gym.training.override_errors import CONFIG_ERRORS, to_config
 from composing import CHOICES, CONF, GROUPS, PRIMARIES, composed
 
@@ -79,6 +79,12 @@ def test_every_cell_of_a_suite_gives_one_seed_the_same_route(suite: str, env: st
         assert changed.routes == config.env.routes
         assert changed.views == config.env.views
         assert changed.city == config.env.city or name == "ood_city"
+
+
+def test_a_cell_of_ones_own_may_be_added_on_the_command_line() -> None:
+    config = to_config(composed("eval", "+suite.cells.own.shift.rule=faces_as_sevens"))
+    assert config.suite.cells["own"] == CellConfig(shift={"rule": "faces_as_sevens"})
+    assert set(config.suite.cells) == {"id", "ood_ranks", "own"}
 
 
 def test_navigation_has_no_card_rules() -> None:
