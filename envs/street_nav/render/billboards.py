@@ -19,7 +19,8 @@ from .buffers import (
     Sprites,
     Textures,
 )
-from .raycast import column_range, fetch, level_of, row_range, segment_in_plane
+from .projection import column_range, row_range, segment_in_plane
+from .sampling import fetch, level_of
 
 LIFT_M = 0.4  # soft quads lie on the ground: how far behind it they may seem to be
 HIDES = 0.5  # coverage from which a sprite hides the sign behind it
@@ -48,7 +49,7 @@ def draw_soft_quads(
                 _darken_column(i, column, quads, textures, rays, canvas, ends)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _darken_column(
     i: int, column: int, quads: Quads, textures: Textures, rays: Rays, canvas: Canvas,
     ends: np.ndarray,
@@ -98,7 +99,7 @@ def draw_sprites(
         _draw_sprite(chosen[k], -distance[k], sprites, textures, air, rays, eye, canvas)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _draw_sprite(
     i: int, r: float, sprites: Sprites, textures: Textures, air: Air, rays: Rays,
     eye: np.ndarray, canvas: Canvas,
@@ -121,6 +122,7 @@ def _draw_sprite(
     mask_w, mask_h = (1 << log_w) - 1, (1 << log_h) - 1
     fog = air.fog_share[min(FOG_STEPS - 1, int(r / FOG_STEP_M))]
     added = sprites.flags[i] & ADDED != 0
+    light, haze = sprites.light[i], air.fog
     for unwrapped in range(first, last + 1):
         column = unwrapped % num_columns
         turn = (unwrapped + 0.5) * rays.step - middle
@@ -138,34 +140,33 @@ def _draw_sprite(
                 continue
             k = min(HEIGHT_STEPS - 1, max(0, int((z + eye[2]) * STEPS_PER_M)))
             if added:
-                _add(canvas, column, row, texel, cover * (1.0 - fog), i, sprites)
+                _add(canvas.color, column, row, texel, cover * (1.0 - fog), light)
             else:
-                _cover(canvas, column, row, texel, cover, fog, i, k, sprites, air)
+                near = air.by_height[k]
+                _cover(canvas.color, column, row, texel, cover, fog, light, near, haze)
                 if cover > HIDES:
                     canvas.owner[column, row] = 0
                     canvas.shine[column, row] = 0
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _add(
-    canvas: Canvas, column: int, row: int, texel: np.uint32, share: float, i: int,
-    sprites: Sprites,
-) -> None:  # fmt: skip
+    color: np.ndarray, column: int, row: int, texel: np.uint32, share: float, light: np.ndarray
+) -> None:
     for k in range(3):
-        value = ((texel >> np.uint32(8 * k)) & np.uint32(255)) * sprites.light[i, k] * share
-        value += canvas.color[column, row, k]
-        canvas.color[column, row, k] = np.uint8(min(255.0, value + 0.5))
+        value = ((texel >> np.uint32(8 * k)) & np.uint32(255)) * light[k] * share
+        value += color[column, row, k]
+        color[column, row, k] = np.uint8(min(255.0, value + 0.5))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _cover(
-    canvas: Canvas, column: int, row: int, texel: np.uint32, cover: float, fog: float, i: int,
-    step: int, sprites: Sprites, air: Air,
+    color: np.ndarray, column: int, row: int, texel: np.uint32, cover: float, fog: float,
+    light: np.ndarray, near: np.ndarray, haze: np.ndarray,
 ) -> None:  # fmt: skip
-    near = air.by_height[step, 0]
     for k in range(3):
         value = float((texel >> np.uint32(8 * k)) & np.uint32(255))
-        value *= sprites.light[i, k] * near + air.by_height[step, 1 + k]
-        value = value * (1.0 - fog) + air.fog[k] * fog
-        value = value * cover + canvas.color[column, row, k] * (1.0 - cover)
-        canvas.color[column, row, k] = np.uint8(min(255.0, value + 0.5))
+        value *= light[k] * near[0] + near[1 + k]
+        value = value * (1.0 - fog) + haze[k] * fog
+        value = value * cover + color[column, row, k] * (1.0 - cover)
+        color[column, row, k] = np.uint8(min(255.0, value + 0.5))

@@ -63,6 +63,23 @@ class Board:
         ink = _ink(color, own)
         cv2.ellipse(self.pixels, centre, radii, 0, 0, 360, ink, -1, cv2.LINE_AA, _SHIFT)
 
+    def discs(
+        self, x: np.ndarray, y: np.ndarray, radius: np.ndarray, flatness: float, colors: np.ndarray
+    ) -> None:
+        """Many ellipses with full coverage, in order: [N] places and radii, [N, 3] colours."""
+        across, up = self.scale
+        fine = 1 << _SHIFT
+        left = np.rint((x * across - 0.5) * fine).astype(int).tolist()
+        top = np.rint((self.pixels.shape[0] - y * up - 0.5) * fine).astype(int).tolist()
+        wide = np.maximum(1, radius * across * fine).astype(int).tolist()
+        tall = np.maximum(1, radius * flatness * up * fine).astype(int).tolist()
+        inks = np.clip(np.rint(colors), 0, 255).astype(int).tolist()
+        for k, (red, green, blue) in enumerate(inks):
+            cv2.ellipse(
+                self.pixels, (left[k], top[k]), (wide[k], tall[k]), 0, 0, 360,
+                (red, green, blue, 255), -1, cv2.LINE_AA, _SHIFT,
+            )  # fmt: skip
+
     def fade(
         self, x0: float, y0: float, x1: float, y1: float, low: Color, high: Color, own: float = 0.0
     ) -> None:

@@ -62,18 +62,17 @@ class Ground(NamedTuple):
     """What lies at height 0. Two rasters, fine and coarse; row 0 is the southern edge."""
 
     origin: np.ndarray  # float64 [2], west and south edge
-    fine: np.ndarray  # uint8 [H, W, 2]: roadway, paint; 128 is an edge
+    fine: np.ndarray  # uint16 [H, W]: roadway | paint << 8; 128 is an edge
     fine_scale: float  # texels per metre
-    coarse: np.ndarray  # uint8 [h, w, 4]: shadow, lawn, yellow paint, glow of lamps
+    coarse: np.ndarray  # uint32 [h, w]: shadow | lawn << 8 | yellow paint << 16 | lamps << 24
     coarse_scale: float
-    far: np.ndarray  # uint8 [total, 3], colours seen from afar, smaller and smaller
+    far: np.ndarray  # uint32 [total], colours seen from afar, smaller and smaller
     far_offsets: np.ndarray  # int64 [levels]
     far_sizes: np.ndarray  # int32 [levels, 2]: height, width
     far_scale: float  # texels per metre of level 0
-    road: np.ndarray  # uint8 [S, S, 3] tile
-    paving: np.ndarray  # uint8 [S, S, 3] tile
-    lawn: np.ndarray  # uint8 [S, S, 3] tile
-    tile_scale: float  # texels per metre of the tiles
+    tiles: np.ndarray  # uint32 [3, total]: road, paving, lawn; smaller and smaller, repeating
+    tile_px: int  # side of their first level, a power of two
+    tile_scale: float  # texels per metre of their first level
     kerb: np.ndarray  # float32 [3] colour
     paint: np.ndarray  # float32 [2, 3]: white, yellow
     wet: float  # 0 dry to 1
@@ -106,5 +105,7 @@ class Canvas(NamedTuple):
     depth: np.ndarray  # float32 [W, H], metres in the plane
     owner: np.ndarray  # uint16 [W, H]
     shine: np.ndarray  # uint8 [W, H], how much it shines by itself
+    above: np.ndarray  # uint8 [W, H], coverage by the upper edge of what is drawn one row below
+    below: np.ndarray  # uint8 [W, H], coverage by the lower edge of what is drawn one row above
     skyline: np.ndarray  # int32 [W], first row covered down to the pavement
     skyline_r: np.ndarray  # float32 [W], farthest distance of what covers it

@@ -52,7 +52,7 @@ MODELS = (SEDAN, HATCH, SEDAN, VAN)
 
 
 def paint_flank(model: Model, color: Color, size: int) -> np.ndarray:
-    """A car's left side, front to the right, up to the roof: uint8 [size / 2, size, 4], coverage."""
+    """A car's right side up to the roof, the front to the right: uint8 [size / 2, size, 4]."""
     tall = max(z for _, z in model.profile)
     board = Board(model.length, tall, size, size // 2, None)
     half = model.length / 2
@@ -128,8 +128,8 @@ class Part:
 def build_car(model: Model, xy: np.ndarray, heading_deg: float) -> list[Part]:
     """Every surface of a car.
 
-    Textures: "flank_left_low", "flank_right_high" and so on, "body", "window", "rear_window" (upside
-    down), "front", "rear" or "shadow".
+    Textures: "flank_left_low", "flank_right_high" and so on, "body", "window", "rear_window"
+    (upside down), "front", "rear" or "shadow".
     """
     turn = np.radians(heading_deg)
     ahead = np.array([np.sin(turn), np.cos(turn), 0.0])

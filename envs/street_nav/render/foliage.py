@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .board import Board, Color, mix, scaled
+from .board import Board, Color, lit_by, mix, scaled
 from .config import Tree
 
 TREE_M = 6.4  # width and height of every tree picture
@@ -54,11 +54,19 @@ def _leaves(
             y = clump.y + clump.ry * out * np.sin(turn)
             up = out * np.sin(turn) * 0.75 - out * np.cos(turn) * 0.35  # light from upper left
             tone = 0.72 + 0.30 * up + 0.10 * layer + 0.10 * rng.normal(size=num)
-            pick = rng.integers(0, len(colors), num)
-            sizes = leaf * rng.uniform(0.7, 1.5, num)
-            for k in range(num):
-                color = scaled(colors[pick[k]], float(np.clip(tone[k], 0.42, 1.3)))
-                board.disc(x[k], y[k], sizes[k], 0.75 * sizes[k], color, 1.0)
+            shades = (
+                np.clip(tone, 0.42, 1.3)[:, None]
+                * np.array(colors)[rng.integers(0, len(colors), num)]
+            )
+            board.discs(x, y, leaf * rng.uniform(0.7, 1.5, num), 0.75, shades)
+
+
+def _shade_below(board: Board, low: float, high: float) -> None:
+    """A crown is light above and dark below."""
+    rows = np.linspace(board.height_m, 0.0, board.pixels.shape[0])
+    share = np.clip((rows - low) / (high - low), 0.0, 1.0)
+    factor = np.where(rows < low, 1.0, 0.74 + 0.40 * share)
+    lit_by(board.pixels, np.repeat(factor[:, None], board.pixels.shape[1], axis=1))
 
 
 def _branches(
@@ -119,7 +127,8 @@ def _crown(colors: tuple[Color, ...]) -> Callable[[Board, np.random.Generator, b
                 )
             )  # fmt: skip
         clumps.sort(key=lambda clump: clump.y)
-        _leaves(board, clumps, colors, 3400, 0.085, rng)
+        _leaves(board, clumps, colors, 2600, 0.095, rng)
+        _shade_below(board, 2.7, 5.9)
 
     return paint
 

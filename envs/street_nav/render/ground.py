@@ -6,14 +6,15 @@ import numpy as np
 from ..city.scene import BlockKind, City, FurnitureKind, StreetClass
 from .board import Color, clouds, color_of, mix, scaled
 from .buffers import Ground
-from .config import LookConfig, Stock, Tree
+from .config import LookConfig, Tree
+from .paving import TILE_M, TILE_PX, lawn_tile, paving_tile, road_tile
 from .sunlight import SCALE as COARSE_SCALE
 from .sunlight import Sunlight, fill_lots
 
 MAX_FINE_SCALE, MAX_FINE_TEXELS = 8.0, 24e6
-TILE_PX, TILE_M = 512, 4.0
 BAR_M, GAP_M, ZEBRA_M = 0.5, 0.6, 2.8
 _SHIFT = 4
+_SOFTEN = np.array([0.18, 0.64, 0.18])  # paint keeps its corners
 
 
 class _Raster:
@@ -34,7 +35,10 @@ class _Raster:
             return
         along = np.gradient(points, axis=0)
         along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
-        side = np.stack([-along[:, 1], along[:, 0]], axis=1) * width_m / 2
+        self.ribbon(points, np.stack([-along[:, 1], along[:, 0]], axis=1) * width_m / 2, value)
+
+    def ribbon(self, points: np.ndarray, side: np.ndarray, value: int = 255) -> None:
+        """What lies between points + side and points - side."""
         self.fill(np.concatenate([points + side, (points - side)[::-1]]), value)
 
     def disc(self, xy: np.ndarray, radius_m: float, value: int) -> None:
@@ -53,25 +57,39 @@ def build_ground(city: City, look: LookConfig, sunlight: Sunlight) -> Ground:
     west, south, east, north = city.extent.tolist()
     area = (east - west) * (north - south)
     scale = min(MAX_FINE_SCALE, float(np.sqrt(MAX_FINE_TEXELS / area)))
-    fine = np.stack([_roadway(city, scale), _paint(city, look, scale)], axis=2)
+    road, marks = _roadway(city, scale), _paint(city, look, scale)
     coarse = _coarse(city, look, sunlight)
-    tiles = [_road_tile(look), _paving_tile(look), _lawn_tile(look)]
+    tiles = [road_tile(look), paving_tile(look), lawn_tile(look)]
     paint = np.array([_worn((236.0, 238.0, 236.0), look), _worn(color_of(look.stripes), look)])
-    kerb = np.array(scaled(color_of(look.paving), 1.12), np.float32)
-    far, offsets, sizes = _far(fine, coarse, tiles, paint.astype(np.float32))
+    far, offsets, sizes = _far(road, marks, coarse, tiles, paint.astype(np.float32))
+    fine = road.astype(np.uint16)
+    fine |= marks.astype(np.uint16) << 8
     return Ground(
-        np.array([west, south], np.float64), fine, scale, coarse, COARSE_SCALE, far, offsets,
-        sizes, COARSE_SCALE, tiles[0], tiles[1], tiles[2], TILE_PX / TILE_M, kerb,
-        paint.astype(np.float32), look.wet,
-    )  # fmt: skip
+        origin=np.array([west, south], np.float64),
+        fine=fine,
+        fine_scale=scale,
+        coarse=np.ascontiguousarray(coarse).view(np.uint32)[..., 0],
+        coarse_scale=COARSE_SCALE,
+        far=far,
+        far_offsets=offsets,
+        far_sizes=sizes,
+        far_scale=COARSE_SCALE,
+        tiles=np.stack([_packed(_halved(tile)) for tile in tiles]),
+        tile_px=TILE_PX,
+        tile_scale=TILE_PX / TILE_M,
+        kerb=np.array(scaled(color_of(look.paving), 1.12), np.float32),
+        paint=paint.astype(np.float32),
+        wet=look.wet,
+    )
 
 
 def color_map(ground: Ground, light: bool = True) -> np.ndarray:
     """The ground seen from above at the far raster's finest level, north up: uint8 [h, w, 3]."""
     height, width = ground.far_sizes[0]
-    colors = ground.far[: height * width].reshape(height, width, 3)
+    texels = ground.far[: height * width].reshape(height, width, 1)
+    colors = texels.view(np.uint8)[..., :3]
     if light:
-        shade = ground.coarse[..., :1].astype(np.float32) / 255.0
+        shade = (ground.coarse[..., None] & 255).astype(np.float32) / 255.0
         colors = (colors * (1.0 - 0.38 * shade)).astype(np.uint8)
     return np.ascontiguousarray(colors[::-1])
 
@@ -98,7 +116,7 @@ def _paint(city: City, look: LookConfig, scale: float) -> np.ndarray:
         if width > 7.5:  # the line where traffic towards the junction stops
             lane = centre + along * (ZEBRA_M / 2 + 1.1) - across * width / 4
             raster.fill(_rectangle(lane, along, across, 0.35, width / 2 - 0.7), 255)
-    return cv2.blur(raster.pixels, (3, 3))
+    return cv2.sepFilter2D(raster.pixels, -1, _SOFTEN, _SOFTEN)
 
 
 def _center_line(raster: _Raster, city: City, line: np.ndarray, kind: StreetClass) -> None:
@@ -112,27 +130,26 @@ def _center_line(raster: _Raster, city: City, line: np.ndarray, kind: StreetClas
         return
     where = np.arange(low, high, 0.5)
     points = np.stack([np.interp(where, at, line[:, k]) for k in (0, 1)], axis=1)
-    if kind is StreetClass.street:
-        for start in range(0, len(points) - 4, 8):
-            raster.stroke(points[start : start + 5], 0.16, 255)
-        return
     along = np.gradient(points, axis=0)
     along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
     side = np.stack([-along[:, 1], along[:, 0]], axis=1)
+    if kind is StreetClass.street:
+        for start in range(0, len(points) - 4, 8):
+            dash = np.s_[start : start + 5]
+            raster.ribbon(points[dash], 0.08 * side[dash])
+        return
     for offset in (-0.17, 0.17):
-        raster.stroke(points + offset * side, 0.14, 255)
+        raster.ribbon(points + offset * side, 0.07 * side)
 
 
 def _between_crossings(city: City, line: np.ndarray, at: np.ndarray) -> tuple[float, float]:
     """The stretch of a line between the zebra crossings at its ends, in metres along it."""
     total = float(at[-1])
     low, high = 9.0, total - 9.0
-    for crossing in city.crossings[:, :2]:
-        gap = np.linalg.norm(line - crossing, axis=1)
-        nearest = int(gap.argmin())
-        if gap[nearest] > 1.5:
-            continue
-        place = float(at[nearest])
+    gaps = np.linalg.norm(line[:, None] - city.crossings[None, :, :2], axis=2)  # [points, C]
+    nearest = gaps.argmin(axis=0)
+    for k in np.flatnonzero(gaps.min(axis=0) < 1.5):
+        place = float(at[nearest[k]])
         if place < total / 2:
             low = place + ZEBRA_M / 2 + 1.4
         else:
@@ -203,82 +220,44 @@ def _yellow(city: City) -> np.ndarray:
 
 
 def _far(
-    fine: np.ndarray, coarse: np.ndarray, tiles: list[np.ndarray], paint: np.ndarray
+    roadway: np.ndarray,
+    marks: np.ndarray,
+    coarse: np.ndarray,
+    tiles: list[np.ndarray],
+    paint: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean colours at the coarse scale, and halves of it: texels, offsets, sizes."""
     height, width = coarse.shape[:2]
-    cover = cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
-    cover /= 255.0
+    street, mark = (
+        cv2.resize(layer, (width, height), interpolation=cv2.INTER_AREA)[..., None] / 255.0
+        for layer in (roadway, marks)
+    )
     road, paving, lawn = (tile.reshape(-1, 3).mean(axis=0) for tile in tiles)
     green = coarse[..., 1:2].astype(np.float32) / 255.0
     colors = paving + green * (lawn - paving)
-    colors = colors + cover[..., :1] * (road - colors)
+    colors = colors + street * (road - colors)
     ink = np.where(coarse[..., 2:3] > 127, paint[1], paint[0])
-    colors = colors + np.clip(1.1 * cover[..., 1:], 0, 1) * (ink - colors)
-    levels = [np.rint(np.clip(colors, 0, 255)).astype(np.uint8)]
-    while min(levels[-1].shape[:2]) > 16:
-        size = levels[-1].shape[1] // 2, levels[-1].shape[0] // 2
-        levels.append(cv2.resize(levels[-1], size, interpolation=cv2.INTER_AREA))
+    colors = colors + np.minimum(1.1 * mark, 1) * (ink - colors)
+    levels = _halved(np.rint(np.clip(colors, 0, 255)).astype(np.uint8), least=16)
     sizes = np.array([level.shape[:2] for level in levels], np.int32)
     offsets = np.concatenate([[0], np.cumsum(sizes.prod(axis=1))[:-1]]).astype(np.int64)
-    return np.concatenate([level.reshape(-1, 3) for level in levels]), offsets, sizes
+    return _packed(levels), offsets, sizes
 
 
-def _road_tile(look: LookConfig) -> np.ndarray:
-    rng, size = np.random.default_rng(11), TILE_PX
-    light = 1 + 0.035 * clouds(rng, size, size, 90)
-    light += 0.085 * clouds(rng, size, size, 5) + 0.05 * rng.normal(size=(size, size))
-    if look.snow:
-        light += 0.06 * clouds(rng, size, size, 160)
-    if look.stock is Stock.timber:
-        return _setts(color_of(look.asphalt), rng)
-    return _tinted(color_of(look.asphalt), light)
+def _halved(picture: np.ndarray, least: int = 1) -> list[np.ndarray]:
+    """A picture and smaller versions of it, until a side is `least` pixels long."""
+    levels = [picture]
+    while min(levels[-1].shape[:2]) > least:
+        size = levels[-1].shape[1] // 2, levels[-1].shape[0] // 2
+        levels.append(cv2.resize(levels[-1], size, interpolation=cv2.INTER_AREA))
+    return levels
 
 
-def _paving_tile(look: LookConfig) -> np.ndarray:
-    rng, size = np.random.default_rng(12), TILE_PX
-    base = color_of(look.paving)
-    grain = 1 + 0.03 * clouds(rng, size, size, 60) + 0.03 * rng.normal(size=(size, size))
-    if look.snow:
-        return _tinted(base, 1 + 0.035 * clouds(rng, size, size, 70) - 0.01)
-    count = 5
-    cell = size / count
-    y, x = np.mgrid[0:size, 0:size]
-    row, column = (y / cell).astype(int), (x / cell).astype(int)
-    tone = 1 + 0.045 * rng.normal(size=(count, count))
-    grain *= tone[row, column]
-    joint = (y % cell < 5) | (x % cell < 5)
-    grain[joint] *= 0.80
-    return _tinted(base, grain)
-
-
-def _lawn_tile(look: LookConfig) -> np.ndarray:
-    rng, size = np.random.default_rng(13), TILE_PX
-    if look.snow:
-        return _tinted(color_of(look.lawn), 1 + 0.03 * clouds(rng, size, size, 60))
-    blades = cv2.GaussianBlur(rng.normal(size=(size, size)), (0, 0), sigmaX=0.8, sigmaY=2.5)
-    light = 1 + 0.22 * blades + 0.1 * clouds(rng, size, size, 60)
-    return _tinted(color_of(look.lawn), light)
-
-
-def _setts(color: Color, rng: np.random.Generator) -> np.ndarray:
-    """Cobbled roadway: rows of small stones."""
-    size, rows, columns = TILE_PX, 20, 16
-    y, x = np.mgrid[0:size, 0:size]
-    row = (y * rows // size).astype(int)
-    across = (x / size * columns + 0.5 * (row % 2)) % columns
-    column = across.astype(int)
-    tone = 1 + 0.10 * rng.normal(size=(rows, columns)).clip(-1.6, 1.6)
-    light = tone[row, column] + 0.03 * rng.normal(size=(size, size))
-    dx, dy = across % 1.0 - 0.5, y * rows / size % 1.0 - 0.5
-    edge = np.maximum(np.abs(dx), np.abs(dy))
-    light *= 1 - 0.42 * np.clip((edge - 0.38) / 0.1, 0, 1)
-    return _tinted(color, light + 0.05)
-
-
-def _tinted(color: Color, light: np.ndarray) -> np.ndarray:
-    pixels = np.array(color, np.float32) * light[..., None].astype(np.float32)
-    return np.ascontiguousarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
+def _packed(levels: list[np.ndarray]) -> np.ndarray:
+    """uint8 [h, w, 3] each -> uint32 [total], R | G << 8 | B << 16."""
+    pixels = np.concatenate([level.reshape(-1, 3) for level in levels])
+    padded = np.concatenate([pixels, np.full((len(pixels), 1), 255, np.uint8)], axis=1)
+    return padded.view(np.uint32)[:, 0]
 
 
 def _worn(color: Color, look: LookConfig) -> Color:

@@ -3,6 +3,7 @@
 import threading
 import zlib
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -13,13 +14,15 @@ from .backdrop import SKY_DEPTH_M, draw_ground, draw_sky
 from .billboards import draw_soft_quads, draw_sprites
 from .buffers import Canvas, Rays
 from .config import LookConfig, as_look
-from .raycast import draw_quads, visible_quads
-from .scene import Scene, build_scene
+from .projection import visible_quads
+from .raycast import draw_quads, smooth_edges
+from .scene import Scene
 from .sky import paint_sky
+from .store import open_scene
 from .weather import fall
 
 MIN_WIDTH, MAX_WIDTH, FINE_WIDTH = 256, 8192, 2048
-FAR_M, FAR_SPRITES_M = 400.0, 170.0
+FAR_M, FAR_SPRITES_M = 340.0, 150.0
 PITCH_DEG = 48.0
 
 
@@ -29,6 +32,7 @@ class PanoramaRenderer:
     width: columns of a panorama, 360 degrees: 1024 for views of 224 px, 2048 for 448, 3072 for 640.
     supersample: draws this many times larger, then averages.
     pitch_deg: a panorama reaches this far above and below the horizon.
+    folder: of the disk cache, in place of `city.cache.cache_folder()`.
     """
 
     def __init__(
@@ -38,6 +42,7 @@ class PanoramaRenderer:
         width: int = 1024,
         supersample: int = 1,
         pitch_deg: float = PITCH_DEG,
+        folder: Path | None = None,
     ) -> None:
         """Raises ValueError for a size or a look that does not exist."""
         if not MIN_WIDTH <= width <= MAX_WIDTH or width % 4:
@@ -54,7 +59,7 @@ class PanoramaRenderer:
         self._sky = paint_sky(
             self.look, width * supersample, self._rays.slopes[: len(self._rays.slopes) // 2]
         )
-        self._scene = build_scene(city, self.look, fine=width * supersample >= FINE_WIDTH)
+        self._scene = open_scene(city, self.look, width * supersample >= FINE_WIDTH, folder)
         self._spare = threading.local()
 
     @property
@@ -98,10 +103,11 @@ class PanoramaRenderer:
             raise ValueError(f"node must be 0 to {self.city.num_nodes - 1}; got {node}")
         eye = np.array([*self.city.node_xy[node].astype(np.float64), EYE_HEIGHT_M])
         scene, rays, canvas = self._scene, self._rays, self._canvas()
-        order, _ = visible_quads(scene.quads, eye, FAR_M)
-        draw_quads(order, scene.quads, scene.textures, scene.air, rays, eye, canvas)
+        order, distance = visible_quads(scene.quads, eye, FAR_M)
+        draw_quads(order, distance, scene.quads, scene.textures, scene.air, rays, eye, canvas)
         draw_sky(self._sky, canvas)
         draw_ground(scene.ground, scene.air, rays, eye, canvas)
+        smooth_edges(canvas)
         draw_soft_quads(order, scene.quads, scene.textures, rays, eye, canvas)
         draw_sprites(scene.sprites, scene.textures, scene.air, rays, eye, FAR_SPRITES_M, canvas)
         return canvas
@@ -116,6 +122,8 @@ class PanoramaRenderer:
                 np.empty((width, height), np.float32),
                 np.empty((width, height), np.uint16),
                 np.empty((width, height), np.uint8),
+                np.empty((width, height), np.uint8),
+                np.empty((width, height), np.uint8),
                 np.empty(width, np.int32),
                 np.empty(width, np.float32),
             )
@@ -123,6 +131,8 @@ class PanoramaRenderer:
         canvas.depth.fill(SKY_DEPTH_M)
         canvas.owner.fill(0)
         canvas.shine.fill(0)
+        canvas.above.fill(0)
+        canvas.below.fill(0)
         canvas.skyline.fill(height)
         canvas.skyline_r.fill(0)
         return canvas
@@ -145,7 +155,9 @@ def _with_glow(picture: np.ndarray, shine: np.ndarray, glow: float) -> np.ndarra
     small = cv2.resize(lights, (width // 4, height // 4), interpolation=cv2.INTER_AREA)
     edge = width // 32
     padded = cv2.copyMakeBorder(small, 0, 0, edge, edge, cv2.BORDER_WRAP)
-    wide = cv2.GaussianBlur(padded, (0, 0), width / 340)
-    wide = cv2.addWeighted(wide, 0.6, cv2.GaussianBlur(padded, (0, 0), width / 1400), 0.4, 0)
-    spilled = cv2.resize(wide[:, edge:-edge], (width, height), interpolation=cv2.INTER_LINEAR)
+    tiny = cv2.resize(padded, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    wide = cv2.resize(cv2.GaussianBlur(tiny, (0, 0), width / 680), padded.shape[1::-1])
+    near = cv2.GaussianBlur(padded, (0, 0), width / 1400)
+    spilled = cv2.addWeighted(wide, 0.6, near, 0.4, 0)[:, edge:-edge]
+    spilled = cv2.resize(spilled, (width, height), interpolation=cv2.INTER_LINEAR)
     return cv2.addWeighted(picture, 1.0, spilled, glow, 0)

@@ -1,12 +1,11 @@
-"""Compiled drawing of a panorama: opaque quads, then ground and sky, then sprites.
+"""Compiled drawing of quads: near to far, exact perspective with one division a pixel at most.
 
-Along one column of an equirectangular panorama the camera looks into a vertical half-plane. Every
-parallelogram meets that plane in a line segment, which projects to a run of rows: exact perspective
-with one division a pixel. Walls go near to far; a column remembers up to which row it is covered
-down to the pavement, so that what stands behind costs nothing.
+A column remembers up to which row it is covered down to the pavement, so that what stands behind
+costs nothing.
 
 No fastmath and no parallel loops: the same pixels in every process. The global interpreter lock is
-released, and all state is in the arguments, so threads may draw at the same time.
+released, and all state is in the arguments, so threads may draw at the same time. Helpers are put
+in line by numba, because tuples of arrays are slow to pass on.
 """
 
 import math
@@ -22,7 +21,6 @@ from .buffers import (
     SHADOW_SAMPLES,
     SOFT,
     STEPS_PER_M,
-    TWO_SIDED,
     VERTICAL,
     Air,
     Canvas,
@@ -30,49 +28,17 @@ from .buffers import (
     Rays,
     Textures,
 )
+from .projection import NEAR_M, column_range, row_of, segment_in_plane
+from .sampling import fetch, fetch_row, level_of, put
 
-NEAR_M = 0.3
 MAX_TAPS = 4
 SHADOW_EDGE_M = 0.25
-_LOW, _HIGH = np.uint32(0x00FF00FF), np.uint32(0xFF00FF00)
-
-
-@njit(cache=True, nogil=True)
-def visible_quads(quads: Quads, eye: np.ndarray, far_m: float) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of the quads that face the eye, near to far, and their distances [M]."""
-    count = len(quads.texture)
-    distance = np.empty(count, np.float64)
-    chosen = np.empty(count, np.int64)
-    num = 0
-    for i in range(count):
-        away = math.hypot(quads.anchor[i, 0] - eye[0], quads.anchor[i, 1] - eye[1])
-        if away < quads.anchor[i, 2]:
-            continue
-        px, py = quads.corner[i, 0] - eye[0], quads.corner[i, 1] - eye[1]
-        pz = quads.corner[i, 2] - eye[2]
-        ux, uy, uz = quads.u[i, 0], quads.u[i, 1], quads.u[i, 2]
-        vx, vy, vz = quads.v[i, 0], quads.v[i, 1], quads.v[i, 2]
-        mx, my = px + 0.5 * (ux + vx), py + 0.5 * (uy + vy)
-        reach = 0.5 * (math.hypot(ux, uy) + math.hypot(vx, vy))
-        if math.hypot(mx, my) - reach > far_m:
-            continue
-        nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
-        faces = nx * px + ny * py + nz * pz < 0.0
-        if not faces and not quads.flags[i] & TWO_SIDED:
-            continue
-        distance[num] = _distance_to_segment(px, py, ux, uy)
-        if vx != 0.0 or vy != 0.0:
-            across = _distance_to_segment(px + vx, py + vy, ux, uy)
-            distance[num] = min(distance[num], across)
-        chosen[num] = i
-        num += 1
-    order = np.argsort(distance[:num], kind="mergesort")
-    return chosen[:num][order], distance[:num][order]
 
 
 @njit(cache=True, nogil=True)
 def draw_quads(
     order: np.ndarray,
+    distance: np.ndarray,
     quads: Quads,
     textures: Textures,
     air: Air,
@@ -80,157 +46,75 @@ def draw_quads(
     eye: np.ndarray,
     canvas: Canvas,
 ) -> None:
-    """Draws quads given near to far; `soft` ones are left out."""
+    """Draws quads given near to far with their distances; `SOFT` ones are left out."""
     num_columns = len(rays.columns)
     ends = np.empty((2, 4), np.float64)
-    for i in order:
+    for k in range(len(order)):
+        i, nearest = order[k], distance[k]
         if quads.flags[i] & SOFT:
             continue
+        top = quads.corner[i, 2] + max(0.0, quads.u[i, 2]) + max(0.0, quads.v[i, 2]) - eye[2]
+        highest = 0 if top > 0 and nearest < 0.1 else int(row_of(top / nearest, rays)) - 1
+        if top < 0:
+            highest = len(rays.slopes) // 2
         first, last = column_range(quads, i, eye, num_columns)
         for unwrapped in range(first, last + 1):
-            column = unwrapped % num_columns
+            column = unwrapped - num_columns if unwrapped >= num_columns else unwrapped
+            if nearest >= canvas.skyline_r[column] and highest >= canvas.skyline[column]:
+                continue
             if quads.flags[i] & VERTICAL:
                 _draw_upright(i, column, quads, textures, air, rays, eye, canvas)
             else:
                 _draw_tilted(i, column, quads, textures, air, rays, eye, canvas, ends)
 
 
-@njit(cache=True, nogil=True)
-def column_range(quads: Quads, i: int, eye: np.ndarray, num_columns: int) -> tuple[int, int]:
-    """First and last column that a quad may touch; the last may pass the seam of the panorama."""
-    px, py = quads.corner[i, 0] - eye[0], quads.corner[i, 1] - eye[1]
-    ux, uy, vx, vy = quads.u[i, 0], quads.u[i, 1], quads.v[i, 0], quads.v[i, 1]
-    middle = math.atan2(px + 0.5 * (ux + vx), py + 0.5 * (uy + vy))
-    low, high = 0.0, 0.0
-    for k in range(4):
-        a, b = float(k & 1), float(k >> 1)
-        turn = math.atan2(px + a * ux + b * vx, py + a * uy + b * vy) - middle
-        turn -= 2 * math.pi * math.floor(turn / (2 * math.pi) + 0.5)
-        low, high = min(low, turn), max(high, turn)
-    scale = num_columns / (2 * math.pi)
-    first = math.ceil((middle + low) * scale - 0.5)
-    last = math.floor((middle + high) * scale - 0.5)
-    if first < 0:
-        first, last = first + num_columns, last + num_columns
-    return first, last
+@njit(cache=True, nogil=True, inline="always")
+def _mark_edges(
+    canvas: Canvas, column: int, first: int, last: int, upper: float, lower: float, r: float
+) -> None:
+    """Remembers how much of the next rows a quad would cover, for `smooth_edges`."""
+    share = first - upper
+    if first > 0 and share > 0.02 and canvas.depth[column, first - 1] > r:
+        canvas.above[column, first - 1] = np.uint8(255.0 * min(1.0, share))
+    share = lower - (last + 1)
+    if last + 1 < canvas.depth.shape[1] and share > 0.02 and canvas.depth[column, last + 1] > r:
+        canvas.below[column, last + 1] = np.uint8(255.0 * min(1.0, share))
 
 
 @njit(cache=True, nogil=True)
-def row_range(low: float, high: float, rays: Rays) -> tuple[int, int]:
-    """Rows whose centres lie between two slopes, low < high."""
-    num_rows = len(rays.slopes)
-    first = math.ceil((rays.top - math.atan(high)) / rays.step - 0.5)
-    last = math.floor((rays.top - math.atan(low)) / rays.step - 0.5)
-    return max(0, first), min(num_rows - 1, last)
+def smooth_edges(canvas: Canvas) -> None:
+    """Mixes rows that a quad covers in part with the quad's colour; after sky and ground."""
+    num_columns, num_rows = canvas.depth.shape
+    for column in range(num_columns):
+        for row in range(num_rows):
+            if canvas.above[column, row] and row + 1 < num_rows:
+                share = canvas.above[column, row]
+                _mix_rows(canvas.color, canvas.depth, column, row, row + 1, share)
+            elif canvas.below[column, row] and row > 0:
+                share = canvas.below[column, row]
+                _mix_rows(canvas.color, canvas.depth, column, row, row - 1, share)
 
 
-@njit(cache=True, nogil=True)
-def _distance_to_segment(px: float, py: float, ux: float, uy: float) -> float:
-    """Of the origin to the segment from (px, py) along (ux, uy)."""
-    length = ux * ux + uy * uy
-    t = 0.0
-    if length > 0.0:
-        t = min(1.0, max(0.0, -(px * ux + py * uy) / length))
-    return math.hypot(px + t * ux, py + t * uy)
+@njit(cache=True, nogil=True, inline="always")
+def _mix_rows(
+    color: np.ndarray, depth: np.ndarray, column: int, row: int, source: int, share: int
+) -> None:
+    if depth[column, row] <= depth[column, source]:
+        return
+    for k in range(3):
+        here, there = int(color[column, row, k]), int(color[column, source, k])
+        color[column, row, k] = np.uint8((here * (255 - share) + there * share) // 255)
 
 
-@njit(cache=True, nogil=True)
-def level_of(texels_per_pixel: float, num_levels: int) -> int:
-    """The texture level whose texels are about as large as pixels."""
-    level = 0
-    while texels_per_pixel > 1.42 and level < num_levels - 1:
-        texels_per_pixel *= 0.5
-        level += 1
-    return level
-
-
-@njit(cache=True, nogil=True)
-def _blend(first: np.uint32, second: np.uint32, share: np.uint32) -> np.uint32:
-    """Two texels mixed, all four channels at once; share of the second, 0 to 256."""
-    rest = np.uint32(256) - share
-    even = ((first & _LOW) * rest + (second & _LOW) * share) >> np.uint32(8)
-    first, second = (first >> np.uint32(8)) & _LOW, (second >> np.uint32(8)) & _LOW
-    odd = first * rest + second * share
-    return (even & _LOW) | (odd & _HIGH)
-
-
-@njit(cache=True, nogil=True)
-def fetch(
-    texels: np.ndarray, offset: int, log_h: int, mask_w: int, mask_h: int, x: float, y: float
-) -> np.uint32:
-    """Bilinear, repeating; x and y in texels."""
-    x0, y0 = math.floor(x), math.floor(y)
-    share_x, share_y = np.uint32((x - x0) * 256.0), np.uint32((y - y0) * 256.0)
-    column0 = offset + ((int(x0) & mask_w) << log_h)
-    column1 = offset + (((int(x0) + 1) & mask_w) << log_h)
-    row0, row1 = int(y0) & mask_h, (int(y0) + 1) & mask_h
-    low = _blend(texels[column0 + row0], texels[column1 + row0], share_x)
-    high = _blend(texels[column0 + row1], texels[column1 + row1], share_x)
-    return _blend(low, high, share_y)
-
-
-@njit(cache=True, nogil=True)
-def _fetch_row(
-    texels: np.ndarray,
-    offset: int,
-    log_h: int,
-    mask_w: int,
-    mask_h: int,
-    x: float,
-    y: float,
-    spread: float,
-    taps: int,
-) -> np.uint32:
-    """The mean of several places side by side, for walls seen at a slant."""  # fmt: skip
-    y0 = math.floor(y)
-    share = np.uint32((y - y0) * 256.0)
-    row0, row1 = int(y0) & mask_h, (int(y0) + 1) & mask_h
-    even, odd = np.uint32(0), np.uint32(0)
-    x += 0.5 - 0.5 * spread + 0.5 * spread / taps
-    for _ in range(taps):
-        column = offset + ((int(math.floor(x)) & mask_w) << log_h)
-        texel = _blend(texels[column + row0], texels[column + row1], share)
-        even += texel & _LOW
-        odd += (texel >> np.uint32(8)) & _LOW
-        x += spread / taps
-    if taps == 2:
-        return ((even >> np.uint32(1)) & _LOW) | (((odd >> np.uint32(1)) & _LOW) << np.uint32(8))
-    return ((even >> np.uint32(2)) & _LOW) | (((odd >> np.uint32(2)) & _LOW) << np.uint32(8))
-
-
-@njit(cache=True, nogil=True)
-def _shadow_height(quads: Quads, i: int, a: float) -> float:
+@njit(cache=True, nogil=True, inline="always")
+def _shadow_height(shadow: np.ndarray, i: int, a: float) -> float:
     place = a * (SHADOW_SAMPLES - 1)
     k = min(int(place), SHADOW_SAMPLES - 2)
     share = place - k
-    return quads.shadow[i, k] * (1.0 - share) + quads.shadow[i, k + 1] * share
+    return shadow[i, k] * (1.0 - share) + shadow[i, k + 1] * share
 
 
-@njit(cache=True, nogil=True)
-def put(
-    canvas: Canvas,
-    column: int,
-    row: int,
-    texel: np.uint32,
-    own: float,
-    red: float,
-    green: float,
-    blue: float,
-    shine: float,
-    air: Air,
-    fog: float,
-) -> None:
-    """Writes a texel in a light; `own` is the share that shines by itself."""  # fmt: skip
-    clear = 1.0 - fog
-    r = (texel & np.uint32(255)) * (red * (1.0 - own) + shine * own)
-    g = ((texel >> np.uint32(8)) & np.uint32(255)) * (green * (1.0 - own) + shine * own)
-    b = ((texel >> np.uint32(16)) & np.uint32(255)) * (blue * (1.0 - own) + shine * own)
-    canvas.color[column, row, 0] = np.uint8(min(255.0, r * clear + air.fog[0] * fog + 0.5))
-    canvas.color[column, row, 1] = np.uint8(min(255.0, g * clear + air.fog[1] * fog + 0.5))
-    canvas.color[column, row, 2] = np.uint8(min(255.0, b * clear + air.fog[2] * fog + 0.5))
-
-
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _draw_upright(
     i: int,
     column: int,
@@ -255,18 +139,40 @@ def _draw_upright(
     if r < NEAR_M:
         return
     base, tall = quads.corner[i, 2] - eye[2], quads.v[i, 2]
-    first, last = row_range(base / r, (base + tall) / r, rays)
+    upper, lower = row_of((base + tall) / r, rays), row_of(base / r, rays)
+    first = max(0, math.ceil(upper - 0.5))
+    last = min(len(rays.slopes) - 1, math.floor(lower - 0.5))
     flags = quads.flags[i]
     hidden = canvas.skyline[column]
-    if r >= canvas.skyline_r[column]:
-        if last >= hidden:
-            last = hidden - 1
+    if r >= canvas.skyline_r[column] and last >= hidden:
+        last = hidden - 1
     if first > last:
         return
-    if not flags & CUTOUT and first < hidden:
-        if base <= 0.2 - eye[2] or last >= hidden - 1:
-            canvas.skyline[column] = first
-            canvas.skyline_r[column] = max(canvas.skyline_r[column], r)
+    _mark_edges(canvas, column, first, last, upper, lower, r)
+    if not flags & CUTOUT and first < hidden and (base <= 0.2 - eye[2] or last >= hidden - 1):
+        canvas.skyline[column] = first
+        canvas.skyline_r[column] = max(canvas.skyline_r[column], r)
+    _fill_upright(i, column, r, a, slant, first, last, quads, textures, air, rays, eye, canvas)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _fill_upright(
+    i: int,
+    column: int,
+    r: float,
+    a: float,
+    slant: float,
+    first: int,
+    last: int,
+    quads: Quads,
+    textures: Textures,
+    air: Air,
+    rays: Rays,
+    eye: np.ndarray,
+    canvas: Canvas,
+) -> None:
+    """Rows of a column at the distance r, at the share a of the quad's width."""  # fmt: skip
+    base, tall, flags = quads.corner[i, 2] - eye[2], quads.v[i, 2], quads.flags[i]
     tex = quads.texture[i]
     log_w, log_h = textures.sizes[tex, 0], textures.sizes[tex, 1]
     repeats_u, repeats_v = abs(quads.uv[i, 1]), abs(quads.uv[i, 3])
@@ -285,8 +191,8 @@ def _draw_upright(
     y_start = quads.uv[i, 2] * (1 << log_h) - base * y_scale - 0.5
     mask_w, mask_h = (1 << log_w) - 1, (1 << log_h) - 1
     fog = air.fog_share[min(FOG_STEPS - 1, int(r / FOG_STEP_M))]
-    shaded_to = _shadow_height(quads, i, a) - eye[2]
-    shine, owner = quads.shine[i], quads.owner[i]
+    shaded_to = _shadow_height(quads.shadow, i, a) - eye[2]
+    shine, owner, haze, color = quads.shine[i], quads.owner[i], air.fog, canvas.color
     dim_r, dim_g, dim_b = quads.dim[i, 0], quads.dim[i, 1], quads.dim[i, 2]
     sun_r, sun_g, sun_b = quads.lit[i, 0] - dim_r, quads.lit[i, 1] - dim_g, quads.lit[i, 2] - dim_b
     for row in range(first, last + 1):
@@ -297,7 +203,7 @@ def _draw_upright(
         if taps == 1:
             texel = fetch(textures.texels, offset, log_h, mask_w, mask_h, x, y)
         else:
-            texel = _fetch_row(
+            texel = fetch_row(
                 textures.texels, offset, log_h, mask_w, mask_h, x, y, per_column, taps
             )
         own = (texel >> np.uint32(24)) * (1.0 / 255.0)
@@ -311,48 +217,17 @@ def _draw_upright(
         red = (dim_r + sunny * sun_r) * near + air.by_height[k, 1]
         green = (dim_g + sunny * sun_g) * near + air.by_height[k, 2]
         blue = (dim_b + sunny * sun_b) * near + air.by_height[k, 3]
-        put(canvas, column, row, texel, own, red, green, blue, shine, air, fog)
+        if own > 0.0:
+            red += own * (shine - red)
+            green += own * (shine - green)
+            blue += own * (shine - blue)
+        put(color, column, row, texel, red, green, blue, haze, fog)
         canvas.depth[column, row] = r
         canvas.owner[column, row] = owner
         canvas.shine[column, row] = np.uint8(own * 255.0 * (1.0 - fog))
 
 
-@njit(cache=True, nogil=True)
-def segment_in_plane(
-    i: int, quads: Quads, eye: np.ndarray, dx: float, dy: float, ends: np.ndarray
-) -> bool:
-    """Where a quad meets a column's plane: `ends` [2, 4] becomes (r, z, a, b) of both ends."""
-    px, py = quads.corner[i, 0] - eye[0], quads.corner[i, 1] - eye[1]
-    pz = quads.corner[i, 2] - eye[2]
-    ux, uy, uz = quads.u[i, 0], quads.u[i, 1], quads.u[i, 2]
-    vx, vy, vz = quads.v[i, 0], quads.v[i, 1], quads.v[i, 2]
-    q = dx * py - dy * px
-    s, t = dx * uy - dy * ux, dx * vy - dy * vx
-    found = 0
-    for k in range(4):
-        if k < 2:  # the sides a = 0 and a = 1
-            if t == 0.0:
-                continue
-            a = float(k)
-            b = -(q + a * s) / t
-        else:
-            if s == 0.0:
-                continue
-            b = float(k - 2)
-            a = -(q + b * t) / s
-        if a < -1e-9 or a > 1.0 + 1e-9 or b < -1e-9 or b > 1.0 + 1e-9:
-            continue
-        r = (px + a * ux + b * vx) * dx + (py + a * uy + b * vy) * dy
-        if found == 1 and abs(a - ends[0, 2]) + abs(b - ends[0, 3]) < 1e-7:
-            continue
-        if found < 2:
-            ends[found, 0], ends[found, 1] = r, pz + a * uz + b * vz
-            ends[found, 2], ends[found, 3] = a, b
-            found += 1
-    return found == 2 and ends[0, 0] > NEAR_M and ends[1, 0] > NEAR_M
-
-
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _draw_tilted(
     i: int,
     column: int,
@@ -371,11 +246,15 @@ def _draw_tilted(
     r0, z0, a0, b0 = ends[0, 0], ends[0, 1], ends[0, 2], ends[0, 3]
     dr, dz, da, db = ends[1, 0] - r0, ends[1, 1] - z0, ends[1, 2] - a0, ends[1, 3] - b0
     slope0, slope1 = z0 / r0, (z0 + dz) / (r0 + dr)
-    first, last = row_range(min(slope0, slope1), max(slope0, slope1), rays)
+    upper, lower = row_of(max(slope0, slope1), rays), row_of(min(slope0, slope1), rays)
+    first = max(0, math.ceil(upper - 0.5))
+    last = min(len(rays.slopes) - 1, math.floor(lower - 0.5))
     if min(r0, r0 + dr) >= canvas.skyline_r[column] and last >= canvas.skyline[column]:
         last = canvas.skyline[column] - 1
     if first > last:
         return
+    if not quads.flags[i] & CUTOUT:
+        _mark_edges(canvas, column, first, last, upper, lower, max(r0, r0 + dr))
     tex = quads.texture[i]
     log_w, log_h = textures.sizes[tex, 0], textures.sizes[tex, 1]
     span = max(1.0, abs(math.atan(slope1) - math.atan(slope0)) / rays.step)
@@ -390,6 +269,7 @@ def _draw_tilted(
     light_r = quads.dim[i, 0] if in_shade else quads.lit[i, 0]
     light_g = quads.dim[i, 1] if in_shade else quads.lit[i, 1]
     light_b = quads.dim[i, 2] if in_shade else quads.lit[i, 2]
+    shine, haze, color = quads.shine[i], air.fog, canvas.color
     for row in range(first, last + 1):
         bend = dz - rays.slopes[row] * dr
         if bend == 0.0:
@@ -411,7 +291,11 @@ def _draw_tilted(
         red = light_r * near + air.by_height[k, 1]
         green = light_g * near + air.by_height[k, 2]
         blue = light_b * near + air.by_height[k, 3]
-        put(canvas, column, row, texel, own, red, green, blue, quads.shine[i], air, fog)
+        if own > 0.0:
+            red += own * (shine - red)
+            green += own * (shine - green)
+            blue += own * (shine - blue)
+        put(color, column, row, texel, red, green, blue, haze, fog)
         canvas.depth[column, row] = r
         canvas.owner[column, row] = quads.owner[i]
         canvas.shine[column, row] = np.uint8(own * 255.0 * (1.0 - fog))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .board import Board, Color, color_of, lit_by, mix, scaled, tile_noise
+from .board import Board, Color, lit_by, mix, scaled, tile_noise
 from .config import LookConfig
 
 SHOP_M = (8.0, 4.4)  # a front; it is stretched a little to fill a house
@@ -67,7 +67,7 @@ def _room(board: Board, x0: float, y0: float, x1: float, y1: float, lights: bool
     if lights:
         board.fade(x0, y0, x1, y1, (222.0, 160.0, 84.0), (255.0, 226.0, 158.0), 0.9)
     else:
-        board.fade(x0, y0, x1, y1, (66.0, 74.0, 84.0), (38.0, 46.0, 58.0))
+        board.fade(x0, y0, x1, y1, (108.0, 102.0, 94.0), (62.0, 66.0, 72.0))
 
 
 def _shop_window(
@@ -99,7 +99,7 @@ def _goods(
     board: Board, x0: float, x1: float, variant: int, own: float, rng: np.random.Generator
 ) -> None:
     """Shelves of boxes, bottles or round things."""
-    shade = 1.0 if own else 0.72
+    shade = 1.0 if own else 0.9
     x = x0 + 0.14
     while x < x1 - 0.2:
         color = scaled(GOODS[int(rng.integers(len(GOODS)))], shade)

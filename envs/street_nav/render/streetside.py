@@ -25,7 +25,7 @@ from .signs import PLATE_M, paint_plate, paint_sign
 from .surfaces import UP, WHOLE, Surfaces
 from .textures import TexturePool
 
-TREE_VARIANTS = 4
+TREE_VARIANTS = 3
 CAR_NEAR_M = 6.8  # cars closer to the camera are left out: wide angles distort them
 PLATE_LOW_M = 3.35
 _TWO_SIDED_SIGNS = (SignKind.blade, SignKind.monument)
@@ -88,6 +88,7 @@ def add_cars(
         waist = WAIST_M / max(z for _, z in model.profile)
         for part in build_car(model, xy, float(city.furniture_heading[index])):
             uv, flags = _car_uv(part.texture, waist), CUTOUT
+            key: object
             if part.texture == "shadow":
                 key, flags = "car shadow", SOFT | TWO_SIDED
             elif part.texture.startswith("flank"):

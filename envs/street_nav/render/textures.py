@@ -61,7 +61,7 @@ def _packed(level: np.ndarray) -> np.ndarray:
 
 
 def _halves(width: int, height: int) -> list[tuple[int, int]]:
-    sizes = []
+    sizes: list[tuple[int, int]] = []
     while (width > 1 or height > 1) and len(sizes) < MAX_LEVELS - 1:
         width, height = max(1, width // 2), max(1, height // 2)
         sizes.append((width, height))

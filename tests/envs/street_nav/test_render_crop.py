@@ -1,0 +1,100 @@
+"""Views cut out of panoramas."""
+
+import numpy as np
+import pytest
+from cardinal_gym.envs.street_nav.render.crop import CROSS_PX, view, view_grid, views
+
+SIZES = ((1024, 274), (1024, 512), (2048, 600))
+
+
+def noise(width: int = 1024, height: int = 274) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def marked(heading: float, width: int = 1440, height: int = 720) -> np.ndarray:
+    """Black, with a white post two degrees wide at a heading."""
+    panorama = np.zeros((height, width, 3), np.uint8)
+    middle = heading / 360 * width
+    columns = np.arange(width) + 0.5
+    gap = np.abs((columns - middle + width / 2) % width - width / 2)
+    panorama[:, gap <= width / 360] = 255
+    return panorama
+
+
+@pytest.mark.parametrize("heading", [0.0, 10.0, 45.5, 123.4, 271.0, 359.9])
+@pytest.mark.parametrize("size", [64, 224])
+def test_the_right_view_is_the_front_view_a_quarter_turn_on(heading: float, size: int) -> None:
+    panorama = noise()
+    front, right, back, left = views(panorama, heading, size)
+    for turn, picture in ((0, front), (90, right), (180, back), (270, left)):
+        assert np.array_equal(picture, view(panorama, heading + turn, size))
+    assert np.array_equal(views(panorama, heading + 90, size)[0], right)
+
+
+@pytest.mark.parametrize("heading", [0.0, 77.0, 180.0, 359.0])
+def test_a_heading_lies_in_the_middle_of_its_view(heading: float) -> None:
+    picture = view(marked(heading), heading, 101)
+    bright = np.flatnonzero(picture[50, :, 0] > 127)
+    assert bright.mean() == pytest.approx(50, abs=0.6)
+
+
+@pytest.mark.parametrize(("turn", "column"), [(-45, 0.0), (45, 1.0), (0, 0.5), (26.565, 0.75)])
+def test_places_in_a_view_follow_the_tangent(turn: float, column: float) -> None:
+    picture = view(marked(200.0 + turn), 200.0, 200)
+    bright = np.flatnonzero(picture[100, :, 0] > 127)
+    assert bright.mean() == pytest.approx(column * 199, abs=2.5)
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_the_horizon_is_in_the_middle(width: int, height: int) -> None:
+    panorama = np.zeros((height, width, 3), np.uint8)
+    panorama[: height // 2] = 200
+    picture = view(panorama, 33.0, 96)
+    assert (picture[:47] == 200).all()
+    assert (picture[49:] == 0).all()
+
+
+def test_the_same_place_looks_the_same_in_a_strip_and_in_a_full_sphere() -> None:
+    sphere = noise(1024, 512)
+    strip = sphere[512 // 2 - 160 : 512 // 2 + 160]
+    whole, part = view(sphere, 100.0, 128), view(strip, 100.0, 128)
+    assert np.abs(whole.astype(int) - part).max() <= 2  # coordinates are rounded to 32 bits
+
+
+def test_the_grid_has_front_and_right_above_back_and_left() -> None:
+    panorama, size = noise(), 40
+    grid = view_grid(panorama, 30.0, size)
+    far = size + CROSS_PX
+    front, right, back, left = views(panorama, 30.0, size)
+    assert grid.shape == (2 * size + CROSS_PX, 2 * size + CROSS_PX, 3)
+    assert np.array_equal(grid[:size, :size], front)
+    assert np.array_equal(grid[:size, far:], right)
+    assert np.array_equal(grid[far:, :size], back)
+    assert np.array_equal(grid[far:, far:], left)
+    assert not grid[size:far].any()
+    assert not grid[:, size:far].any()
+
+
+def test_a_wider_angle_shows_more() -> None:
+    panorama = marked(60.0)
+    assert not view(panorama, 0.0, 64, 90.0).any()
+    assert view(panorama, 0.0, 64, 130.0).any()
+
+
+@pytest.mark.parametrize(
+    ("panorama", "size", "fov", "message"),
+    [
+        (
+            np.zeros((10, 20), np.uint8),
+            64,
+            90.0,
+            r"uint8 \[H, W, 3\]; got uint8 \[10, 20\]",
+        ),
+        (np.zeros((10, 20, 3)), 64, 90.0, "got float64"),
+        (noise(), 4, 90.0, "size must be 16 to 2048 pixels; got 4"),
+        (noise(), 64, 170.0, "fov_deg must be 20 to 140; got 170"),
+    ],
+)
+def test_mistakes_are_named(panorama: np.ndarray, size: int, fov: float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        view(panorama, 0.0, size, fov)
