@@ -35,10 +35,10 @@ def main(config: PlayConfig) -> None:
         import readline  # noqa: F401  line editing and history for input()
     is_walk = hasattr(config.env, "wording")  # street navigation
     env = gym.make(config.env.id, config=config.env, render_mode="rgb_array" if is_walk else None)
-    if config.window:
+    if config.window or config.export is not None:
         if not is_walk:
-            raise ValueError("window must be false for games that are played in the terminal")
-        walk_in_window(env, config)
+            raise ValueError("window and export must be left out for games of the terminal")
+        walk_in_pictures(env, config)
         return
     print(HELP)
     played = solved = 0
@@ -77,12 +77,16 @@ def play_hand(env: gym.Env[Any, Any], config: PlayConfig, number: int) -> bool:
             return bool(info["success"])
 
 
-def walk_in_window(env: gym.Env[Any, Any], config: PlayConfig) -> None:
-    """Street navigation in a window, until it is closed."""
+def walk_in_pictures(env: gym.Env[Any, Any], config: PlayConfig) -> None:
+    """Street navigation as a film, or in a window until it is closed."""
     from . import streets
 
-    seeds = iter([config.seed])
     walking = cast("StreetNavEnv", env.unwrapped)
+    if config.export is not None:
+        for path in streets.export_walk(walking, config.seed, Path(config.export).expanduser()):
+            print(path)
+        return
+    seeds = iter([config.seed])
     solved, played = streets.walk_in_window(
         walking, lambda: walking.reset(seed=next(seeds, None))[0]
     )

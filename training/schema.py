@@ -26,6 +26,7 @@ class PlayConfig:
     pictures: folder for the pictures; null: a new one in the system's temporary folder.
     open_pictures: show each picture in a window where the machine has a screen.
     window: street navigation: walk in a window instead of the terminal.
+    export: street navigation: write the right walk as this .gif or .mp4, and a map beside it, instead.
     """
 
     seed: int | None = None
@@ -33,6 +34,7 @@ class PlayConfig:
     pictures: str | None = None
     open_pictures: bool = True
     window: bool = False
+    export: str | None = None
     env: Any = None
 
     def __post_init__(self) -> None:

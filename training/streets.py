@@ -14,6 +14,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ KEYS_HELP = (
     "left/right: mark a street, Enter: turn there, up: walk on, Space: stop, m: map, q: leave"
 )
 MAX_COLUMNS = 160
+MAP_PX = 1000
 _ESCAPES = {
     "\x1b[A": "up", "\x1b[C": "right", "\x1b[D": "left",
     "\x1bOA": "up", "\x1bOC": "right", "\x1bOD": "left",
@@ -116,6 +118,32 @@ def walk_in_window(env: StreetNavEnv, deal: Callable[[], dict[str, Any]]) -> tup
     except tkinter.TclError as error:
         raise ValueError(f"window must be false on a machine without a screen: {error}") from error
     return _Window(window, env, deal).run()
+
+
+def export_walk(env: StreetNavEnv, seed: int | None, path: Path) -> list[Path]:
+    """Films the right way through one route as `path` (.gif or .mp4), with a map of it beside.
+
+    Returns the files. Raises ValueError for another ending or where nothing can be written.
+    """
+    from PIL import Image
+
+    from ..envs.street_nav.render.film import save_film
+
+    env.reset(seed=seed)
+    plan = path.with_name(f"{path.stem}_map.png")
+    try:
+        Image.fromarray(env.map(MAP_PX)).save(plan)
+        frames, is_over = [env.render()], False
+        while not is_over:
+            _, _, terminated, truncated, _ = env.step(env.oracle_action())
+            is_over = terminated or truncated
+            frames.append(env.render())
+        save_film(frames, path)
+    except OSError as error:
+        raise ValueError(
+            f"export must be a file that can be written; got {path}: {error}"
+        ) from error
+    return [path, plan]
 
 
 class _Window:

@@ -152,6 +152,11 @@ class StreetNavEnv(LanguageEnv):
             self._pictures().present(self._spoken, self._walk)
         return None
 
+    def map(self, size: int) -> np.ndarray:
+        """The route and how far it was walked, north up: uint8 [size, size, 3]."""
+        self._require_task()
+        return self._pictures().map(self._walk, size)
+
     def _deal(self, options: dict[str, Any]) -> None:
         config = self.config
         self._episode_seed = int(self.np_random.integers(_SEED_RANGE))

@@ -11,11 +11,11 @@ from .config import StreetNavConfig
 from .judge import Assessment, Perception, StreetNavOutcome, read_move
 from .metrics import ndtw, spl
 from .oracle import FreeOracle, flawed_free_action
-from .paths import distance_m, path_length_m, shortest_path
+from .paths import distance_m, expanded, path_length_m, shortest_path
 from .prompts import Script
 from .reward import free_terms, total_reward
 from .task import Scene, describe
-from .types import Route, WaypointKind, World
+from .types import Route, World
 from .walk import facing_after, turned, way_ahead
 
 _STOPPED_WRONG = (StreetNavOutcome.premature_stop, StreetNavOutcome.overshoot)
@@ -40,7 +40,7 @@ class FreeWalk:
         self._script = script
         self._turns = TURN_RULES[config.rule]
         self.sentences = describe(route, script.voice)
-        self.path, self._corners = _expanded(world, route)
+        self.path, self._corners = expanded(world, route)
         self.visited = [self.path[0]]
         self._oracle = FreeOracle(world, self.path, self._turns)
         self._eyes = Perception([w.sight.name for w in route.waypoints if w.sight is not None])
@@ -153,14 +153,3 @@ class FreeWalk:
         position = self._world.position
         walk, route = map(position, self.visited), map(position, self.path)
         return ndtw(list(walk), list(route), self._config.success_m)
-
-
-def _expanded(world: World, route: Route) -> tuple[list[int], list[int]]:
-    """Nodes of the whole route, and the places in it of the start, the turns and the goal."""
-    path = [route.waypoints[0].node]
-    corners = [0]
-    for waypoint in route.waypoints[1:]:
-        path += shortest_path(world, path[-1], waypoint.node)[1:]
-        if waypoint.kind is not WaypointKind.passing:
-            corners.append(len(path) - 1)
-    return path, corners

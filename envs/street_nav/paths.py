@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from heapq import heappop, heappush
 from itertools import pairwise
 
-from .types import World
+from .types import Route, WaypointKind, World
 
 
 def distance_m(world: World, one: int, other: int) -> float:
@@ -47,6 +47,19 @@ def shortest_path(world: World, start: int, goal: int) -> list[int]:
                 came_from[neighbour] = node
                 heappush(queue, (length + math.dist(there, target), neighbour))
     raise ValueError(f"nodes {start} and {goal} must be connected; there is no way")
+
+
+def expanded(world: World, route: Route) -> tuple[list[int], list[int]]:
+    """Nodes of a whole route, and the places in it of the start, the turns and the goal.
+
+    Between two waypoints the shortest way is taken: waypoints may have been left out.
+    """
+    path, corners = [route.waypoints[0].node], [0]
+    for waypoint in route.waypoints[1:]:
+        path += shortest_path(world, path[-1], waypoint.node)[1:]
+        if waypoint.kind is not WaypointKind.passing:
+            corners.append(len(path) - 1)
+    return path, corners
 
 
 def _traced(came_from: dict[int, int], start: int, goal: int) -> list[int]:

@@ -8,15 +8,19 @@ import sys
 import tempfile
 from collections import deque
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from ..settings import Modality
 from .config import CROSS_PX, StreetNavConfig
+from .paths import expanded, shortest_path
 from .sketch import sketch
 from .task import Scene
 from .types import Route, World
+
+if TYPE_CHECKING:
+    from .render.maps import CityMap
 
 
 class Walk(Protocol):
@@ -31,9 +35,6 @@ class Walk(Protocol):
     @property
     def visited(self) -> list[int]: ...
 
-    @property
-    def path(self) -> list[int]: ...
-
 
 class Presenter:
     """Draws for one environment."""
@@ -46,6 +47,7 @@ class Presenter:
         self._latest: tuple[int, int, int] | None = None
         self._folder: Path | None = None  # of the picture shown where there is no desktop
         self._shown = 0
+        self._map: CityMap | None = None
 
     def forget(self) -> None:
         """A new episode begins."""
@@ -75,7 +77,27 @@ class Presenter:
 
     def map(self, walk: Walk, size: int) -> np.ndarray:
         """The route and how far it was walked, uint8 [size, size, 3]."""
-        return sketch(self._world, walk.path, walk.visited, walk.scene.facing, size)
+        from .city.world import CityWorld
+
+        path, corners = expanded(self._world, walk.route)
+        visited = self._walked(walk.visited)
+        if not isinstance(self._world, CityWorld):
+            return sketch(self._world, path, visited, walk.scene.facing, size)
+        if self._map is None:
+            from .render import as_look
+            from .render.maps import CityMap
+
+            self._map = CityMap(self._world.city, as_look(self._world.look))
+        names = [w.sight.name for w in walk.route.waypoints if w.sight is not None]
+        known = self._world.city.landmark_names
+        return self._map.route(
+            path,
+            size,
+            visited=visited,
+            heading=walk.scene.facing,
+            landmarks=[known.index(name) for name in dict.fromkeys(names) if name in known],
+            turns=[path[corner] for corner in corners[1:-1]],
+        )
 
     def present(self, text: str, walk: Walk) -> None:
         """Write the text to the terminal and show the picture, if the agent sees one."""
@@ -94,6 +116,13 @@ class Presenter:
         self._shown += 1
         picture.save(path)
         sys.stdout.write(f"picture: {path}\n")
+
+    def _walked(self, visited: list[int]) -> list[int]:
+        """Nodes walked along, those between the places of the rail too."""
+        nodes = visited[:1]
+        for node in visited[1:]:
+            nodes += shortest_path(self._world, nodes[-1], node)[1:]
+        return nodes
 
     def _look(self, walk: Walk) -> None:
         """Take the grid of views at the present place, once per place and facing."""

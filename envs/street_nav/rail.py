@@ -45,11 +45,6 @@ class RailWalk:
         """Nodes from the start to the present one."""
         return [place.scene.node for place in self._places[: self._at + 1]]
 
-    @property
-    def path(self) -> list[int]:
-        """Nodes of the whole route."""
-        return [place.scene.node for place in self._places]
-
     def right_action(self) -> str:
         return self._place.action
 

@@ -4,11 +4,16 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from cardinal_gym.envs.street_nav.env import StreetNavEnv
-from cardinal_gym.training.streets import Walker, half_blocks, walk_in_window
+from cardinal_gym.training.streets import Walker, export_walk, half_blocks, walk_in_window
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "envs" / "street_nav"))
+from grid_world import GridWorld
 
 COMMAND = [
     sys.executable,
@@ -117,6 +122,24 @@ def test_in_a_terminal_the_arrow_keys_walk() -> None:
     assert '"action":' in seen
     assert "premature stop; reward" in seen
     assert "0 of 1 task solved" in seen
+
+
+@pytest.mark.parametrize("ending", ["gif", "mp4"])
+def test_a_walk_is_exported_with_a_map(ending: str, tmp_path: Path) -> None:
+    env = StreetNavEnv(
+        streets=GridWorld(), split="all", render_mode="rgb_array", views={"size": 48}
+    )
+    film, plan = export_walk(env, 1, tmp_path / f"walk.{ending}")
+    assert film.stat().st_size > 2_000
+    with Image.open(plan) as picture:
+        assert picture.size == (1000, 1000)
+    if ending == "gif":
+        with Image.open(film) as frames:
+            assert frames.n_frames == len(env.walk.visited) + 1
+    with pytest.raises(ValueError, match=r"must end in \.gif or \.mp4"):
+        export_walk(env, 1, tmp_path / "walk.webm")
+    with pytest.raises(ValueError, match="export must be a file that can be written"):
+        export_walk(env, 1, tmp_path / "nowhere" / "walk.gif")
 
 
 def test_without_a_screen_a_window_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -315,6 +315,23 @@ def test_rendering_shows_the_views_beside_a_map(modality: str) -> None:
     assert ansi.render() == observation["text"]
 
 
+def test_a_city_is_seen_and_drawn_on_a_map() -> None:
+    env = make(modality="image", render_mode="rgb_array", views={"size": 112}).unwrapped
+    observation, _ = env.reset(seed=3)
+    assert observation["image"].shape == (229, 229, 3)
+    assert observation["image"].std() > 20
+    frame = env.render()
+    assert frame.shape == (229, 229 + 5 + 229, 3)
+    assert np.array_equal(frame[:, :229], observation["image"])
+    later, *_ = env.step(env.oracle_action())
+    assert not np.array_equal(later["image"], observation["image"])
+    assert not np.array_equal(env.render()[:, 234:], frame[:, 234:])
+    other = make(modality="image", views={"size": 112}, look="winter").unwrapped
+    snowy, _ = other.reset(options={"route": env.route})
+    assert snowy["text"] == observation["text"]
+    assert not np.array_equal(snowy["image"], observation["image"])
+
+
 def test_human_rendering_writes_text_and_names_the_picture(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
