@@ -26,7 +26,7 @@ class PlayConfig:
     pictures: folder for the pictures; null: a new one in the system's temporary folder.
     open_pictures: show each picture in a window where the machine has a screen.
     window: street navigation: walk in a window instead of the terminal.
-    export: street navigation: write the right walk as this .gif or .mp4, and a map beside it, instead.
+    export: street navigation: film the right walk as this .gif or .mp4, with a map of it beside.
     """
 
     seed: int | None = None

@@ -137,12 +137,12 @@ def export_walk(env: StreetNavEnv, seed: int | None, path: Path) -> list[Path]:
         while not is_over:
             _, _, terminated, truncated, _ = env.step(env.oracle_action())
             is_over = terminated or truncated
-            frames.append(env.render())
+            if not is_over:  # the last answer moves nothing
+                frames.append(env.render())
         save_film(frames, path)
     except OSError as error:
-        raise ValueError(
-            f"export must be a file that can be written; got {path}: {error}"
-        ) from error
+        told = f"export must be a file that can be written; got {path}: {error}"
+        raise ValueError(told) from error
     return [path, plan]
 
 

@@ -135,7 +135,7 @@ def test_a_walk_is_exported_with_a_map(ending: str, tmp_path: Path) -> None:
         assert picture.size == (1000, 1000)
     if ending == "gif":
         with Image.open(film) as frames:
-            assert frames.n_frames == len(env.walk.visited) + 1
+            assert frames.n_frames == len(env.walk.visited)
     with pytest.raises(ValueError, match=r"must end in \.gif or \.mp4"):
         export_walk(env, 1, tmp_path / "walk.webm")
     with pytest.raises(ValueError, match="export must be a file that can be written"):
