@@ -42,13 +42,7 @@ def rollout(
     pool: environments of an earlier call to use again; new ones are added to it, and it is not
         closed. None: environments are closed at the end.
     """
-    groups = range(len(seeds)) if groups is None else groups
-    members = [0] * len(seeds) if members is None else members
-    if not len(seeds) == len(groups) == len(members):
-        raise ValueError(
-            "seeds, groups and members must have equal lengths; "
-            f"got {len(seeds)}, {len(groups)} and {len(members)}"
-        )
+    streams = _streams(len(seeds), groups, members, run_seed, step)
     envs = [] if pool is None else pool
     width = max(1, max_concurrency or len(seeds))
     episodes: list[Episode] = []
@@ -58,8 +52,7 @@ def rollout(
             for i in range(start, min(start + width, len(seeds))):
                 if len(runs) == len(envs):
                     envs.append(make_env())
-                stream = StreamKey(seed=run_seed, step=step, group=groups[i], member=members[i])
-                runs.append(_Run(envs[len(runs)], int(seeds[i]), stream))
+                runs.append(_Run(envs[len(runs)], int(seeds[i]), streams[i]))
             _play(runs, agent, len(episodes), len(seeds), on_progress)
             episodes += [run.episode(agent) for run in runs]
     finally:
@@ -87,6 +80,27 @@ def turn_from_step(
         details={name: value for name, value in info.items() if name not in TURN_FIELDS},
         **{name: info[name] for name in TURN_FIELDS},
     )
+
+
+def _streams(
+    count: int,
+    groups: Sequence[int] | None,
+    members: Sequence[int] | None,
+    run_seed: int,
+    step: int,
+) -> list[StreamKey]:
+    """The sampling randomness of every episode, of its first turn."""
+    groups = range(count) if groups is None else groups
+    members = [0] * count if members is None else members
+    if not count == len(groups) == len(members):
+        raise ValueError(
+            "seeds, groups and members must have equal lengths; "
+            f"got {count}, {len(groups)} and {len(members)}"
+        )
+    return [
+        StreamKey(seed=run_seed, step=step, group=group, member=member)
+        for group, member in zip(groups, members, strict=True)
+    ]
 
 
 def _nothing() -> None:

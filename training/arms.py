@@ -14,6 +14,8 @@ apart (they are common to both arms).
 import dataclasses
 import json
 import logging
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from .checkpoint import latest_checkpoint
 from .config import ExperimentConfig
 from .demonstrations import OracleDemonstrations
 from .distributed import Workers
-from .evaluate import MakeAgent, evaluate
+from .evaluate import CellResult, MakeAgent, evaluate
 from .files import atomic_write_json, atomic_write_text
 from .loop import Stage, TrainState, train
 from .metrics import Ledger
@@ -36,7 +38,7 @@ from .progress import ProgressReporter
 from .run_folder import RunFolder
 from .sft_files import FileDemonstrations
 from .supervised import Demonstrations, SupervisedStage
-from .trackers import make_trackers
+from .trackers import Trackers, make_trackers
 
 logger = logging.getLogger(__name__)
 
@@ -70,8 +72,7 @@ class SeedRun:
                 atomic_write_json(done, {"parameters": policy.num_parameters})
             self.workers.wait()
         policy = self._base()
-        ledger = Ledger(num_parameters=policy.num_parameters)
-        self.measure(_sampler(policy), "base", 0, ledger, final=True)
+        self.measure_base(_sampler(policy), policy.num_parameters)
 
     def run_arm(self, arm: str) -> None:
         """Train one arm from the base to its budget, measuring at every milestone."""
@@ -86,10 +87,33 @@ class SeedRun:
             atomic_write_json(done, {"step": state.step, **state.ledger.asdict()})
         self.workers.wait()
 
+    def measure_base(self, make_agent: MakeAgent, num_parameters: int) -> None:
+        """Evaluate what both arms start from, or a policy that is only measured."""
+        warmed_up = latest_checkpoint(self.folder / "base" / "checkpoints")
+        with closing(self._trackers("base")) as trackers:
+            self.measure(
+                make_agent,
+                "base",
+                0,
+                Ledger(num_parameters=num_parameters),
+                final=True,
+                on_values=lambda values: trackers.log(values, warmed_up.step if warmed_up else 0),
+            )
+
     def measure(
-        self, make_agent: MakeAgent, arm: str, step: int, ledger: Ledger, *, final: bool
+        self,
+        make_agent: MakeAgent,
+        arm: str,
+        step: int,
+        ledger: Ledger,
+        *,
+        final: bool,
+        on_values: Callable[[dict[str, float]], None] | None = None,
     ) -> None:
-        """Evaluate on every cell and note what had been spent by then."""
+        """Evaluate on every cell and note what had been spent by then.
+
+        on_values: told success (and recognition) by `eval/<cell>/<metric>`, and the compute.
+        """
         config = self.config
         if not config.suite.cells:
             return
@@ -109,6 +133,9 @@ class SeedRun:
         )
         if not self.workers.is_main:
             return
+        path = self.folder / "evals" / f"{label}.json"
+        if on_values is not None and not path.exists():  # a resumed run has told it already
+            on_values({**_tracked(results), **ledger.as_metrics()})
         spent = {
             "arm": arm,
             "step": step,
@@ -118,10 +145,8 @@ class SeedRun:
             "sampled_tokens": ledger.sampled_tokens,
             "env_steps": ledger.env_steps,
         }
-        records = [{**spent, **dataclasses.asdict(result)} for result in results]
-        atomic_write_json(self.folder / "evals" / f"{label}.json", records)
-        timing = {"cpu_s": ledger.cpu_s}
-        atomic_write_json(self.folder / "evals" / f"{label}.timing.json", timing)
+        atomic_write_json(path, [{**spent, **dataclasses.asdict(result)} for result in results])
+        atomic_write_json(path.with_suffix(".timing.json"), {"cpu_s": ledger.cpu_s})
         collect_evals(self.folder)
 
     def _start(self) -> tuple[Policy, dict[str, Any]]:
@@ -187,25 +212,23 @@ class SeedRun:
     def _train(self, stage: Stage, policy: Policy, arm: str, *, milestones: int) -> TrainState:
         config = self.config
         state = TrainState.create(policy, stage.optim, stage.budget, self.workers)
-        folder = self.folder / arm
-        names = config.trackers if self.workers.is_main else []
-        newest = latest_checkpoint(folder / "checkpoints")
-        trackers = make_trackers(
-            names,
-            RunFolder(folder),
-            {"arm": arm, "seed": self.seed},
-            first_step=newest.step if newest is not None else 0,
-        )
 
-        def measure(state: TrainState, milestone: int) -> None:
-            final = milestone == milestones
-            self.measure(_sampler(policy), arm, state.step, state.ledger, final=final)
+        with closing(self._trackers(arm)) as trackers:
 
-        try:
+            def measure(state: TrainState, milestone: int) -> None:
+                self.measure(
+                    _sampler(policy),
+                    arm,
+                    state.step,
+                    state.ledger,
+                    final=milestone == milestones,
+                    on_values=lambda values: trackers.log(values, state.step),
+                )
+
             return train(
                 stage,
                 state,
-                folder,
+                self.folder / arm,
                 checkpoint_every=config.checkpoint_every,
                 keep_checkpoints=config.keep_checkpoints,
                 num_milestones=milestones if config.suite.cells else 0,
@@ -214,8 +237,17 @@ class SeedRun:
                 reporter=self.reporter,
                 seed=self.seed,
             )
-        finally:
-            trackers.close()
+
+    def _trackers(self, arm: str) -> Trackers:
+        """Those of the configuration, on the main process; the caller closes them."""
+        folder = self.folder / arm
+        newest = latest_checkpoint(folder / "checkpoints")
+        return make_trackers(
+            self.config.trackers if self.workers.is_main else [],
+            RunFolder(folder),
+            {"arm": arm, "seed": self.seed},
+            first_step=newest.step + 1 if newest is not None else 0,
+        )
 
     def _keep(self, policy: Policy, arm: str) -> None:
         if self.workers.is_main:
@@ -236,6 +268,19 @@ def collect_evals(folder: Path) -> Path:
     target = folder / "evals.jsonl"
     atomic_write_text(target, "".join(lines))
     return target
+
+
+def _tracked(results: Sequence[CellResult]) -> dict[str, float]:
+    """Rates under their metric names; recognition of the first metric, where cards are to be read.
+
+    What was told in words counts as read, so in text mode recognition is shown by the trackers too.
+    """
+    values: dict[str, float] = {}
+    for result in results:
+        values[f"eval/{result.cell}/{result.metric}"] = result.successes / result.n
+        if result.recognized is not None:
+            values.setdefault(f"eval/{result.cell}/recognition", result.recognized / result.n)
+    return values
 
 
 def _sampler(policy: Policy) -> MakeAgent:

@@ -16,7 +16,8 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -91,22 +92,8 @@ def save_checkpoint(
     canonical = _canonical(state, "state", {})
     folder = Path(folder)
     target = folder / _name(step)
-    temporary = folder / f"{TEMPORARY_PREFIX}{_name(step)}"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(folder)
-        temporary.mkdir()
+    with _replacing(target) as temporary:
         _write(temporary, step, canonical, model_saver, permanent)
-        if target.exists():  # a damaged one of the same step: resumption passed over it
-            target.rename(folder / f"{TEMPORARY_PREFIX}replaced-{_name(step)}")
-        temporary.rename(target)
-        fsync_folder(folder)
-    except BaseException as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        full = disk_full_error(error, target)
-        if full is not None:
-            raise full from error
-        raise
     remove_leftovers(folder)
     _prune(folder, keep, newest=step)
     return target
@@ -170,6 +157,28 @@ def find_damage(checkpoint: Checkpoint) -> str | None:
     except (ValueError, KeyError, TypeError, AttributeError):
         return "manifest.json is unreadable"
     return None
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[Path]:
+    """A new temporary folder that takes the target's place at the end, and vanishes on an error."""
+    folder = target.parent
+    temporary = folder / f"{TEMPORARY_PREFIX}{target.name}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
+        temporary.mkdir()
+        yield temporary
+        if target.exists():  # a damaged one of the same step: resumption passed over it
+            target.rename(folder / f"{TEMPORARY_PREFIX}replaced-{target.name}")
+        temporary.rename(target)
+        fsync_folder(folder)
+    except BaseException as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        full = disk_full_error(error, target)
+        if full is not None:
+            raise full from error
+        raise
 
 
 def _write(

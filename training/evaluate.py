@@ -16,7 +16,8 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,7 @@ def evaluate(
 
     env: the environment's configuration dataclass; each cell is a shift of it on the eval split.
     label: names the policy in file names, e.g. "sft_000300".
+    reporter: told the episodes played of all cells, and the success so far in the present one.
     keep_episodes: also write the first `sample_episodes` of every cell, with their pictures.
 
     Raises ValueError for an empty suite or a shift that the environment does not know.
@@ -85,15 +87,19 @@ def evaluate(
     cells = {
         name: shifted(env, {"split": "eval", **cell.shift}) for name, cell in suite.cells.items()
     }
-    results = []
-    for number, (name, cell_env) in enumerate(cells.items()):
-        if reporter is not None:
-            reporter.update(stage=f"evaluating {label}", done=number / len(cells), step=number)
-        if not keep_episodes:
-            config = replace(config, sample_episodes=0)
-        job = _Job(make_agent, cell_env, name, config, num_episodes, folder, label, workers)
-        results += job.run()
-    return results
+    if not keep_episodes:
+        config = replace(config, sample_episodes=0)
+    jobs = [
+        _Job(make_agent, cell_env, name, config, num_episodes, folder, label, workers)
+        for name, cell_env in cells.items()
+    ]
+    counter = _Counter(
+        reporter,
+        f"evaluating {label}",
+        total=num_episodes * sum(len(job.missing) for job in jobs),
+        processes=workers.size,
+    )
+    return [result for job in jobs for result in job.run(counter)]
 
 
 def check_tasks(env: Any, suite: SuiteConfig, config: EvaluateConfig) -> None:
@@ -117,6 +123,37 @@ def check_tasks(env: Any, suite: SuiteConfig, config: EvaluateConfig) -> None:
 
 
 @dataclass(slots=True)
+class _Counter:
+    """Episodes of one evaluation, over all its cells, as the reporter is told of them.
+
+    total: to be played by all processes; each counts its own and takes the others to be as fast.
+    """
+
+    reporter: ProgressReporter | None
+    stage: str
+    total: int
+    processes: int
+    done: int = 0  # by this process, in rollouts that have ended
+
+    def tell(self, cell: str, played: Sequence[Episode], more: int = 0, _: int = 0) -> None:
+        """How far the rollout of a cell is: `played` and `more` that have just ended.
+
+        Success is that of `played` alone: the first to end are those that were solved.
+        """
+        if self.reporter is None:
+            return
+        done = (self.done + len(played) + more) * self.processes
+        rate = sum(episode.success for episode in played) / max(len(played), 1)
+        self.reporter.update(
+            stage=self.stage,
+            step=min(done, self.total),
+            total=self.total,
+            unit="episode",
+            quantity=f"{cell} success {rate:.2f}" if played else cell,
+        )
+
+
+@dataclass(slots=True)
 class _Job:
     """One cell of one policy: at most two rollouts, up to three results."""
 
@@ -128,23 +165,28 @@ class _Job:
     folder: Path
     label: str
     workers: Workers
+    results: dict[MetricKind, CellResult | None] = field(init=False)
 
-    def run(self) -> list[CellResult]:
-        wanted = self.config.metrics
-        results = {metric: self._read(metric) for metric in wanted}
-        sampled = [m for m in wanted if m is not MetricKind.greedy_single and results[m] is None]
-        if sampled:
-            episodes = self._play(greedy=False, max_turns=None)
-            for metric in sampled:
-                results[metric] = self._write(metric, episodes)
-        if MetricKind.greedy_single in wanted and results[MetricKind.greedy_single] is None:
-            episodes = self._play(greedy=True, max_turns=1)
-            results[MetricKind.greedy_single] = self._write(MetricKind.greedy_single, episodes)
-        return [result for result in results.values() if result is not None]
+    def __post_init__(self) -> None:
+        self.results = {metric: self._read(metric) for metric in self.config.metrics}
 
-    def _play(self, *, greedy: bool, max_turns: int | None) -> list[Episode]:
+    @property
+    def missing(self) -> list[bool]:
+        """The rollouts still to be played: whether greedy."""
+        return sorted({_is_greedy(m) for m, result in self.results.items() if result is None})
+
+    def run(self, counter: _Counter) -> list[CellResult]:
+        for greedy in self.missing:
+            episodes = self._play(greedy, counter)
+            for metric, result in self.results.items():
+                if result is None and _is_greedy(metric) is greedy:
+                    self.results[metric] = self._write(metric, episodes)
+        return [result for result in self.results.values() if result is not None]
+
+    def _play(self, greedy: bool, counter: _Counter) -> list[Episode]:
+        """Every episode, sampled with all turns or greedily with one."""
         config = self.config
-        env = self.env if max_turns is None else shifted(self.env, {"max_turns": max_turns})
+        env = shifted(self.env, {"max_turns": 1}) if greedy else self.env
         agent = self.make_agent(
             SamplingConfig(
                 temperature=config.temperature,
@@ -165,7 +207,10 @@ class _Job:
                 members=[0] * len(part),
                 run_seed=config.seed,
                 step=0,
+                on_progress=partial(counter.tell, self.cell, episodes),
             )
+            counter.tell(self.cell, episodes)
+        counter.done += len(episodes)
         return self.workers.gather(episodes)
 
     def _paths(self, metric: MetricKind) -> tuple[Path, Path]:
@@ -196,9 +241,18 @@ class _Job:
         return result
 
 
+def _is_greedy(metric: MetricKind) -> bool:
+    return metric is MetricKind.greedy_single
+
+
 def _first_turn(episode: Episode) -> Episode:
     first = episode.turns[:1]
     return replace(episode, turns=first, success=bool(first and first[0].success))
+
+
+def _outcome(episode: Episode) -> str:
+    """Of the last answer; how the episode ended if there was none."""
+    return episode.turns[-1].outcome if episode.turns else episode.status.value
 
 
 def _count(
@@ -206,7 +260,7 @@ def _count(
 ) -> CellResult:
     seen = [_recognized(episode) for episode in episodes]
     known = [value for value in seen if value is not None]
-    last = Counter(e.turns[-1].outcome if e.turns else e.status.value for e in episodes)
+    last = Counter(_outcome(episode) for episode in episodes)
     return CellResult(
         cell=cell,
         metric=metric.value,
@@ -234,6 +288,7 @@ def _pack(episodes: Sequence[Episode]) -> bytes:
         task_id=np.array([episode.task_id for episode in episodes]),
         seed=np.array([episode.seed for episode in episodes], dtype=np.int64),
         success=np.array([episode.success for episode in episodes]),
+        outcome=np.array([_outcome(episode) for episode in episodes]),
         recognized=np.array([-1 if value is None else int(value) for value in seen], dtype=np.int8),
         num_turns=np.array([len(episode.turns) for episode in episodes], dtype=np.int16),
         num_tokens=np.array([episode.num_sampled_tokens for episode in episodes], dtype=np.int32),

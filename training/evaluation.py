@@ -11,7 +11,6 @@ from .arms import SeedRun, collect_evals, seed_folder
 from .config import ExperimentConfig
 from .distributed import Workers
 from .evaluate import MakeAgent
-from .metrics import Ledger
 from .progress import ProgressReporter
 from .runs import finish, opened
 
@@ -31,7 +30,7 @@ def run_evaluation(config: ExperimentConfig) -> Path:
     make_agent, parameters = _agent(config)
     with opened(config, "eval", workers) as folder, ProgressReporter(None) as reporter:
         run = SeedRun(config, seed_folder(folder.root, config.seed), config.seed, workers, reporter)
-        run.measure(make_agent, "base", 0, Ledger(num_parameters=parameters), final=True)
+        run.measure_base(make_agent, parameters)
         if workers.is_main:
             collect_evals(run.folder)
             finish(folder, {"command": "eval", "policy": config.policy.name})

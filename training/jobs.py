@@ -20,9 +20,12 @@ from typing import Any
 
 from tqdm import tqdm
 
+from .failures import FAILURE, USAGE, Failed, exit_status
 from .progress import Bar, read_status
 
 POLL_S = 0.25
+BUG = 70  # exit code of a job that crashed, among processes of this module
+TRACEBACK = "Traceback (most recent call last)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +41,23 @@ class Job:
     needs: tuple[str, ...] = ()
 
 
-class JobFailed(ValueError):
-    """A job ended badly; the message names it, its last words and its log."""
+class JobRefused(ValueError):
+    """A job told the user what to mend; the message names it, its last words and its log."""
+
+
+class JobFailed(Failed):
+    """A job ended badly and no bug is to blame, e.g. it was killed; the message is alike."""
+
+
+class JobCrashed(RuntimeError):
+    """A job had a bug; the message ends with its traceback."""
 
 
 def run_jobs(jobs: Sequence[Job], *, processes: int, folder: Path, threads: int) -> None:
     """Run all jobs, at most `processes` at a time; logs and states go to `folder`.
 
-    Raises JobFailed for the first job that fails, after stopping the others.
+    Raises JobRefused, JobFailed or JobCrashed for the first job that ends badly, after stopping the
+    others.
     """
     folder.mkdir(parents=True, exist_ok=True)
     waiting, running, finished = list(jobs), dict[str, _Running](), set[str]()
@@ -87,21 +99,21 @@ class _Running:
         return cls(job, process, Bar(job.name, position=row), row, status)
 
     def look(self, folder: Path) -> bool:
-        """Redraw; True when the job is done. Raises JobFailed when it failed."""
+        """Redraw; True when the job is done. Raises what `run_jobs` does when it ended badly."""
         ended = self.process.exitcode is not None
         state = read_status(self.status)
         if state is not None:
             if state["stage"] != self.stage:
                 self.stage = state["stage"]
                 name = f"{self.job.name}: {self.stage}"
-                self.bar.restart(name, state["total"], state["step"])
+                self.bar.restart(name, state["total"], state["step"], state.get("unit"))
             self.bar.show(state["step"], total=state["total"], quantity=state["quantity"])
         if not ended:
             return False
         self.bar.close()
         if self.process.exitcode != 0:
             log = folder / f"{self.job.name.replace(' ', '_')}.log"
-            raise JobFailed(f"{self.job.name} failed: {_last_line(log, self.process)}; see {log}")
+            raise _ending(self.job, self.process, log)
         return True
 
     def stop(self) -> None:
@@ -124,9 +136,11 @@ def _work(job: Job, status: Path, log: Path, parent: int) -> None:
             job.work(*job.arguments, status)
         except BaseException as error:
             traceback.print_exc(file=stream)
-            stream.write(f"{type(error).__name__}: {error}\n")
+            known = exit_status(error)
+            said = f"{type(error).__name__}: {error}" if known is None else str(error)
+            stream.write(" ".join(said.split()) + "\n")
             stream.flush()
-            os._exit(1)
+            os._exit(_exit_code(error, known))
 
 
 def _end_with(parent: int) -> None:
@@ -144,6 +158,23 @@ def _limit_threads(threads: int) -> None:
 def _free_row(running: dict[str, _Running]) -> int:
     taken = {each.row for each in running.values()}
     return next(row for row in range(len(taken) + 1) if row not in taken)
+
+
+def _exit_code(error: BaseException, known: int | None) -> int:
+    if not isinstance(error, Exception):  # Ctrl-C and exits
+        return FAILURE
+    return BUG if known is None else known
+
+
+def _ending(job: Job, process: BaseProcess, log: Path) -> Exception:
+    """What to raise for a job that ended badly."""
+    message = f"{job.name} failed: {_last_line(log, process)}; see {log}"
+    if process.exitcode == USAGE:
+        return JobRefused(message)
+    if process.exitcode != BUG:
+        return JobFailed(message)
+    said = log.read_text(encoding="utf-8", errors="replace")
+    return JobCrashed(f"{message}\n\n{said[said.rfind(TRACEBACK) :]}")
 
 
 def _last_line(log: Path, process: BaseProcess) -> str:

@@ -64,6 +64,7 @@ class TrainState:
     step: int = 0
     bad_updates: int = 0
     milestones_done: int = 0
+    reporter: ProgressReporter | None = None  # the only field that is in no checkpoint
     parameters: list[torch.nn.Parameter] = field(default_factory=list)
 
     @classmethod
@@ -97,6 +98,12 @@ class TrainState:
         by_steps = self.step / steps if steps is not None else 0.0
         by_flops = self.ledger.flops() / (tflops * 1e12) if tflops is not None else 0.0
         return max(by_steps, by_flops)
+
+    def tell(self, stage: str, quantity: str) -> None:
+        """Show what a long step is doing, in the place of the last step's metrics."""
+        if self.reporter is not None:
+            done = min(self.spent, 1.0)
+            self.reporter.update(stage=stage, step=self.step, done=done, quantity=quantity)
 
     def learning_rate(self) -> float:
         """Linear warm-up in steps, then the schedule over the spent fraction of the budget."""
@@ -159,34 +166,49 @@ def train(
     folder: receives `metrics.jsonl` (deterministic), `timings.jsonl` and `checkpoints/`.
     on_milestone(state, k): called when the k-th of `num_milestones` equal parts of the budget has
         been spent, after the checkpoint; called again on resume if it did not finish.
+    on_metrics: told every step's metrics and what has been spent by then (`Ledger.as_metrics`).
     seed: of the global random numbers, which only models with dropout draw from.
     """
     seed_rng(seed)  # a checkpoint holds them: two runs of one command must not differ in it
-    is_main = state.workers.is_main
-    log = MetricsLog(folder / "metrics.jsonl") if is_main else None
-    timings = MetricsLog(folder / "timings.jsonl") if is_main else None
-    _resume(stage, state, folder, log, keep_checkpoints)
+    state.reporter = reporter
+    logs = _Logs.open(folder) if state.workers.is_main else None
+    _resume(stage, state, folder, logs, keep_checkpoints)
     _reach_milestones(state, num_milestones, on_milestone)
     while state.spent < 1.0:
-        start, cpu_start = time.monotonic(), time.process_time()
+        start_s, start_cpu_s = time.monotonic(), time.process_time()
         metrics = stage.update(state)
-        cpu_s = time.process_time() - cpu_start
+        cpu_s = time.process_time() - start_cpu_s
         state.step += 1
         state.ledger.cpu_s += cpu_s
-        if log is not None and timings is not None:
-            log.log({"kind": "train", "step": state.step, **metrics, **state.ledger.as_metrics()})
-            wall_s = time.monotonic() - start
-            timings.log({"step": state.step, "wall_s": wall_s, "cpu_s": cpu_s})
+        if logs is not None:
+            values = {**metrics, **state.ledger.as_metrics()}
+            logs.write(state.step, values, wall_s=time.monotonic() - start_s, cpu_s=cpu_s)
             if on_metrics is not None:
-                on_metrics(state.step, metrics)
+                on_metrics(state.step, values)
         if reporter is not None:
             shown: dict[str, Any] = dict(metrics)
             reporter.update(stage=stage.name, done=min(state.spent, 1.0), step=state.step, **shown)
         due = _milestones_due(state, num_milestones) > state.milestones_done
         if due or state.step % checkpoint_every == 0 or state.spent >= 1.0:
-            _save(stage, state, folder, log, keep_checkpoints)
+            _save(stage, state, folder, logs, keep_checkpoints)
         _reach_milestones(state, num_milestones, on_milestone)
     return state
+
+
+@dataclass(frozen=True, slots=True)
+class _Logs:
+    """What the main process writes: numbers that a repetition reproduces, and its times."""
+
+    metrics: MetricsLog
+    timings: MetricsLog
+
+    @classmethod
+    def open(cls, folder: Path) -> "_Logs":
+        return cls(MetricsLog(folder / "metrics.jsonl"), MetricsLog(folder / "timings.jsonl"))
+
+    def write(self, step: int, values: Mapping[str, float], *, wall_s: float, cpu_s: float) -> None:
+        self.metrics.log({"kind": "train", "step": step, **values})
+        self.timings.log({"step": step, "wall_s": wall_s, "cpu_s": cpu_s})
 
 
 def _milestones_due(state: TrainState, count: int) -> int:
@@ -200,12 +222,12 @@ def _reach_milestones(state: TrainState, count: int, reach: Milestone | None) ->
         state.milestones_done += 1
 
 
-def _save(stage: Stage, state: TrainState, folder: Path, log: MetricsLog | None, keep: int) -> None:
+def _save(stage: Stage, state: TrainState, folder: Path, logs: _Logs | None, keep: int) -> None:
     """Write a checkpoint, on the main process only.
 
     Its global random states go with it; what the other processes draw is keyed and needs none.
     """
-    if log is not None:
+    if logs is not None:
         save_checkpoint(
             folder / "checkpoints",
             state.step,
@@ -217,7 +239,7 @@ def _save(stage: Stage, state: TrainState, folder: Path, log: MetricsLog | None,
                 "step": state.step,
                 "bad_updates": state.bad_updates,
                 "milestones_done": state.milestones_done,
-                "metrics_offset": log.offset,
+                "metrics_offset": logs.metrics.offset,
                 "rng": capture_rng(),
             },
             keep=keep,
@@ -225,14 +247,12 @@ def _save(stage: Stage, state: TrainState, folder: Path, log: MetricsLog | None,
     state.workers.wait()
 
 
-def _resume(
-    stage: Stage, state: TrainState, folder: Path, log: MetricsLog | None, keep: int
-) -> None:
-    owned = keep if log is not None else None
+def _resume(stage: Stage, state: TrainState, folder: Path, logs: _Logs | None, keep: int) -> None:
+    owned = keep if logs is not None else None
     checkpoint = latest_checkpoint(folder / "checkpoints", keep=owned)
     if checkpoint is None:
-        if log is not None:
-            log.truncate(0)
+        if logs is not None:
+            logs.metrics.truncate(0)
         return
     saved: dict[str, Any] = checkpoint.load()
     state.policy.model.load_state_dict(saved["model"])
@@ -244,6 +264,6 @@ def _resume(
     state.ledger = Ledger.from_dict(saved["ledger"], cpu_s=cpu_s)
     state.milestones_done = saved["milestones_done"]
     restore_rng(saved["rng"])
-    if log is not None:
-        log.truncate(saved["metrics_offset"])
+    if logs is not None:
+        logs.metrics.truncate(saved["metrics_offset"])
     logger.info("resumed at step %d from %s", state.step, checkpoint.path)

@@ -13,7 +13,6 @@ first answer is not blamed for the ones that follow it.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -24,14 +23,15 @@ from ..agents.config import SamplingConfig
 from ..agents.policy import Policy
 from ..agents.policy_agent import PolicyAgent
 from ..agents.rollout import rollout
-from ..agents.rows import collate, rows_from_episode
+from ..agents.rows import collate
 from ..agents.scoring import token_logprobs
-from ..agents.types import ContextMode, Episode, Status
-from .advantages import Credit, group_advantages, turn_advantages
+from ..agents.types import Episode
 from .batch import WeightedRow, column, micro_batches, padded
 from .config import GrpoConfig
+from .grpo_rows import advantages_by_turn, played, rollout_sums, rows_with_signal
 from .loop import Metrics, TrainState
 from .losses import Totals, aggregate, kl_penalty, policy_loss
+from .rollout_progress import RolloutProgress
 from .sampler import task_seed
 
 
@@ -90,7 +90,7 @@ class GrpoStage:
     def update(self, state: TrainState) -> Metrics:
         """Roll out `groups_per_step` groups over all processes and train on them."""
         episodes = self._rollout(state)
-        advantages = self._advantages(episodes)
+        advantages = advantages_by_turn(episodes, self._config)
         rollout_metrics = self._describe(episodes, advantages, state)
         batch = self._rows(episodes, advantages, state)
         if batch.totals.tokens == 0:  # nothing to learn: momentum and decay may not move weights
@@ -108,6 +108,8 @@ class GrpoStage:
         first = state.step * config.groups_per_step
         groups = state.workers.share(range(first, first + config.groups_per_step))
         places = [(group, member) for group in groups for member in range(config.group_size)]
+        progress = RolloutProgress(lambda quantity: state.tell(self.name, quantity))
+        self._agent.on_tokens = progress.tokens
         return rollout(
             self._make_env,
             self._agent,
@@ -116,55 +118,27 @@ class GrpoStage:
             members=[member for _, member in places],
             run_seed=self._run_seed,
             step=state.step,
+            on_progress=progress.episodes,
             pool=self._envs,
         )
-
-    def _advantages(self, episodes: Sequence[Episode]) -> list[np.ndarray]:
-        """One advantage per turn of every episode."""
-        config = self._config
-        groups = [episode.group for episode in episodes]
-        options: dict[str, Any] = {
-            "successes": [episode.success for episode in episodes],
-            "outcome_gate": config.outcome_gate,
-            "min_std": config.min_std,
-        }
-        if config.credit is Credit.turn_return:
-            rewards = [[turn.reward for turn in episode.turns] for episode in episodes]
-            return turn_advantages(
-                rewards, groups, config.advantage, discount=config.discount, **options
-            )
-        returns = [episode.episode_return for episode in episodes]
-        whole = group_advantages(returns, groups, config.advantage, **options).values
-        return [
-            np.full(len(episode.turns), value)
-            for episode, value in zip(episodes, whole, strict=True)
-        ]
 
     def _rows(
         self, episodes: Sequence[Episode], advantages: Sequence[np.ndarray], state: TrainState
     ) -> _Rollout:
         """Rows with a signal, and the global counts that the loss is divided by."""
-        rows: list[WeightedRow] = []
         offset = state.workers.rank * 1_000_000  # an index names a row on all processes together
-        for episode, by_turn in zip(episodes, advantages, strict=True):
-            parts = rows_from_episode(episode, state.policy)
-            for part, values in zip(parts, _by_token(episode, by_turn), strict=True):
-                if any(values):
-                    index, weight = offset + len(rows), 1.0 / len(parts)
-                    rows.append(
-                        WeightedRow(row=part, advantages=values, weight=weight, index=index)
-                    )
+        rows = rows_with_signal(episodes, advantages, state.policy, first_index=offset)
         counts = state.workers.sum(
             {
                 "rows": sum(row.weight for row in rows),
                 "sampled": sum(row.num_sampled for row in rows),
                 "trained": sum(row.num_tokens for row in rows),
-                **_played(episodes),
+                **played(episodes),
             }
         )
         state.ledger.add(
             train_tokens=int(counts["trained"]) * self._config.epochs,
-            **{name: int(counts[name]) for name in _played(())},
+            **{name: int(counts[name]) for name in played(())},
         )
         totals = Totals(
             tokens=counts["sampled"], rows=counts["rows"], max_tokens=self._config.max_new_tokens
@@ -274,50 +248,9 @@ class GrpoStage:
         self, episodes: Sequence[Episode], advantages: Sequence[np.ndarray], state: TrainState
     ) -> Metrics:
         """Means over all episodes of the step, whichever process played them."""
-        sums: dict[str, float] = {"n": len(episodes)}
-        signal = {e.group for e, a in zip(episodes, advantages, strict=True) if a.any()}
-        sums["groups/zero_variance"] = len({e.group for e in episodes}) - len(signal)
-        for episode in episodes:
-            last = episode.turns[-1] if episode.turns else None
-            parts = {
-                "reward/mean": episode.episode_return,
-                "success": float(episode.success),
-                "success/first_turn": float(bool(last and episode.turns[0].success)),
-                "episodes/mean_turns": float(len(episode.turns)),
-                "episodes/truncated": float(episode.status is not Status.terminated),
-                "episodes/mean_tokens": float(episode.num_sampled_tokens),
-            }
-            for name, value in last.reward_terms.items() if last else ():
-                parts[f"reward/{name}"] = float(value)
-            if last:
-                parts[f"outcome/{last.outcome}"] = 1.0
-            for name, value in parts.items():
-                sums[name] = sums.get(name, 0.0) + value
-        total = state.workers.sum(sums)
+        total = state.workers.sum(rollout_sums(episodes, advantages))
         count = max(total.pop("n"), 1.0)
         silent = total.pop("groups/zero_variance")
         means = {name: value / count for name, value in sorted(total.items())}
         groups = self._config.groups_per_step
         return {**means, "groups/zero_variance": silent, "groups/total": float(groups)}
-
-
-def _played(episodes: Sequence[Episode]) -> dict[str, int]:
-    """What these episodes add to the ledger."""
-    turns = [turn for episode in episodes for turn in episode.turns]
-    return {
-        "sampled_tokens": sum(len(turn.completion.token_ids) for turn in turns),
-        "prompt_tokens": sum(len(turn.prompt_ids) for turn in turns),
-        "env_steps": len(turns),
-        "episodes": len(episodes),
-    }
-
-
-def _by_token(episode: Episode, by_turn: np.ndarray) -> list[list[float]]:
-    """The turns' advantages, one per id of each row that `rows_from_episode` makes."""
-    turns = [
-        [float(value)] * (len(turn.prompt_ids) + len(turn.completion.token_ids))
-        for turn, value in zip(episode.turns, by_turn, strict=True)
-    ]
-    if episode.context is ContextMode.single_turn or not turns:
-        return turns
-    return [[value for turn in turns for value in turn]]

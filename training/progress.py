@@ -51,7 +51,7 @@ class Bar:
         self._start_s = time.monotonic()
         self._last_line_s = self._start_s - LINE_EVERY_S + SILENT_S  # the first after SILENT_S
         self._last_line = ""
-        self._asked_s = self._start_s
+        self._asked_s = self._redrawn_s = self._start_s
         self._closed = False
         self._bar: Any = None
         if self._file.isatty():
@@ -81,14 +81,18 @@ class Bar:
             if isinstance(quantity, str) or time.monotonic() - self._asked_s >= REDRAW_S:
                 self._ask(quantity)
                 self._bar.set_postfix_str(self._quantity, refresh=False)
-            if advance >= 0:
+            if advance > 0:
                 self._bar.update(advance)
             else:
                 self._bar.n = step
+                self._redraw()
 
-    def restart(self, description: str, total: int | None, initial: int = 0) -> None:
-        """Begin another stage on the same line."""
+    def restart(
+        self, description: str, total: int | None, initial: int = 0, unit: str | None = None
+    ) -> None:
+        """Begin another stage on the same line; unit: None keeps the last."""
         with self._lock:
+            self.unit = unit or self.unit
             self.description, self.total, self.step, self._initial = (
                 description, total, initial, initial,
             )  # fmt: skip
@@ -96,6 +100,7 @@ class Bar:
             self._quantity = ""
             if self._bar is not None:
                 self._bar.set_description(description, refresh=False)
+                self._bar.unit = f" {self.unit}"
                 self._bar.reset(total)
                 self._bar.n = self._bar.initial = self._bar.last_print_n = initial
 
@@ -123,6 +128,13 @@ class Bar:
         if quantity is not None:
             self._quantity = quantity if isinstance(quantity, str) else quantity()
             self._asked_s = time.monotonic()
+
+    def _redraw(self) -> None:
+        """Show a new quantity within a step, which tqdm alone would not."""
+        now_s = time.monotonic()
+        if now_s - self._start_s >= SILENT_S and now_s - self._redrawn_s >= REDRAW_S:
+            self._redrawn_s = now_s
+            self._bar.refresh()
 
     def _write_line(self) -> None:
         line = self.line()
@@ -183,8 +195,9 @@ def progress(
 class ProgressReporter:
     """The progress of a training process: to a status file that a parent watches, or as a bar here.
 
-    status_path: written atomically, at most twice a second, as {stage, step, total, rate,
+    status_path: written atomically, at most twice a second, as {stage, step, total, unit, rate,
         quantity}; None: draw a bar in this process.
+    unit: of `step`, where a stage does not say another.
     """
 
     def __init__(self, status_path: Path | None = None, *, unit: str = "step") -> None:
@@ -202,6 +215,7 @@ class ProgressReporter:
         step: int,
         total: int | None = None,
         done: float | None = None,
+        unit: str | None = None,
         quantity: str | None = None,
         **metrics: float,
     ) -> None:
@@ -220,12 +234,13 @@ class ProgressReporter:
         if is_new:
             self._stage, self._start = stage, (now_s, max(step - 1, 0))
         if self._path is None:
-            self._draw(is_new, stage, step, total, quantity)
+            self._draw(is_new, stage, step, total, unit or self._unit, quantity)
             return
         elapsed_s = now_s - self._start[0]
         rate = (step - self._start[1] - 1) / elapsed_s if elapsed_s > 0 else 0.0
         self._status = {
-            "stage": stage, "step": step, "total": total, "rate": rate, "quantity": quantity,
+            "stage": stage, "step": step, "total": total, "unit": unit or self._unit,
+            "rate": rate, "quantity": quantity,
         }  # fmt: skip
         if is_new or step == total or now_s - self._written_s >= STATUS_EVERY_S:
             self._write(now_s)
@@ -244,11 +259,13 @@ class ProgressReporter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _draw(self, is_new: bool, stage: str, step: int, total: int | None, quantity: str) -> None:
+    def _draw(
+        self, is_new: bool, stage: str, step: int, total: int | None, unit: str, quantity: str
+    ) -> None:
         if is_new:
             if self._bar is not None:
                 self._bar.close()
-            self._bar = Bar(stage, total, self._unit, initial=self._start[1])
+            self._bar = Bar(stage, total, unit, initial=self._start[1])
         assert self._bar is not None
         self._bar.show(step, total=total, quantity=quantity)
 

@@ -66,7 +66,6 @@ class RunFolder:
         configuration differs, if it is no run folder, or if another process is writing it.
         """
         folder = cls(root)
-        plain_config = plain(config)
         try:
             folder.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -80,11 +79,7 @@ class RunFolder:
         try:
             folder._refuse_foreign(resume)  # again: another process may have been faster
             remove_leftovers(folder.root)
-            if folder.config_path.exists():
-                _refuse_changes(folder.root, folder.config, plain_config, volatile)
-            else:
-                text = yaml.safe_dump(plain_config, sort_keys=False, allow_unicode=True)
-                atomic_write_text(folder.config_path, text)
+            folder._keep_config(plain(config), volatile)
             folder._record_environment()
         except BaseException:
             folder.close()
@@ -152,6 +147,14 @@ class RunFolder:
                 f"run folder must hold config.yaml to be resumed; got {self.root} with "
                 f"{', '.join(sorted(entries)[:3])}: choose another name"
             )
+
+    def _keep_config(self, config: Mapping[str, Any], volatile: Collection[str]) -> None:
+        """Store the configuration of a new run; refuse another one for a run that has one."""
+        if self.config_path.exists():
+            _refuse_changes(self.root, self.config, config, volatile)
+        else:
+            text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
+            atomic_write_text(self.config_path, text)
 
     def _record_environment(self) -> None:
         path = self.root / "environment.json"

@@ -149,15 +149,7 @@ def paired_difference(
     table = _tabulate(second - first, task_ids, seeds)
     estimate = float(table.sums.sum() / table.counts.sum())
     num_tasks, num_seeds = table.counts.shape
-    variance, freedom, counted_twice = _crossed_variance(table, estimate)
-    spread = float(_resampled_deviations(table, num_resamples).std())
-    if spread > 1e-12:
-        spread *= math.sqrt(variance / counted_twice)
-        reach = spread * student_quantile(confidence, freedom)
-        p_value = 2 * student_tail(abs(estimate) / spread, freedom)
-    else:  # every task says the same: bound what an unseen task might say
-        reach = wilson(0, num_tasks, confidence).high
-        p_value = 1.0 if estimate == 0 else 0.5 ** (num_tasks - 1)
+    reach, p_value = _reach_and_p_value(table, estimate, confidence, num_resamples)
     return PairedDifference(
         estimate=estimate,
         low=max(estimate - reach, -1.0),
@@ -241,6 +233,21 @@ def _crossed_variance(table: _Table, mean: float) -> tuple[float, float, float]:
     both = spread(residuals[table.counts > 0])
     variance = max(by_task + by_seed - both, by_task, by_seed)
     return variance, float(max(min(num_tasks, num_seeds) - 1, 1)), by_task + by_seed
+
+
+def _reach_and_p_value(
+    table: _Table, estimate: float, confidence: float, num_resamples: int
+) -> tuple[float, float]:
+    """Of a mean difference: half the interval's width, and the two-sided p-value of none."""
+    variance, freedom, counted_twice = _crossed_variance(table, estimate)
+    spread = float(_resampled_deviations(table, num_resamples).std())
+    if spread <= 1e-12:  # every task says the same: bound what an unseen task might say
+        num_tasks = table.counts.shape[0]
+        reach = wilson(0, num_tasks, confidence).high
+        return reach, 1.0 if estimate == 0 else 0.5 ** (num_tasks - 1)
+    spread *= math.sqrt(variance / counted_twice)
+    reach = spread * student_quantile(confidence, freedom)
+    return reach, 2 * student_tail(abs(estimate) / spread, freedom)
 
 
 def _resampled_deviations(table: _Table, num_resamples: int) -> np.ndarray:

@@ -20,6 +20,7 @@ from cardinal_gym.training import evaluate as module
 from cardinal_gym.training.config import CellConfig, EvaluateConfig, MetricKind, SuiteConfig
 from cardinal_gym.training.distributed import Workers
 from cardinal_gym.training.evaluate import CellResult, MakeAgent, check_tasks, evaluate
+from cardinal_gym.training.progress import ProgressReporter
 from toys import experiment, tiny_policy
 
 SUITES = sorted(path.stem for path in (Path(__file__).parents[2] / "conf/suite").glob("*.yaml"))
@@ -214,6 +215,38 @@ def test_measuring_leaves_random_numbers_and_the_policy_alone(tmp_path: Path) ->
     assert all(parameter.grad is None for parameter in policy.model.parameters())
 
 
+def test_every_episode_moves_the_progress(tmp_path: Path) -> None:
+    """Over all cells and metrics at once, with the success of what has been played."""
+    seen: list[dict[str, Any]] = []
+
+    class Reporter(ProgressReporter):
+        def update(self, **told: Any) -> None:
+            seen.append(told)
+
+    def play() -> None:
+        seen.clear()
+        evaluate(
+            Coin, ENV, PAIR, EvaluateConfig(max_new_tokens=6, batch_episodes=16),
+            num_episodes=40, folder=tmp_path, label="sft_000010", keep_episodes=False,
+            workers=Workers("cpu"), reporter=Reporter(),
+        )  # fmt: skip
+
+    play()
+    steps = [told["step"] for told in seen]
+    assert steps == sorted(steps)
+    assert len(set(steps)) > 2 * 2 * 3  # cells, rollouts, batches; and turns within
+    assert steps[-1] == 160
+    assert {(told["stage"], told["total"], told["unit"]) for told in seen} == {
+        ("evaluating sft_000010", 160, "episode")
+    }
+    cells = tmp_path / "evals/cells"
+    last = json.loads((cells / "sft_000010_ood_ranks_greedy_single.json").read_text())
+    assert seen[-1]["quantity"] == f"ood_ranks success {last['successes'] / 40:.2f}"
+    (cells / "sft_000010_id_greedy_single.json").unlink()
+    play()  # what is read back is not counted
+    assert {told["total"] for told in seen} == {40}
+
+
 def test_counts_say_what_happened(tmp_path: Path) -> None:
     result = measure(Coin, tmp_path)["id", "success_within_turns"]
     arrays = stored(tmp_path, result)
@@ -221,6 +254,7 @@ def test_counts_say_what_happened(tmp_path: Path) -> None:
     assert sum(result.outcomes.values()) == result.n == 40
     assert result.outcomes["correct"] == result.successes
     assert result.mean_turns == pytest.approx(arrays["num_turns"].mean())
+    assert arrays["outcome"].tolist().count("correct") == result.successes
     assert result.num_tasks == len(set(arrays["task_id"].tolist())) < 40
     path = tmp_path / "evals/cells/base_000000_id_success_within_turns.json"
     assert CellResult(**json.loads(path.read_text(encoding="utf-8"))) == result

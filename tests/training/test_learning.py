@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from cardinal_gym.agents.config import SamplingConfig
 from cardinal_gym.agents.policy import Policy
 from cardinal_gym.agents.policy_agent import PolicyAgent
@@ -12,15 +13,17 @@ from cardinal_gym.agents.rollout import rollout
 from cardinal_gym.agents.rows import Row
 from cardinal_gym.agents.types import ContextMode
 from cardinal_gym.envs.core import Observation
-from cardinal_gym.training.advantages import AdvantageKind
+from cardinal_gym.training.advantages import AdvantageKind, Credit
 from cardinal_gym.training.config import Aggregation, BudgetConfig, GrpoConfig
 from cardinal_gym.training.demonstrations import Conversation, encode_rows
 from cardinal_gym.training.distributed import Workers
 from cardinal_gym.training.loop import TrainState
+from cardinal_gym.training.policy_gradient import GrpoStage
 from cardinal_gym.training.supervised import SupervisedStage
 from toys import (
     BANDIT,
     GUESS,
+    LATE,
     SECRETS,
     GuessEnv,
     grpo_config,
@@ -28,6 +31,7 @@ from toys import (
     optim,
     run_steps,
     tiny_policy,
+    weights,
 )
 
 
@@ -91,6 +95,31 @@ def test_a_two_action_bandit_is_solved(kind: AdvantageKind) -> None:
     metrics = run_steps(stage, state, 40)
     assert metrics[0]["success"] < 0.7
     assert sum(each["success"] for each in metrics[-5:]) / 5 > 0.95
+
+
+@pytest.mark.parametrize("credit", list(Credit))
+def test_a_reward_that_comes_late_reaches_the_answer_that_earned_it(credit: Credit) -> None:
+    """Pay by the turn alone would leave the first answer without a signal."""
+    metrics = run_steps(*late(tiny_policy(), credit, paid_late=True), 40)
+    assert metrics[0]["success"] < 0.7
+    assert sum(each["success"] for each in metrics[-5:]) / 5 > 0.95
+
+
+def test_only_credit_by_turn_learns_to_succeed_at_once() -> None:
+    """Every episode ends with the same reward; that of a right first answer just comes earlier."""
+    policy = tiny_policy()
+    before = weights(policy)
+    (metrics,) = run_steps(*late(policy, Credit.trajectory, paid_late=False), 1)
+    assert metrics["groups/zero_variance"] == metrics["groups/total"]
+    assert torch.equal(weights(policy), before)
+    metrics_by_step = run_steps(*late(policy, Credit.turn_return, paid_late=False), 40)
+    assert metrics_by_step[0]["success/first_turn"] < 0.7
+    assert sum(each["success/first_turn"] for each in metrics_by_step[-5:]) / 5 > 0.95
+
+
+def late(policy: Policy, credit: Credit, *, paid_late: bool) -> tuple[GrpoStage, TrainState]:
+    config = grpo_config(group_size=8, max_new_tokens=1, credit=credit, discount=0.5)
+    return grpo_stage(policy, lambda: gym.make(LATE, paid_late=paid_late), config)
 
 
 @pytest.mark.parametrize("context", list(ContextMode))

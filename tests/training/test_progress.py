@@ -103,25 +103,30 @@ def test_the_quantity_is_asked_only_when_something_is_drawn(clock: Clock) -> Non
 
 @pytest.mark.parametrize("columns", [100, 0])  # some pseudo-terminals claim to have no columns
 def test_a_terminal_gets_a_bar_with_rate_and_quantity(columns: int) -> None:
-    code = """
-        import time
-        from cardinal_gym.training import progress as module
-        module.SILENT_S = 0.1
+    output = on_terminal(
+        """
         with module.ProgressReporter() as reporter:
             for step in range(1, 11):
                 time.sleep(0.06)
                 reporter.update(stage="sft", step=step, total=10, success=step / 10)
-    """
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30 if columns else 0, columns, 0, 0))
-    child = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code)], stdout=slave, stderr=slave, stdin=slave
+        """,
+        columns,
     )
-    os.close(slave)
-    output = read_all(master)
-    assert child.wait() == 0, output
     assert re.search(r"sft: +[5-9]0%.* [5-9]/10 .*step/s, success 0\.[5-9]", output), output
     assert re.search(r"10/10 .*success 1", output.splitlines()[-1]), output
+
+
+def test_a_long_step_shows_what_it_is_doing() -> None:
+    """tqdm draws when the count moves; the rollout of a large policy takes minutes of one step."""
+    output = on_terminal(
+        """
+        with module.ProgressReporter() as reporter:
+            for part in range(1, 21):
+                time.sleep(0.06)
+                reporter.update(stage="grpo", step=1, total=3, quantity=f"rollout {part}/20")
+        """
+    )
+    assert len(set(re.findall(r"rollout (\d+)/20", output))) >= 4, output
 
 
 def test_a_short_bar_leaves_the_terminal_clean() -> None:
@@ -161,7 +166,7 @@ def test_a_reporter_writes_at_most_twice_a_second(clock: Clock, tmp_path: Path) 
             clock.sleep(0.125)
     assert [status["step"] for status in seen] == [*range(1, 100, 4), 100]
     assert seen[5] == {
-        "stage": "grpo", "step": 21, "total": 100, "rate": 8.0,
+        "stage": "grpo", "step": 21, "total": 100, "unit": "step", "rate": 8.0,
         "quantity": "success 0.25 loss 1",
     }  # fmt: skip
 
@@ -182,10 +187,41 @@ def test_a_reporter_without_a_path_draws_here(
     assert capsys.readouterr().err.splitlines()[-1].startswith("sft  14/20 70%")
 
 
+def test_a_stage_may_count_something_else(
+    clock: Clock, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with ProgressReporter() as reporter, ProgressReporter(tmp_path / "s.json") as writer:
+        for step in range(0, 60, 15):
+            for each in (reporter, writer):
+                each.update(stage="evaluating", step=step, total=60, unit="episode")
+            clock.sleep(3.0)
+    assert "evaluating  45/60 75%  3.75 episode/s" in capsys.readouterr().err
+    assert read_status(tmp_path / "s.json")["unit"] == "episode"  # type: ignore[index]
+    bar = Bar("sft")
+    bar.restart("evaluating", 60, 0, "episode")
+    assert bar.unit == "episode"
+
+
 def test_a_status_that_is_missing_or_damaged_is_none(tmp_path: Path) -> None:
     assert read_status(tmp_path / "none.json") is None
     (tmp_path / "bad.json").write_text("{")
     assert read_status(tmp_path / "bad.json") is None
+
+
+def on_terminal(code: str, columns: int = 100) -> str:
+    """What a script draws on a pseudo-terminal; `time` and the `module` are imported, and anything
+    longer than a tenth of a second is shown."""
+    head = "import time\nfrom cardinal_gym.training import progress as module\n"
+    script = f"{head}module.SILENT_S = 0.1\n{textwrap.dedent(code)}"
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30 if columns else 0, columns, 0, 0))
+    child = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=slave, stderr=slave, stdin=slave
+    )
+    os.close(slave)
+    output = read_all(master)
+    assert child.wait() == 0, output
+    return output
 
 
 def read_all(fd: int) -> str:

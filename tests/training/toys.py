@@ -22,7 +22,7 @@ from cardinal_gym.training.schema import register
 from hydra import compose, initialize_config_module
 
 SECRETS = ("A", "J", "Q", "K")
-BANDIT, GUESS = "toy/Bandit-v0", "toy/Guess-v0"
+BANDIT, GUESS, LATE = "toy/Bandit-v0", "toy/Guess-v0", "toy/Late-v0"
 
 
 class ToyEnv(LanguageEnv):
@@ -71,8 +71,7 @@ class BanditEnv(ToyEnv):
         return Observation(text=text, update=text)
 
     def _judge(self, action: str) -> Verdict:
-        first = action[:2]
-        right = first.isdecimal() and 50 <= int(first) <= 99
+        right = is_high_number(action)
         return self._verdict(right, self.rewards[right])
 
 
@@ -105,8 +104,44 @@ class GuessEnv(ToyEnv):
         return self._verdict(right, float(right))
 
 
+class LateEnv(ToyEnv):
+    """Two answers, of which only the first matters: the bandit's two actions.
+
+    paid_late: true pays nothing at once, and the second answer, whatever it is, 1 if the first was
+        a number. False ends the episode with 1 after a number, and pays 1 for any second answer.
+    """
+
+    max_turns = 2
+
+    def __init__(self, paid_late: bool) -> None:
+        super().__init__()
+        self.paid_late = paid_late
+
+    def _deal(self, options: dict[str, Any]) -> None:
+        self.first_is_right = False
+
+    def _observe(self, verdict: Verdict | None) -> Observation:
+        if verdict is None:
+            return Observation(text="target 1", update="target 1")
+        return Observation(text="target 1 last wrong", update="wrong")
+
+    def _judge(self, action: str) -> Verdict:
+        if self._turn == 1:
+            self.first_is_right = is_high_number(action)
+            right = self.first_is_right and not self.paid_late
+        else:
+            right = self.first_is_right or not self.paid_late
+        return self._verdict(right, float(right))
+
+
+def is_high_number(action: str) -> bool:
+    """Whether an answer begins with a number from 50 to 99."""
+    first = action[:2]
+    return first.isdecimal() and 50 <= int(first) <= 99
+
+
 register()
-for env_id, entry in ((BANDIT, BanditEnv), (GUESS, GuessEnv)):
+for env_id, entry in ((BANDIT, BanditEnv), (GUESS, GuessEnv), (LATE, LateEnv)):
     gym.register(id=env_id, entry_point=entry)
 
 
