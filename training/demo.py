@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 # Estimates on the safe side: wall time of the unscaled plan (conf/experiment/demo_*.yaml) with two
 # processes, and of one pretraining update within it. The one run that checked them, on a machine
 # with other work, measured 0.96 s an update, chose the scale 0.87 and took 9.7 of its 15 minutes.
-PLAN_S, PLAN_UPDATE_S = 600.0, 0.6
+PLAN_S, PLAN_UPDATE_S, PLAN_PROCESSES = 600.0, 0.6, 2
 OVERHEAD_S = 60.0  # imports, calibration and reports: not scaled
 SCALES = (0.05, 8.0)
 
@@ -40,7 +40,7 @@ def main(config: DemoConfig) -> None:
     text = _experiment("demo_text", config)
     image = _experiment("demo_image", config)
     processes = config.processes or num_processes(text)
-    scale = _scale(run_root(text).with_suffix(".plan.json"), text, config.minutes, processes)
+    scale = kept_scale(plan_path(run_root(text)), text, config.minutes, processes)
     text, image = scaled(text, scale), scaled(image, scale)
     logger.info(describe(text, image, config.minutes, scale))
     with opened(text, "compare") as text_folder, opened(image, "grpo") as image_folder:
@@ -58,6 +58,38 @@ def main(config: DemoConfig) -> None:
     minutes = (time.monotonic() - start_s) / 60
     logger.info("done in %.1f minutes; open\n  %s  SFT against GRPO, text\n  %s  pictures",
                 minutes, *pages)  # fmt: skip
+
+
+def plan_path(root: Path) -> Path:
+    """Where the plan is kept, beside the run folder; the folder's name may have dots."""
+    return root.with_name(f"{root.name}.plan.json")
+
+
+def kept_scale(path: Path, config: ExperimentConfig, minutes: float, processes: int) -> float:
+    """What the plan's steps are multiplied with: measured once, then read from `path`.
+
+    Raises ValueError if the plan was made for another time.
+    """
+    from .calibration import update_seconds
+    from .files import atomic_write_json
+
+    if path.exists():
+        plan = json.loads(path.read_text(encoding="utf-8"))
+        if plan["minutes"] != minutes:
+            raise ValueError(
+                f"minutes must be {plan['minutes']:g}, as planned in {path}; got {minutes:g} (for "
+                "another time use another name, as in name=again, or delete that file and the runs)"
+            )
+        return float(plan["scale"])
+    logger.info("measuring how fast %d processes train on this machine", processes)
+    update_s = update_seconds(config, processes)
+    # The plan's two arms run side by side; a single process does one after the other.
+    side_by_side = min(processes, PLAN_PROCESSES) / PLAN_PROCESSES
+    wanted = (minutes * 60 - OVERHEAD_S) / PLAN_S * PLAN_UPDATE_S / update_s * side_by_side
+    scale = min(max(wanted, SCALES[0]), SCALES[1])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write_json(path, {"scale": scale, "update_s": update_s, "minutes": minutes})
+    return scale
 
 
 def scaled(config: ExperimentConfig, scale: float) -> ExperimentConfig:
@@ -117,22 +149,6 @@ def _experiment(name: str, config: DemoConfig) -> ExperimentConfig:
             "resume=true",
         ],
     )
-
-
-def _scale(path: Path, config: ExperimentConfig, minutes: float, processes: int) -> float:
-    """What the plan's steps are multiplied with: measured once, then read from `path`."""
-    from .calibration import update_seconds
-    from .files import atomic_write_json
-
-    if path.exists():
-        return float(json.loads(path.read_text(encoding="utf-8"))["scale"])
-    logger.info("measuring how fast %d processes train on this machine", processes)
-    update_s = update_seconds(config, processes)
-    wanted = (minutes * 60 - OVERHEAD_S) / PLAN_S * PLAN_UPDATE_S / update_s
-    scale = min(max(wanted, SCALES[0]), SCALES[1])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write_json(path, {"scale": scale, "update_s": update_s, "minutes": minutes})
-    return scale
 
 
 if __name__ == "__main__":

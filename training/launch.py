@@ -15,13 +15,12 @@ a user can get wrong ends in one line on stderr.
 | misspelt override, unknown choice, bad value           | one line    | 2      |
 | ValueError raised by this package                      | one line    | 2      |
 | Ctrl-C                                                 | one line    | 130    |
-| full disk, accelerator out of memory                   | one line    | 1      |
+| full disk, accelerator out of memory, a killed process | one line    | 1      |
 | anything else is a bug of ours                         | a traceback | 1      |
 
 With HYDRA_FULL_ERROR=1 every error shows its traceback.
 """
 
-import errno
 import functools
 import logging
 import os
@@ -37,15 +36,15 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from .failures import USAGE, exit_status
 from .override_errors import CONF, CONFIG_ERRORS, did_you_mean, explain, one_line, to_config
 from .schema import register
 
 logger = logging.getLogger(__name__)
 
-PACKAGE = "cardinal_gym"
 FULL_ERROR = "HYDRA_FULL_ERROR"
 WANTS_TRACEBACK = os.environ.get(FULL_ERROR) == "1"  # read once: the boundary sets it too
-USAGE, FAILURE, INTERRUPTED = 2, 1, 130
+INTERRUPTED = 130
 FLAGS = (
     "--help", "--hydra-help", "--version", "--cfg", "--resolve", "--package", "--run", "--multirun",
     "--shell-completion", "--config-path", "--config-name", "--config-dir", "--experimental-rerun",
@@ -186,24 +185,7 @@ def _default_error_mode() -> Iterator[None]:
 
 def _status(error: Exception) -> int | None:
     """Exit status of an error that is told in one line; None for a bug."""
-    if isinstance(error, JobEnded):
-        return int(error.args[1])
-    if isinstance(error, ValueError) and _is_ours(error):
-        return USAGE
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return FAILURE
-    if type(error).__name__ == "OutOfMemoryError":  # torch's; not imported for its own sake
-        return FAILURE
-    return None
-
-
-def _is_ours(error: BaseException) -> bool:
-    """Whether this package raised it: a ValueError from inside a library is a bug of ours."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    module = trace.tb_frame.f_globals.get("__name__", "") if trace is not None else ""
-    return module == "__main__" or module.split(".")[0] == PACKAGE
+    return int(error.args[1]) if isinstance(error, JobEnded) else exit_status(error)
 
 
 def _report(config_name: str, message: str, status: int) -> int:

@@ -242,9 +242,11 @@ def test_no_trackers_is_fine(tmp_path: Path) -> None:
 def test_an_unknown_or_missing_tracker_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(ValueError, match=r"tracker must be one of .*tensorboard.*; got tensorbord"):
+    with pytest.raises(ValueError, match=r"trackers must be among .*tensorboard.*; got tensorbord"):
         make_trackers(["tensorbord"], RunFolder(tmp_path), {})
     tracking = pytest.importorskip("accelerate.tracking")
     monkeypatch.setattr(tracking, "get_available_trackers", list)
-    with pytest.raises(ValueError, match="wandb must be installed"):
+    with pytest.raises(
+        ValueError, match=r"trackers must be installed \(pip install wandb\); got wandb"
+    ):
         make_trackers(["wandb"], RunFolder(tmp_path), {})
