@@ -131,7 +131,7 @@ def load_policy(config: PolicyConfig) -> Policy:
     Raises ValueError, in one line, for a folder without a model, a name that cannot be reached or
     does not exist, a gated model, and a model class that no family covers.
     """
-    device = _device(config.device)
+    device = torch_device(config.device)
     if config.path is not None:
         model, tokenizer, processor = _from_pretrained(config.path, config)
     elif config.build is not None:
@@ -198,7 +198,8 @@ def _processor_template(path: str) -> str | None:
     return str(json.loads(Path(file).read_text(encoding="utf-8"))["chat_template"])
 
 
-def _device(name: str) -> torch.device:
+def torch_device(name: str) -> torch.device:
+    """The device that a setting names; ValueError for none, or one that this machine lacks."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

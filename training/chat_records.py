@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+DATA_NAME = "train.jsonl"  # in the folder of an export
 PLACEHOLDER = "<image>"
 ROLES = {
     "system": "system", "user": "user", "assistant": "assistant",
@@ -73,7 +74,11 @@ class _Message:
 
 
 def read_records(path: Path) -> list[ChatRecord]:
-    """All conversations of a file, in order. ValueError for the first thing that is wrong."""
+    """All conversations of a file, or of an export's folder, in order.
+
+    Raises ValueError for the first thing that is wrong.
+    """
+    path = records_file(path)
     records = []
     for place, value in _values(path):
         try:
@@ -84,6 +89,12 @@ def read_records(path: Path) -> list[ChatRecord]:
     if not records:
         raise ValueError(f"{path} must hold at least one conversation; got none")
     return records
+
+
+def records_file(path: Path) -> Path:
+    """The file that a setting names: itself, or the one in the folder of an export."""
+    path = Path(path).expanduser()
+    return path / DATA_NAME if path.is_dir() else path
 
 
 def _values(path: Path) -> Iterator[tuple[str, Any]]:

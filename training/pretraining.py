@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ..agents.policy import Policy, load_policy
+from ..agents.policy import Policy, load_policy, torch_device
 from ..agents.rows import Row
 from ..envs.general_points.config import GeneralPointsConfig, Modality, Split
 from ..envs.general_points.rules import OPERATORS, Rule
@@ -41,53 +41,19 @@ logger = logging.getLogger(__name__)
 FACES = ("J", "Q", "K")
 OOD_FACES = {"J": 11, "Q": 12, "K": 13}
 MAX_DRAWS = 200  # of rule, target and number of cards that no hand satisfies, in a row
-CACHE_VERSION = 2  # raise it when the same configuration would give another base
+CACHE_VERSION = 3  # raise it when the same configuration would give another base
 
 
-class BroadTasks:
-    """Demonstrations over many rules, targets and card counts, addressed by index."""
+class BroadDealer:
+    """Deals tasks over many rules, targets and card counts that share nothing with evaluation."""
 
-    def __init__(
-        self,
-        policy: Policy,
-        env: GeneralPointsConfig,
-        config: PretrainConfig,
-        *,
-        seed: int,
-        stream: str = "pretrain",
-    ) -> None:
-        self._policy = policy
+    def __init__(self, env: GeneralPointsConfig, config: PretrainConfig) -> None:
         self._env = env
         self._config = config
-        self._seed = seed
-        self._stream = stream
         self._split = task_split(env)
 
-    def rows(self, indices: Sequence[int]) -> list[Row]:
-        return [self._row(index) for index in indices]
-
-    def _row(self, index: int) -> Row:
-        rng = task_rng(self._seed, self._stream, index)
-        config = self._config
-        task = self._deal(rng)
-        env = bare_env(
-            dataclasses.replace(
-                self._env,
-                rule=task.rule,
-                target=task.target,
-                targets=[],
-                num_cards=len(task.ranks),
-                solvable_under=[],
-                split=Split.all,  # the hand is dealt here, by `_deal`
-            )
-        )
-        most = min(config.max_wrong_attempts, self._env.max_turns - 1)
-        wrong = num_wrong_attempts(rng, config.revision_fraction, most)
-        seed = task_seed(self._seed, self._stream, index)
-        return demonstrate(self._policy, env, seed, wrong, ranks=task.ranks)
-
-    def _deal(self, rng: np.random.Generator) -> Task:
-        """A solvable task under a rule of its own that shares nothing with any evaluation task."""
+    def deal(self, rng: np.random.Generator) -> Task:
+        """A solvable task under a rule of its own."""
         for _ in range(MAX_DRAWS):
             rule, target, num_cards = self._draw(rng)
             # With one target, a held-out hand is held out under every target; with several, a task
@@ -111,6 +77,49 @@ class BroadTasks:
         if rng.random() >= config.main_count_fraction:
             num_cards = int(rng.choice(config.card_counts))
         return rule, target, num_cards
+
+
+class BroadTasks:
+    """Demonstrations of the tasks of a `BroadDealer`, addressed by index."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        env: GeneralPointsConfig,
+        config: PretrainConfig,
+        *,
+        seed: int,
+        stream: str = "pretrain",
+    ) -> None:
+        self._policy = policy
+        self._env = env
+        self._config = config
+        self._seed = seed
+        self._stream = stream
+        self._dealer = BroadDealer(env, config)
+
+    def rows(self, indices: Sequence[int]) -> list[Row]:
+        return [self._row(index) for index in indices]
+
+    def _row(self, index: int) -> Row:
+        rng = task_rng(self._seed, self._stream, index)
+        config = self._config
+        task = self._dealer.deal(rng)
+        env = bare_env(
+            dataclasses.replace(
+                self._env,
+                rule=task.rule,
+                target=task.target,
+                targets=[],
+                num_cards=len(task.ranks),
+                solvable_under=[],
+                split=Split.all,  # the hand is dealt by `BroadDealer`
+            )
+        )
+        most = min(config.max_wrong_attempts, self._env.max_turns - 1)
+        wrong = num_wrong_attempts(rng, config.revision_fraction, most)
+        seed = task_seed(self._seed, self._stream, index)
+        return demonstrate(self._policy, env, seed, wrong, ranks=task.ranks)
 
 
 def random_rule(
@@ -220,7 +229,11 @@ def _fresh(config: ExperimentConfig, seed: int) -> Policy:
 
 
 def _recipe(config: ExperimentConfig, seed: int) -> dict[str, Any]:
-    """Everything that shapes the base; of the environment, not what only evaluations use."""
+    """Everything that shapes the base; of the environment, not what only evaluations use.
+
+    Number format, kernels and kind of device are part of it: they change the rounding, so a base
+    that was trained with others is another base.
+    """
     env = dataclasses.asdict(config.env)
     for unused in ("rule", "split", "reward", "episode_return", "discount"):
         env.pop(unused)
@@ -234,6 +247,9 @@ def _recipe(config: ExperimentConfig, seed: int) -> dict[str, Any]:
             "env": env,
             "policy": dataclasses.asdict(config.policy.build),
             "context": config.policy.context,
+            "dtype": config.policy.dtype,
+            "attn_implementation": config.policy.attn_implementation,
+            "device": torch_device(config.policy.device).type,
             "pretrain": dataclasses.asdict(config.pretrain),
         }
     )

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from .arms import SeedRun, collect_evals, seed_folder
+from .checks import check_run
 from .config import ExperimentConfig
 from .distributed import Workers
-from .evaluate import check_tasks
 from .progress import ProgressReporter
 from .report import report
 from .run_folder import RunFolder
@@ -38,7 +38,7 @@ def opened(
         workers.wait()
         yield RunFolder(root)
         return
-    check_tasks(config.env, config.suite, config.evaluate)
+    check_run(config, command)
     plain = {"command": command, **dataclasses.asdict(config), "resume": False}
     with RunFolder.open(root, resume=config.resume, config=plain) as folder:
         workers.wait()

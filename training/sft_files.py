@@ -31,7 +31,7 @@ from ..agents.policy import Policy
 from ..agents.rows import Row
 from ..agents.types import ContextMode
 from ..envs.core import Observation
-from .chat_records import ChatRecord, read_records
+from .chat_records import DATA_NAME, ChatRecord, read_records, records_file
 from .demonstrations import Conversation, OracleEpisodes, encode_rows
 from .environment import describe_environment
 from .episodes import store_picture
@@ -39,7 +39,7 @@ from .files import TEMPORARY_PREFIX, atomic_write_json, disk_full_error, fsync_f
 from .progress import progress
 from .sampler import Passes
 
-DATA_NAME, ABOUT_NAME = "train.jsonl", "dataset.json"
+ABOUT_NAME = "dataset.json"
 CACHED_PICTURES = 64  # decoded; of 1200 px each has 4 MB
 
 
@@ -56,8 +56,7 @@ class FileDemonstrations:
     """
 
     def __init__(self, policy: Policy, path: Path, *, seed: int) -> None:
-        path = Path(path).expanduser()
-        path = path / DATA_NAME if path.is_dir() else path
+        path = records_file(path)
         self._policy = policy
         self._picture = functools.lru_cache(CACHED_PICTURES)(
             functools.partial(read_picture, folder=path.parent)

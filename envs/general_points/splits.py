@@ -83,10 +83,17 @@ class TaskSplit:
         return _values_under(tables, self._held_out)
 
 
-def task_keys(ranks: Sequence[str], values: Sequence[int], target: int) -> set[str]:
-    """What a task must not share with a task of another split: its ranks, its values and target."""
+def task_keys(
+    ranks: Sequence[str], values: Sequence[int], target: int, *, is_target_drawn: bool = False
+) -> set[str]:
+    """What a task must not share with a task of another split: its ranks, its values and target.
+
+    is_target_drawn: each episode draws its target, so that a task is a hand with a target, and a
+        hand that one target holds out may be seen with another.
+    """
+    hand = "-".join(sorted(ranks, key=RANK_INDEX.__getitem__))
     return {
-        "ranks " + "-".join(sorted(ranks, key=RANK_INDEX.__getitem__)),
+        f"ranks {hand}|{target}" if is_target_drawn else f"ranks {hand}",
         "values " + canonical_id(values, target),
     }
 

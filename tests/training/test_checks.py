@@ -1,0 +1,104 @@
+"""What cannot work is refused before a run folder exists, in one line with the full key."""
+
+import json
+from pathlib import Path
+
+import pytest
+from cardinal_gym.training.checks import check_run
+from cardinal_gym.training.config import ExperimentConfig
+from cardinal_gym.training.runs import opened
+from toys import experiment
+
+SMALL = (
+    "env=gp_text", "policy.build.hidden_size=16", "policy.build.num_layers=1",
+    "policy.build.num_heads=2", "trackers=[]", "evaluate.episodes=8", "evaluate.final_episodes=8",
+)  # fmt: skip
+
+
+def small(*overrides: str) -> ExperimentConfig:
+    return experiment(*SMALL, *overrides)
+
+
+@pytest.mark.parametrize("command", ["compare", "grpo", "sft", "pretrain", "eval"])
+def test_a_run_that_can_work_is_let_through(command: str) -> None:
+    check_run(small(), command)
+
+
+@pytest.mark.parametrize(
+    ("override", "command", "said"),
+    [
+        (
+            "+suite.cells.own.shift.rule=primes",
+            "eval",
+            "suite.cells.own.shift.rule must be one of faces_as_ten, .*; got 'primes'",
+        ),
+        (
+            "+suite.cells.own.shift.num_cards=9",
+            "compare",
+            "suite.cells.own.shift.num_cards must be 2 to 6; got 9",
+        ),
+        (
+            "+suite.cells.own.shift.rules=primes",
+            "sft",
+            "suite.cells.own.shift: a shift of .* must name fields of .*; got rules",
+        ),
+        ("trackers=[wand]", "grpo", "trackers must be among .*wandb.*; got wand"),
+        (
+            "evaluate.max_new_tokens=1024",
+            "eval",
+            r"evaluate.max_new_tokens must be at most \d+, what prompts of \d+ tokens leave of "
+            r"policy.build.max_position \(1024\); got 1024",
+        ),
+        (
+            "grpo.max_new_tokens=1020",
+            "grpo",
+            r"grpo.max_new_tokens must be at most .* policy.build.max_position \(1024\); got 1020",
+        ),
+        (
+            "policy.max_context=64",
+            "compare",
+            r"evaluate.max_new_tokens must be at most .* policy.max_context \(64\); got 64",
+        ),
+        ("env.split=all", "sft", r"tasks of warmup \(env.split=all\): training and evaluation"),
+        ("sft.data=nowhere.jsonl", "sft", "sft.data: demonstrations must be a file .*nowhere"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_a_folder_is_made(
+    override: str, command: str, said: str, tmp_path: Path
+) -> None:
+    config = small(override, f"output_dir={tmp_path}")
+    with pytest.raises(ValueError, match=f"^{said}") as caught, opened(config, command):
+        pass
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_grpos_own_answers_do_not_matter_to_sft() -> None:
+    check_run(small("grpo.max_new_tokens=5000"), "sft")
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        ({"image": "lost.png"}, "line 1: a picture must be a file; got lost.png"),
+        ({"text": "cards " * 300}, "line 1: a conversation must fit into the policy's 256 tokens"),
+    ],
+)
+def test_files_of_demonstrations_are_read_whole_before_pretraining(
+    question: dict[str, str], said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "export").mkdir()
+    record = {
+        "messages": [
+            {"role": "user", "content": question.get("text", "<image>target 24")},
+            {"role": "assistant", "content": "no"},
+        ],
+        "images": [question["image"]] if "image" in question else [],
+    }
+    (tmp_path / "export" / "train.jsonl").write_text(json.dumps(record) + "\n")
+    config = small(
+        f"sft.data={tmp_path / 'export'}", "policy.build.max_position=256",
+        "policy.build.family=mllama", "policy.context=single_turn", "policy.build.num_layers=2",
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=f"^sft.data: .*train.jsonl, {said}"):
+        check_run(config, "compare")

@@ -1,0 +1,41 @@
+"""The cache of pretrained bases: whatever would give another base has another place in it."""
+
+import pytest
+import torch
+from cardinal_gym.training.pretraining import _digest, _recipe
+from toys import experiment
+
+BASE = ("env=gp_text", "policy.device=cpu")
+
+
+def place(*overrides: str) -> str:
+    return _digest(_recipe(experiment(*BASE, *overrides), 0))
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "policy.dtype=bfloat16",
+        "policy.attn_implementation=eager",
+        "policy.build.num_layers=2",
+        "pretrain.batch_size=8",
+        "env.max_turns=2",
+        "threads=2",
+    ],
+)
+def test_what_shapes_a_base_changes_its_place(override: str) -> None:
+    assert place(override) != place()
+
+
+def test_the_kind_of_device_changes_the_place_and_its_name_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    on_cpu = place()
+    assert torch.cuda.is_available() or place("policy.device=auto") == on_cpu
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert place("policy.device=auto") == place("policy.device=cuda:0") != on_cpu
+
+
+@pytest.mark.parametrize("override", ["rules=faces_as_sevens", "grpo.group_size=4", "name=again"])
+def test_what_does_not_reach_a_base_leaves_its_place(override: str) -> None:
+    assert place(override) == place()

@@ -1,0 +1,126 @@
+"""What is looked at before a run folder exists: mistakes that would show after hours of training.
+
+Each of these needs more than one section of the configuration, the files that it names, or what is
+installed; what a section can tell by itself is checked where it is made (`config.py`).
+"""
+
+import dataclasses
+import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from ..agents.chat import encode_next
+from ..agents.config import PolicyConfig
+from ..agents.policy import Policy, load_policy
+from ..envs.core import Observation
+from ..envs.general_points.config import GeneralPointsConfig
+from .chat_records import read_records
+from .config import ExperimentConfig, SuiteConfig, shifted
+from .contamination import check_contamination
+from .demonstrations import bare_env
+from .evaluate import check_tasks
+from .sft_files import FileDemonstrations
+from .trackers import check_trackers
+
+STAGES = {  # that a command trains after the base
+    "pretrain": (),
+    "sft": ("warmup", "sft"),
+    "grpo": ("warmup", "grpo"),
+    "compare": ("warmup", "sft", "grpo"),
+}
+NUM_PROMPTS = 8  # encoded to see how much room they leave
+
+
+def check_run(config: ExperimentConfig, command: str) -> None:
+    """Raises ValueError in one line, with the full key, for the first thing that cannot work."""
+    stages = _stages(config, command)
+    check_trackers(config.trackers)
+    check_cells(config.env, config.suite)
+    check_tasks(config.env, config.suite, config.evaluate)
+    check_contamination(config, stages)
+    policy = _built(config.policy)
+    check_room(config, stages, policy)
+    check_data(config, stages, policy)
+
+
+def check_cells(env: Any, suite: SuiteConfig) -> None:
+    """Make the environment of every cell."""
+    for name, cell in suite.cells.items():
+        try:
+            shifted(env, {"split": "eval", **cell.shift})
+        except ValueError as error:
+            subject = re.split(r"[ .:\[]", str(error), maxsplit=1)[0]
+            joint = "." if subject in cell.shift else ": "
+            raise ValueError(f"suite.cells.{name}.shift{joint}{error}") from error
+
+
+def check_room(config: ExperimentConfig, stages: Collection[str], policy: Policy | None) -> None:
+    """Whether an answer of `max_new_tokens` fits behind a prompt, as far as can be known.
+
+    policy: as it is built; None: it has not been loaded, and only `policy.max_context` is known.
+    """
+    limit_name, limit = _context_limit(config.policy)
+    if limit is None:
+        return
+    prompt = _longest_prompt(config.env, policy)
+    wanted = {"evaluate.max_new_tokens": config.evaluate.max_new_tokens}
+    if "grpo" in stages:
+        wanted["grpo.max_new_tokens"] = config.grpo.max_new_tokens
+    for name, count in wanted.items():
+        if prompt + count > limit:
+            raise ValueError(
+                f"{name} must be at most {max(limit - prompt, 0)}, what prompts of {prompt} tokens "
+                f"leave of {limit_name} ({limit}); got {count}"
+            )
+
+
+def check_data(config: ExperimentConfig, stages: Collection[str], policy: Policy | None) -> None:
+    """Read the files of demonstrations; with a policy at hand also their pictures and lengths."""
+    for stage in ("warmup", "sft"):
+        data = getattr(config, stage).data if stage in stages else None
+        if data is None:
+            continue
+        try:
+            if policy is None:
+                read_records(Path(data))
+            else:
+                FileDemonstrations(policy, Path(data), seed=config.seed)
+        except ValueError as error:
+            raise ValueError(f"{stage}.data: {error}") from error
+
+
+def _built(config: PolicyConfig) -> Policy | None:
+    """A policy from scratch, to count its tokens; None for one that must be loaded first."""
+    if config.path is not None or config.build is None:
+        return None
+    return load_policy(dataclasses.replace(config, device="cpu", attn_implementation="sdpa"))
+
+
+def _stages(config: ExperimentConfig, command: str) -> list[str]:
+    """The stages that generate training tasks, the base's first."""
+    is_given = config.policy.path is not None
+    left_out = {name for name in ("pretrain", "warmup") if getattr(config, name) is None}
+    if is_given and command != "compare":  # the policy is the base as it is (`run_single`)
+        left_out.add("warmup")
+    first = () if is_given or command not in STAGES else ("pretrain",)
+    return [stage for stage in (*first, *STAGES.get(command, ())) if stage not in left_out]
+
+
+def _context_limit(policy: PolicyConfig) -> tuple[str, int | None]:
+    """The smallest known limit of prompt and answer together, with its key."""
+    known: dict[str, int] = {}
+    if policy.max_context is not None:
+        known["policy.max_context"] = policy.max_context
+    if policy.path is None and policy.build is not None:
+        known["policy.build.max_position"] = policy.build.max_position
+    return min(known.items(), key=lambda item: item[1]) if known else ("", None)
+
+
+def _longest_prompt(env: Any, policy: Policy | None) -> int:
+    """Tokens of the longest of a few first prompts; 1 where making them would be slow."""
+    if policy is None or not isinstance(env, GeneralPointsConfig):
+        return 1
+    bare = bare_env(env)
+    observed = [Observation(**bare.reset(seed=seed)[0]) for seed in range(NUM_PROMPTS)]
+    return max(len(encode_next(policy, [], each).ids) for each in observed)

@@ -1,0 +1,72 @@
+"""Looks at real tasks before a run: none that is trained on may be one that is measured.
+
+The environments keep their splits apart by construction, and tests prove it for the experiments of
+this project; this check finds what a configuration of one's own got wrong, e.g. `env.split=all`.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from ..envs.general_points.config import GeneralPointsConfig, Modality, Split
+from ..envs.general_points.splits import contamination, task_keys
+from .config import ExperimentConfig, shifted
+from .demonstrations import bare_env
+from .pretraining import BroadDealer
+from .sampler import task_rng, task_seed
+
+NUM_SAMPLED = 256  # tasks of every stage; of the evaluation all are dealt
+
+
+def check_contamination(config: ExperimentConfig, stages: Iterable[str]) -> None:
+    """Compare a sample of the tasks of every training stage with all evaluation tasks.
+
+    stages: of "pretrain", "warmup", "sft", "grpo". Cells of another split than `eval` were asked
+    for as they are and are left out. Raises ValueError, naming the stage, when a task is on both
+    sides. Other environments than General Points are not looked at.
+    """
+    if not isinstance(config.env, GeneralPointsConfig):
+        return
+    measured = set[str]().union(*evaluation_keys(config))
+    for stage in stages:
+        trained = set[str]().union(*training_keys(config, stage, NUM_SAMPLED))
+        try:
+            contamination(trained, measured)
+        except ValueError as error:
+            split = f"env.split={config.env.split.value}"
+            raise ValueError(f"tasks of {stage} ({split}): {error}") from error
+
+
+def training_keys(config: ExperimentConfig, stage: str, count: int) -> Iterator[set[str]]:
+    """What each of the first tasks of a stage must not share with an evaluation task."""
+    if stage == "pretrain":
+        assert config.pretrain is not None
+        dealer = BroadDealer(config.env, config.pretrain)
+        for index in range(count):
+            task = dealer.deal(task_rng(config.seed, stage, index))
+            yield _keys(config, task.ranks, task.values, task.target)
+    else:
+        yield from _dealt(config, config.env, config.seed, stage, count)
+
+
+def evaluation_keys(config: ExperimentConfig) -> Iterator[set[str]]:
+    """The same of every task that the suite's cells are measured on."""
+    chosen = config.evaluate
+    for cell in config.suite.cells.values():
+        env = shifted(config.env, {"split": "eval", **cell.shift})
+        if env.split is Split.eval:
+            count = max(chosen.episodes, chosen.final_episodes)
+            yield from _dealt(config, env, chosen.seed, "evaluate", count)
+
+
+def _dealt(
+    config: ExperimentConfig, env: GeneralPointsConfig, seed: int, stream: str, count: int
+) -> Iterator[set[str]]:
+    bare = bare_env(replace(env, modality=Modality.text))  # the same hands, without drawing them
+    for index in range(count):
+        _, info = bare.reset(seed=task_seed(seed, stream, index))
+        yield _keys(config, info["ranks"], info["values"], info["target"])
+
+
+def _keys(config: ExperimentConfig, ranks: Any, values: Any, target: int) -> set[str]:
+    return task_keys(ranks, values, target, is_target_drawn=bool(config.env.targets))
