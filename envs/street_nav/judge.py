@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 from .actions import FORWARD, STOP, Action, NotAllowed, NotAnAction, TurnRule, read_action
 from .answer import Answer
@@ -82,7 +83,7 @@ class Perception:
     """
 
     def __init__(self, landmarks: Sequence[str]) -> None:
-        self._plain = {name: plain(name) for name in landmarks}
+        self._landmarks = landmarks
 
     def judge(
         self, said: str | None, exact: str, intersection: bool, names: Sequence[str]
@@ -99,9 +100,10 @@ class Perception:
         said = said[:MAX_REMARK_CHARS]
         claim = claims_intersection(said) == intersection
         text = plain(said)
-        present = [plain(name) for name in names]
+        present = [_plain_name(name) for name in names]
         named = any(name in text for name in present) if present else True
-        others = (name for name in self._plain.values() if name not in "|".join(present))
+        route = map(_plain_name, self._landmarks)
+        others = (name for name in route if name not in "|".join(present))
         return claim, claim and named and not any(name in text for name in others)
 
 
@@ -155,6 +157,11 @@ def names_sentence(said: str | None, number: int, sentence: str) -> bool:
 def plain(text: str) -> str:
     """Letters and digits alone, in lower case: how names and sentences are compared."""
     return "".join(character for character in text.casefold() if character.isalnum())
+
+
+@lru_cache(maxsize=4096)
+def _plain_name(name: str) -> str:
+    return plain(name)
 
 
 def _read(answer: Answer, turns: TurnRule) -> tuple[Action | None, StreetNavOutcome | None]:
