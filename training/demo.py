@@ -22,8 +22,8 @@ from .schema import DemoConfig
 
 logger = logging.getLogger(__name__)
 
-# Estimates: wall time of the unscaled plan (conf/experiment/demo_*.yaml) with two processes, and of one
-# pretraining update within it.
+# Estimates: wall time of the unscaled plan (conf/experiment/demo_*.yaml) with two processes, and of
+# one pretraining update within it.
 PLAN_S, PLAN_UPDATE_S, PLAN_PROCESSES = 600.0, 0.5, 2
 OVERHEAD_S = 60.0  # imports, calibration and reports: not scaled
 SCALES = (0.05, 8.0)

@@ -8,13 +8,13 @@ import pytest
 from cardinal_gym.training import calibration
 from cardinal_gym.training.calibration import update_seconds
 from cardinal_gym.training.config import ExperimentConfig
-from cardinal_gym.training.demo import kept_scale, plan_path
+from cardinal_gym.training.demo import PLAN_UPDATE_S, kept_scale, plan_path
 from cardinal_gym.training.failures import Failed
 
 
 @pytest.fixture
 def measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibration, "update_seconds", lambda config, processes: 0.6)
+    monkeypatch.setattr(calibration, "update_seconds", lambda config, processes: PLAN_UPDATE_S)
 
 
 @pytest.mark.usefixtures("measured")
