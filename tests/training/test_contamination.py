@@ -49,11 +49,14 @@ def evaluation_keys(config: ExperimentConfig) -> set[str]:
     for cell in config.suite.cells.values():
         env = shifted(config.env, {"split": "eval", **cell.shift})
         table = env.rule.value_table
-        for target in env.targets or [env.target]:
-            hands = dealer_of(env, target).hands()
-            assert len(hands) > 20
-            for task in (task_of(hand, env.rule, target, table) for hand in hands):
-                keys |= keys_of(config, task.ranks, task.values, target)
+        tasks = [
+            task_of(hand, env.rule, target, table)
+            for target in env.targets or [env.target]
+            for hand in dealer_of(env, target).hands()
+        ]
+        assert len(tasks) > 100
+        for task in tasks:
+            keys |= keys_of(config, task.ranks, task.values, task.target)
     return keys
 
 

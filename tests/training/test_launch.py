@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from cardinal_gym.training.config import BudgetConfig, ExperimentConfig
+from cardinal_gym.training.failures import Failed, exit_status
 from cardinal_gym.training.launch import FLAGS, FLAGS_WITH_VALUE, command, flags_first
 from hydra._internal.utils import get_args_parser
 
@@ -111,6 +112,21 @@ def test_ctrl_c_says_how_to_go_on(start: Start) -> None:
 def test_a_full_disk_is_told_in_one_line(start: Start) -> None:
     ending = start(does=raising(OSError(errno.ENOSPC, "disk is full")))
     assert (ending.status, ending.stderr.count("\n")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (Failed("seed 0 sft failed: killed by signal 9"), 1),
+        (OSError(errno.ENOSPC, "disk is full"), 1),
+        (KeyError("lost"), None),
+        (ValueError("of a library"), None),
+    ],
+)
+def test_only_what_a_user_can_mend_ends_with_2(error: Exception, status: int | None) -> None:
+    with pytest.raises(type(error)) as caught:
+        exec("raise error", {"__name__": "library", "error": error})
+    assert exit_status(caught.value) == status
 
 
 def test_an_exit_status_of_the_programs_own_is_kept(start: Start) -> None:
