@@ -3,7 +3,8 @@
 A file is a magic word, the length and the CRC-32 of what follows, a JSON header that names the
 arrays, and the arrays themselves. It is written under another name and then renamed, so many
 processes may share a folder; it is mapped into memory, so they share its pages too. Damaged files
-are made anew; where nothing can be written, nothing is kept.
+are made anew; where nothing can be written, nothing is kept. A scene takes 70 to 190 MB; those
+that were not used for longest make room for others.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ import struct
 import tempfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -29,6 +31,7 @@ from .config import LookConfig
 from .scene import Scene, build_scene
 
 VERSION = 1  # raised whenever a scene of the same city and look changes
+MAX_BYTES = 4 * 2**30  # of all scenes in a folder
 _MAGIC = b"CGSCENE1"
 _PREFIX = struct.Struct("<8sQQ")  # magic, bytes of the header, CRC-32 of header and arrays
 _ALIGN = 64
@@ -41,7 +44,11 @@ def open_scene(city: City, look: LookConfig, fine: bool, folder: Path | None = N
     folder: in place of `city.cache.cache_folder()`.
     """
     path = (cache_folder() if folder is None else folder) / f"{scene_key(city, look, fine)}.bin"
-    return _kept(path) or _made(path, lambda: build_scene(city, look, fine))
+    scene = _kept(path)
+    if scene is None:
+        scene = _made(path, lambda: build_scene(city, look, fine))
+        _make_room(path)
+    return scene
 
 
 def scene_key(city: City, look: LookConfig, fine: bool) -> str:
@@ -72,8 +79,25 @@ def _made(path: Path, make: Callable[[], Scene]) -> Scene:
     return scene
 
 
+def _make_room(newest: Path) -> None:
+    """Deletes the scenes that were not used for longest, until `MAX_BYTES` are left."""
+    try:
+        stats = [(path, path.stat()) for path in newest.parent.glob("scene-*.bin")]
+        excess = sum(stat.st_size for _, stat in stats) - MAX_BYTES
+        for path, stat in sorted(stats, key=lambda entry: entry[1].st_mtime):
+            if excess <= 0:
+                break
+            if path != newest:
+                path.unlink(missing_ok=True)
+                excess -= stat.st_size
+    except OSError as error:  # another process was faster, or the system forbids it
+        _logger.info("cannot make room in %s (%s)", newest.parent, error)
+
+
 def _kept(path: Path) -> Scene | None:
     try:
+        with suppress(PermissionError):
+            os.utime(path)  # for `_make_room`: this one is in use
         with path.open("rb") as file:
             view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     except FileNotFoundError:

@@ -1,6 +1,7 @@
 """Scenes on disk: the same when read again, made anew when damaged."""
 
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,20 @@ def test_where_nothing_can_be_written_nothing_is_kept(
     with caplog.at_level(logging.WARNING):
         assert open_scene(city, LOOK, False, blocked / "folder") is kept[1]
     assert "cannot keep" in caplog.text
+
+
+def test_scenes_that_were_not_used_for_longest_make_room(
+    city: City, kept: tuple[Path, Scene], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "build_scene", lambda *_: kept[1])
+    size = file_of(kept[0]).stat().st_size
+    for age, name in enumerate(("scene-new.bin", "scene-old.bin", "city-other.npz")):
+        (tmp_path / name).write_bytes(bytes(1000))
+        os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
+    monkeypatch.setattr(store, "MAX_BYTES", size + 1500)
+    open_scene(city, LOOK, False, tmp_path)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {file_of(kept[0]).name, "scene-new.bin", "city-other.npz"}
 
 
 def test_a_key_names_all_that_a_scene_depends_on(city: City) -> None:
