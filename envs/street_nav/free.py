@@ -14,7 +14,7 @@ from .oracle import FreeOracle, flawed_free_action
 from .paths import distance_m, expanded, path_length_m, shortest_path
 from .prompts import Script
 from .reward import free_terms, total_reward
-from .task import Scene, describe
+from .task import Description, Scene
 from .types import Route, World
 from .walk import facing_after, turned, way_ahead
 
@@ -39,7 +39,7 @@ class FreeWalk:
         self._config = config
         self._script = script
         self._turns = TURN_RULES[config.rule]
-        self.sentences = describe(route, script.voice)
+        self.sentences = Description(route, script.voice).sentences
         self.path, self._corners = expanded(world, route)
         self.visited = [self.path[0]]
         self._oracle = FreeOracle(world, self.path, self._turns)

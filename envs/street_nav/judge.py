@@ -6,9 +6,9 @@ one fault. In free movement every allowed action is carried out, and only stoppi
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
+from typing import NamedTuple
 
 from .actions import FORWARD, STOP, Action, NotAllowed, NotAnAction, TurnRule, read_action
 from .answer import Answer
@@ -44,8 +44,7 @@ _FREE_FAULTS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Assessment:
+class Assessment(NamedTuple):
     """What an answer is.
 
     action: as read; None when there is none, or none of this rule.

@@ -12,7 +12,7 @@ from .judge import Perception, judge_rail
 from .oracle import flawed_rail_action
 from .prompts import Script
 from .reward import rail_terms, total_reward
-from .task import Place, Scene, describe, rail
+from .task import Description, Place, Scene
 from .types import Route, World
 
 
@@ -29,8 +29,9 @@ class RailWalk:
         self._config = config
         self._script = script
         self._turns = TURN_RULES[config.rule]
-        self.sentences = describe(route, script.voice)
-        self._places = rail(route, script.voice)
+        description = Description(route, script.voice)
+        self.sentences = description.sentences
+        self._places = description.rail()
         self._eyes = Perception(
             [sight.name for place in self._places for sight in place.scene.sights]
         )

@@ -5,8 +5,8 @@ the start and at turn points a turn, which goes on in the new direction; at pass
 `forward()`; at the goal `stop()`.
 """
 
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from ..settings import PromptStyle
 from .actions import FORWARD, STOP, turn, whole_degrees
@@ -16,8 +16,7 @@ from .wording import Voice
 ORDINALS = ("next", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth")
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
+class Scene(NamedTuple):  # and not a dataclass: dozens are made at every reset
     """What there is to perceive at a place; the observation says it, or the picture shows it.
 
     facing: whole degrees. sights: landmarks, the one that the description names first.
@@ -31,8 +30,7 @@ class Scene:
     ways: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """One place of the rail: what is seen, the right action, the sentence in force (from 1)."""
 
     scene: Scene
@@ -40,76 +38,78 @@ class Place:
     instruction: int
 
 
-def describe(route: Route, voice: Voice) -> list[str]:
-    """The sentences of a route description, two for each leg, without their numbers."""
-    sentences: list[str] = []
-    kinds = [waypoint.kind for waypoint in route.waypoints]
-    ends = [index for index, kind in enumerate(kinds) if kind is not WaypointKind.passing]
-    for first, last in pairwise(ends):
-        sentences.append(_turn_sentence(voice, route, first))
-        sentences.append(_forward_sentence(voice, route, first, last))
-    return sentences
+class Description:
+    """A route in words, and on the rail the only right action at each of its places.
+
+    sentences: two for each leg, without their numbers.
+    """
+
+    def __init__(self, route: Route, voice: Voice) -> None:
+        self._route, self._voice = route, voice
+        self._facings = facings(route)
+        kinds = [waypoint.kind for waypoint in route.waypoints]
+        ends = [index for index, kind in enumerate(kinds) if kind is not WaypointKind.passing]
+        self.sentences: list[str] = []
+        for first, last in pairwise(ends):
+            self.sentences.append(self._turn_sentence(first))
+            self.sentences.append(self._forward_sentence(first, last))
+
+    def rail(self) -> tuple[Place, ...]:
+        """The places of the route in order."""
+        turns, places, leg = self._voice.turns, [], 0
+        for waypoint, facing in zip(self._route.waypoints, self._facings, strict=True):
+            kind, sight = waypoint.kind, waypoint.sight
+            sights = () if sight is None else (sight,)
+            scene = Scene(waypoint.node, facing, waypoint.intersection, sights)
+            if kind is WaypointKind.passing:
+                places.append(Place(scene, FORWARD, 2 * leg))
+            elif kind is WaypointKind.goal:
+                places.append(Place(scene, STOP, 2 * leg))
+            else:
+                action = turn(turns.word(facing, whole_degrees(waypoint.heading)))
+                places.append(Place(scene, action, 2 * leg + 1))
+                leg += 1
+        return tuple(places)
+
+    def _turn_sentence(self, index: int) -> str:
+        """At the beginning of a leg."""
+        heading = whole_degrees(self._route.waypoints[index].heading)
+        said = self._voice.turn(self._facings[index], heading)
+        if self._voice.style is PromptStyle.compact:
+            return f"turn {said}"
+        return f"Turn {said}." if index else f"First, turn {said}."
+
+    def _forward_sentence(self, first: int, last: int) -> str:
+        """Along a leg between two waypoints, to its end."""
+        route, voice = self._route, self._voice
+        end = route.waypoints[last]
+        crossed = sum([waypoint.intersection for waypoint in route.waypoints[first + 1 : last]])
+        is_goal = end.kind is WaypointKind.goal
+        side = None if end.sight is None else voice.side(self._facings[last], end.sight)
+        if voice.style is PromptStyle.compact:
+            words = ["goal"] if is_goal else [str(crossed + 1)] if crossed else []
+            if end.sight is not None:
+                words.append(f"{end.sight.name} {side}")
+            return " ".join(["until", *words])
+        where = "" if end.sight is None else f" where {end.sight.name} is {side}"
+        if not is_goal:
+            which = ORDINALS[min(crossed, len(ORDINALS) - 1)]
+            return f"Move forward until you reach the {which} intersection{where}."
+        named = "" if where else f", {route.destination}"
+        return f"Move forward until you reach the destination{where}{named}."
 
 
-def rail(route: Route, voice: Voice) -> tuple[Place, ...]:
-    """The places of a route in order, with the only right action at each."""
-    places: list[Place] = []
-    leg = 0
-    waypoints = route.waypoints
-    for index, waypoint in enumerate(waypoints):
-        facing = facing_at(route, index)
-        if waypoint.kind is WaypointKind.passing:
-            action, instruction = FORWARD, 2 * leg
-        elif waypoint.kind is WaypointKind.goal:
-            action, instruction = STOP, 2 * leg
-        else:
-            word = voice.turns.word(facing, whole_degrees(waypoint.heading))
-            action, instruction = turn(word), 2 * leg + 1
-            leg += 1
-        sights = () if waypoint.sight is None else (waypoint.sight,)
-        scene = Scene(waypoint.node, facing, waypoint.intersection, sights)
-        places.append(Place(scene, action, instruction))
-    return tuple(places)
-
-
-def facing_at(route: Route, index: int) -> int:
-    """Where one looks who has just come to a waypoint, in whole degrees.
+def facings(route: Route) -> list[int]:
+    """Where one looks who has just come to each waypoint, in whole degrees.
 
     At passing points along the way on, at turn points and the goal in the direction of arrival.
     """
-    if index == 0:
-        return whole_degrees(route.init_heading)
-    waypoint = route.waypoints[index]
-    if waypoint.kind is WaypointKind.passing:
-        return whole_degrees(waypoint.heading)
-    if waypoint.arrival is not None:
-        return whole_degrees(waypoint.arrival)
-    return whole_degrees(route.waypoints[index - 1].heading)
-
-
-def _turn_sentence(voice: Voice, route: Route, index: int) -> str:
-    """At the beginning of a leg."""
-    heading = whole_degrees(route.waypoints[index].heading)
-    said = voice.turn(facing_at(route, index), heading)
-    if voice.style is PromptStyle.compact:
-        return f"turn {said}"
-    return f"Turn {said}." if index else f"First, turn {said}."
-
-
-def _forward_sentence(voice: Voice, route: Route, first: int, last: int) -> str:
-    """Along a leg between two waypoints, to its end."""
-    end = route.waypoints[last]
-    crossed = sum(waypoint.intersection for waypoint in route.waypoints[first + 1 : last])
-    is_goal = end.kind is WaypointKind.goal
-    side = None if end.sight is None else voice.side(facing_at(route, last), end.sight)
-    if voice.style is PromptStyle.compact:
-        words = ["goal"] if is_goal else [str(crossed + 1)] if crossed else []
-        if end.sight is not None:
-            words.append(f"{end.sight.name} {side}")
-        return " ".join(["until", *words])
-    where = "" if end.sight is None else f" where {end.sight.name} is {side}"
-    if not is_goal:
-        which = ORDINALS[min(crossed, len(ORDINALS) - 1)]
-        return f"Move forward until you reach the {which} intersection{where}."
-    named = "" if where else f", {route.destination}"
-    return f"Move forward until you reach the destination{where}{named}."
+    found = [whole_degrees(route.init_heading)]
+    before = route.waypoints[0]
+    for waypoint in route.waypoints[1:]:
+        looks = before.heading if waypoint.arrival is None else waypoint.arrival
+        if waypoint.kind is WaypointKind.passing:
+            looks = waypoint.heading
+        found.append(whole_degrees(looks))
+        before = waypoint
+    return found
