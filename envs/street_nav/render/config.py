@@ -87,9 +87,9 @@ class LookConfig:
     haze_m: float = 480.0
     sun_azimuth: float = 215.0
     sun_elevation: float = 50.0
-    sun: float = 0.5
+    sun: float = 0.46
     sun_color: str = "#fff3dc"
-    sky: float = 0.68
+    sky: float = 0.76
     sky_color: str = "#dfe8ff"
     lit_windows: float = 0.04
     glow: float = 0.0
@@ -240,10 +240,10 @@ _DESERT = LookConfig(
     zenith="#6f9ac0", middle="#cfc0a0", horizon="#ffd08a",
     clouds=0.28, cloud_color="#fff0d4", haze="#eec08a", haze_m=420.0,
     sun_azimuth=255.0, sun_elevation=24.0, sun=0.70, sun_color="#ffc27a",
-    sky=0.68, sky_color="#f4dcc4",
+    sky=0.76, sky_color="#f4dcc4",
     lit_windows=0.05,
     tree=Tree.palm,
-    asphalt="#6e6258", paving="#c6a986", lawn="#a89c58", stripes="#e6bb46",
+    asphalt="#84786c", paving="#cfb491", lawn="#a89c58", stripes="#e6bb46",
     cars=("#c8c0ae", "#3b5f88", "#a03c28", "#d6a23e", "#5a5248"),
     sign_style=SignStyle.carved,
     fonts=("rye", "caveat-brush", "zilla-slab"),
@@ -311,10 +311,10 @@ _MAPLE = LookConfig(
     zenith="#6f93b4", middle="#b8c2c2", horizon="#f4dcb4",
     clouds=0.6, cloud_color="#f6ead8", haze="#dccdb4", haze_m=230.0,
     sun_azimuth=140.0, sun_elevation=28.0, sun=0.5, sun_color="#ffdca4",
-    sky=0.62, sky_color="#efe6e0",
+    sky=0.70, sky_color="#efe6e0",
     lit_windows=0.12,
     tree=Tree.autumn, weather=Weather.leaves,
-    asphalt="#6a625c", paving="#a8957e", lawn="#8a9448", stripes="#e9e2d0",
+    asphalt="#7a716a", paving="#b5a38c", lawn="#8a9448", stripes="#e9e2d0",
     cars=("#7a2f24", "#35523c", "#c9b48a", "#3d4656", "#a86a2a"),
     sign_style=SignStyle.hanging,
     fonts=("almendra", "berkshire-swash", "dm-serif-display"),

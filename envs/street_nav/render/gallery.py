@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from ..city.builder import build_city
 from ..city.config import CityConfig
-from ..city.scene import City
+from ..city.scene import City, FurnitureKind
 from .config import LOOKS, as_look
 from .crop import view, view_grid
 from .lettering import font
@@ -20,6 +20,7 @@ from .panorama import PanoramaRenderer
 
 TILE, GAP, CAPTION = 480, 14, 34
 WIDTH, SUPERSAMPLE = 2048, 2
+GALLERY_SEED = 0
 PAPER, INK, FAINT = (255, 255, 255), (28, 30, 36), (110, 114, 124)
 
 
@@ -44,7 +45,7 @@ def gallery(columns: int = 3) -> Image.Image:
     extras = (
         (grid, "what an agent sees", "four views of 224 px"),
         (CityMap(city, as_look("harbor")).around(place, heading, TILE), "bird's-eye map", ""),
-        (CityMap(city, as_look("maple")).around(place, None, TILE, 420, False), "a whole city", ""),
+        (whole(CityMap(city, as_look("lagoon")), TILE), "a whole city", "in another look"),
     )
     for column, (picture, name, note) in enumerate(extras):
         at = GAP + column * (TILE + GAP), top
@@ -54,17 +55,30 @@ def gallery(columns: int = 3) -> Image.Image:
     return page
 
 
+def whole(city_map: CityMap, size: int) -> np.ndarray:
+    """All of a city on a square: uint8 [size, size, 3]."""
+    west, south, east, north = city_map.city.extent.tolist()
+    middle, span = ((west + east) / 2, (south + north) / 2), max(east - west, north - south)
+    return city_map.around(middle, None, size, span, names=False)
+
+
 def best_place(city: City) -> tuple[int, float]:
-    """The node and the direction of travel with the most legible signs ahead."""
+    """The node and the direction of travel with legible signs, trees, lamps and cars ahead."""
+    tall = np.isin(city.furniture_kind, (FurnitureKind.tree, FurnitureKind.lamp, FurnitureKind.car))
+    things = city.furniture_xy[tall]
     best, place = -1.0, (0, 0.0)
     for a, b in city.edge_nodes.tolist():
         for node, other in ((a, b), (b, a)):
             way = city.node_xy[other] - city.node_xy[node]
             heading = float(np.degrees(np.arctan2(way[0], way[1]))) % 360.0
-            here = city.sight_node == node
-            turn = (city.sight_bearing[here] - heading + 180.0) % 360.0 - 180.0
-            ahead = np.abs(turn) < 40.0
-            value = float((city.sight_width[here] * city.sight_height[here])[ahead].sum())
+            here = (city.sight_node == node) & city.sight_clear
+            seen = _ahead(city.sight_bearing[here], heading, 32.0)
+            signs = np.minimum(city.sight_width[here], 22.0)[seen].sum()
+            offset = things - city.node_xy[node]
+            near = np.linalg.norm(offset, axis=1)
+            bearing = np.degrees(np.arctan2(offset[:, 0], offset[:, 1]))
+            around = _ahead(bearing, heading, 40.0) & (near > 9.0) & (near < 45.0)
+            value = float(signs + 2.5 * min(int(around.sum()), 12))
             if value > best:
                 best, place = value, (node, heading)
     return place
@@ -74,8 +88,11 @@ def main() -> None:
     """Write the gallery to the path given as the only argument."""
     if len(sys.argv) != 2:
         sys.exit("usage: python -m cardinal_gym.envs.street_nav.render.gallery PATH.png")
-    picture = gallery().quantize(256, dither=Image.Dither.NONE)
-    picture.save(Path(sys.argv[1]), optimize=True)
+    gallery().save(Path(sys.argv[1]), optimize=True)
+
+
+def _ahead(bearing: np.ndarray, heading: float, within: float) -> np.ndarray:
+    return np.abs((bearing - heading + 180.0) % 360.0 - 180.0) < within
 
 
 def _caption(pen: ImageDraw.ImageDraw, at: tuple[int, int], name: str, note: str) -> None:
@@ -84,8 +101,6 @@ def _caption(pen: ImageDraw.ImageDraw, at: tuple[int, int], name: str, note: str
     left = at[0] + pen.textlength(name + "   ", font=face)
     pen.text((left, at[1] + TILE + 9), note, fill=FAINT, font=font("inter", 14))
 
-
-GALLERY_SEED = 0
 
 if __name__ == "__main__":
     main()

@@ -33,6 +33,7 @@ from .sampling import fetch, fetch_row, level_of, put
 
 MAX_TAPS = 4
 SHADOW_EDGE_M = 0.25
+COVERED = 0.9  # a row this much closer than the quad beside it was drawn over; ground is not
 
 
 @njit(cache=True, nogil=True)
@@ -99,7 +100,7 @@ def smooth_edges(canvas: Canvas) -> None:
 def _mix_rows(
     color: np.ndarray, depth: np.ndarray, column: int, row: int, source: int, share: int
 ) -> None:
-    if depth[column, row] <= depth[column, source]:
+    if depth[column, row] < COVERED * depth[column, source]:
         return
     for k in range(3):
         here, there = int(color[column, row, k]), int(color[column, source, k])
