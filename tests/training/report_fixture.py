@@ -9,6 +9,8 @@ import yaml
 from PIL import Image, ImageDraw
 
 RANKS = ("A", "2", "3", "4", "5", "6", "7", "8", "9", "10", "J", "Q", "K")
+FAULTS = {"wrong_value": 0.5, "wrong_numbers": 0.3, "illegal_formula": 0.15, "no_answer": 0.05}
+SMALL = {"milestones": 3, "episodes": 96, "final_episodes": 192, "samples": 2}
 METRICS = {"success_within_turns": 0.0, "greedy_single": -0.04, "sampled_single": -0.08}
 SHIFTS = {"id": {}, "ood_ranks": {"rule": "faces_as_ranks"}, "ood_red": {"visual": "red_suits"}}
 
@@ -52,6 +54,8 @@ def write_run(root: Path, shape: Shape | None = None, **changes: object) -> Path
     config = {
         "command": "compare", "experiment": run.parent.name, "name": "full", "seeds": shape.seeds,
         "env": {"modality": "image" if shape.image else "text"},
+        "pretrain": {"seed": None}, "sft": {"batch_size": 64},
+        "grpo": {"groups_per_step": 32, "group_size": 8},
         "suite": {"name": "made_up", "cells": {c: {"shift": SHIFTS[c]} for c in shape.cells}},
     }  # fmt: skip
     (run / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
@@ -129,24 +133,20 @@ class _Seed:
         (self.folder / "evals" / "cells").mkdir(parents=True, exist_ok=True)
         seeds = np.arange(n, dtype=np.int64) + 1_000_000
         turns = np.ones(n, dtype=np.int16)
+        faults = np.random.default_rng(n).choice(list(FAULTS), size=n, p=list(FAULTS.values()))
+        outcome = np.where(success, "correct", faults)
         np.savez(
             self.folder / name, task_id=self.tasks[ids], seed=seeds, success=success,
-            recognized=read, num_turns=turns, num_tokens=turns * 30,
+            outcome=outcome, recognized=read, num_turns=turns, num_tokens=turns * 30,
         )  # fmt: skip
-        wrong = int(n - success.sum())
-        split = {
-            "wrong_value": 0.5,
-            "wrong_numbers": 0.3,
-            "illegal_formula": 0.15,
-            "no_answer": 0.05,
-        }
-        outcomes = {"correct": int(success.sum())} | {k: int(wrong * v) for k, v in split.items()}
+        outcomes = dict(zip(*np.unique(outcome, return_counts=True), strict=True))
         return {
             "arm": arm, "step": step, "flops": 1.03e13 * done, "train_tokens": int(2.2e6 * done),
             "sampled_tokens": int(6e5 * done) if arm == "grpo" else 0, "env_steps": int(4e4 * done),
             "cpu_s": 400 * done, "cell": cell, "metric": metric, "successes": int(success.sum()),
             "n": n, "num_tasks": len(set(ids.tolist())),
-            "recognized": int(read.sum()) if self.shape.image else None, "outcomes": outcomes,
+            "recognized": int(read.sum()) if self.shape.image else None,
+            "outcomes": {str(name): int(count) for name, count in outcomes.items()},
             "mean_turns": 1.8, "mean_tokens": 54.0, "per_episode": name,
         }  # fmt: skip
 

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 
 from ..statistics import Interval, PairedDifference, clustered_rate, paired_difference, wilson
-from .results import COMPUTE_FIELDS, Evaluation, Run
+from .results import COMPUTE_FIELDS, SOLVED, Evaluation, Run
 from .words import CellWords
 
 BASE = "base"
-MATCH_TOLERANCE = 0.05  # ID success of "matched" checkpoints may differ by this much
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,34 +40,38 @@ class Curve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableRow:
-    """Final success of every arm on one cell, and the differences (a, b) -> b - a between arms."""
+    """Final success of every arm on one cell, and the differences (a, b) -> b - a between arms.
+
+    recognition: share of final episodes whose cards were read rightly; empty in text mode.
+    """
 
     cell: str
     words: CellWords
     metric: str
     rates: dict[str, Interval]
+    recognition: dict[str, Interval]
     differences: dict[tuple[str, str], PairedDifference]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Match:
-    """Two arms' OOD success where their ID success is (nearly) equal.
+class OutcomeRow:
+    """Shares of an arm's final episodes by the outcome of the last answer, most frequent first."""
 
-    difference: OOD, second arm minus first.  id_gap: the largest difference in ID success left
-    between the two checkpoints of a training seed.
-    """
-
-    arms: tuple[str, str]
+    metric: str
     cell: str
     words: CellWords
-    id_rates: tuple[float, float]
-    difference: PairedDifference
-    id_gap: float
-    steps: tuple[tuple[int, int, int], ...]  # (training seed, step of first, step of second)
+    arm: str
+    shares: dict[str, Interval]
 
-    @property
-    def is_matched(self) -> bool:
-        return self.id_gap <= MATCH_TOLERANCE
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """Success of two policies on the episodes that both played. All [N]"""
+
+    first: np.ndarray
+    second: np.ndarray
+    task_ids: np.ndarray
+    seeds: np.ndarray  # training seeds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,6 +173,7 @@ def table(run: Run) -> list[TableRow]:
                     words=run.words(cell),
                     metric=metric,
                     rates=rates,
+                    recognition=_recognition(run, last),
                     differences=differences,
                 )
             )
@@ -178,6 +182,14 @@ def table(run: Run) -> list[TableRow]:
 
 def difference(a: dict[int, Evaluation], b: dict[int, Evaluation]) -> PairedDifference | None:
     """Success of b minus a on the episodes that both played; None if there are none."""
+    shared = shared_episodes(a, b)
+    if shared is None:
+        return None
+    return paired_difference(shared.first, shared.second, shared.task_ids, shared.seeds)
+
+
+def shared_episodes(a: dict[int, Evaluation], b: dict[int, Evaluation]) -> Shared | None:
+    """The same task under the same reset seed and training seed; None if there are none."""
     columns: list[tuple[np.ndarray, ...]] = []
     for seed in sorted(a.keys() & b.keys()):
         first, second = a[seed].episodes, b[seed].episodes
@@ -193,42 +205,7 @@ def difference(a: dict[int, Evaluation], b: dict[int, Evaluation]) -> PairedDiff
     if not columns:
         return None
     before, after, task_ids, seeds = (np.concatenate(part) for part in zip(*columns, strict=True))
-    return paired_difference(before, after, task_ids, seeds)
-
-
-def matched(
-    run: Run, cell: str, metric: str, arms: tuple[str, str] = ("sft", "grpo")
-) -> Match | None:
-    """OOD success at equal ID success: the arm that ends lower in ID, at its end, against the
-    other arm's checkpoint whose ID success is nearest (the base is no checkpoint of either)."""
-    tracks = {arm: run.select(arm, "id", metric) for arm in arms}
-    seeds = sorted(tracks[arms[0]].keys() & tracks[arms[1]].keys())
-    if not seeds:
-        return None
-    ends = [np.mean([tracks[arm][seed][-1].rate for seed in seeds]) for arm in arms]
-    anchor = int(ends[1] <= ends[0])
-    sides: list[dict[int, Evaluation]] = [{}, {}]
-    ids: list[list[float]] = [[], []]
-    for seed in seeds:
-        end = tracks[arms[anchor]][seed][-1]
-        near = min(tracks[arms[1 - anchor]][seed], key=lambda e: abs(e.rate - end.rate))
-        for side, chosen in ((anchor, end), (1 - anchor, near)):
-            there = _at(run, arms[side], cell, metric, seed, chosen.step)
-            if there is not None:
-                sides[side][seed] = there
-                ids[side].append(chosen.rate)
-    found = difference(*sides)
-    if found is None or len(ids[0]) != len(ids[1]):
-        return None
-    return Match(
-        arms=arms,
-        cell=cell,
-        words=run.words(cell),
-        id_rates=(float(np.mean(ids[0])), float(np.mean(ids[1]))),
-        difference=found,
-        id_gap=max(abs(a - b) for a, b in zip(*ids, strict=True)),
-        steps=tuple((s, sides[0][s].step, sides[1][s].step) for s in sorted(sides[0])),
-    )
+    return Shared(first=before, second=after, task_ids=task_ids, seeds=seeds)
 
 
 def spending(run: Run) -> list[Spending]:
@@ -250,23 +227,60 @@ def spending(run: Run) -> list[Spending]:
     return rows
 
 
-def outcomes(run: Run, arm: str, cell: str, metric: str) -> dict[str, float]:
-    """Share of final episodes by the outcome of the last answer, most frequent first."""
+def outcome_rows(run: Run) -> list[OutcomeRow]:
+    """What the final policies' last answers were, by metric, cell and arm."""
+    rows = []
+    for metric in run.metric_names:
+        for cell in run.cells:
+            for arm in run.arms:
+                shares = _shares(list(finals(run, arm, cell, metric).values()))
+                if shares:
+                    words = run.words(cell)
+                    rows.append(
+                        OutcomeRow(metric=metric, cell=cell, words=words, arm=arm, shares=shares)
+                    )
+    return rows
+
+
+def _shares(last: Sequence[Evaluation]) -> dict[str, Interval]:
+    """By outcome. Where runs kept none per episode, wrong answers get Wilson's interval."""
     total: dict[str, int] = {}
-    for each in finals(run, arm, cell, metric).values():
+    for each in last:
         for name, count in each.outcomes.items():
             total[name] = total.get(name, 0) + count
     n = sum(total.values())
-    return {k: v / n for k, v in sorted(total.items(), key=lambda kv: (-kv[1], kv[0]))} if n else {}
+    if n == 0:
+        return {}
+    names = sorted(total, key=lambda name: (-total[name], name))
+    known = [each.episodes for each in last]
+    parts = [part for part in known if part is not None and part.outcome is not None]
+    if len(parts) < len(last):
+        num_tasks = max(each.num_tasks for each in last)
+        return {
+            name: pooled_rate(last)
+            if name in SOLVED and total[name] == sum(each.successes for each in last)
+            else wilson(total[name], n, num_tasks=num_tasks)
+            for name in names
+        }
+    found = np.concatenate([part.outcome for part in parts if part.outcome is not None])
+    task_ids = np.concatenate([part.task_ids for part in parts])
+    sizes = [part.task_ids.size for part in parts]
+    seeds = np.repeat([each.train_seed for each in last], sizes)
+    return {name: clustered_rate(found == name, task_ids, seeds) for name in names}
+
+
+def _recognition(run: Run, last: Mapping[str, dict[int, Evaluation]]) -> dict[str, Interval]:
+    if not run.reads_pictures:
+        return {}
+    return {
+        arm: pooled_rate(list(found.values()), recognition=True)
+        for arm, found in last.items()
+        if all(each.recognized is not None for each in found.values())
+    }
 
 
 def _pairs(arms: list[str]) -> list[tuple[str, str]]:
     return [(a, b) for i, a in enumerate(arms) for b in arms[i + 1 :]]
-
-
-def _at(run: Run, arm: str, cell: str, metric: str, seed: int, step: int) -> Evaluation | None:
-    track = run.select(arm, cell, metric).get(seed, [])
-    return next((each for each in track if each.step == step), None)
 
 
 def _spending(arm: str, costs: Sequence[Mapping[str, float]], step: float | None) -> Spending:

@@ -2,8 +2,8 @@
 
 report/index.html        the page, self-contained
 report/slide.png .svg    the verdict and the three main panels, 16:9
-report/figures/*.svg     every figure of the page (the first metric's also as PNG)
-report/tables/*.csv      final rates, differences, curves, single evaluations, compute
+report/figures/*         every figure of the page, as SVG and as PNG
+report/tables/*.csv      final rates, differences, curves, outcomes, single evaluations, compute
 """
 
 from pathlib import Path
@@ -11,14 +11,16 @@ from pathlib import Path
 from ..files import atomic_write_bytes, atomic_write_text
 from ..progress import Bar
 from . import export, plots
-from .analysis import matched, spending, table
+from .analysis import outcome_rows, spending, table
 from .load import load_run
+from .matching import matched
 from .page import Page, Report, render
 from .results import Run
 from .samples import browser, read_samples
 from .style import svg_text
+from .tables import curve_sizes
 from .verdict import judge
-from .words import sample_size
+from .words import metric_words
 
 REPORT_FOLDER = "report"
 INDEX = "index.html"
@@ -50,20 +52,23 @@ def collect(run: Run) -> Report:
     metric = run.metric_names[0] if run.metric_names else ""
     found = [matched(run, cell, metric) for cell in run.cells if cell != "id"]
     matches = [match for match in found if match is not None]
+    answers = outcome_rows(run)
     downloads = {
         "final.csv": export.final_csv(rows),
         "differences.csv": export.differences_csv(rows),
         "matched.csv": export.matched_csv(matches),
         "curves.csv": export.curves_csv(curves),
+        "outcomes.csv": export.outcomes_csv(answers),
         "evaluations.csv": export.evaluations_csv(run),
         "compute.csv": export.compute_csv(spent),
     }
     return Report(
         run=run,
-        verdict=judge(rows, matches, metric, is_done=run.is_done),
+        verdict=judge(rows, matches, metric, is_done=run.is_done, has_one_base=run.has_one_base),
         rows=rows,
         curves=curves,
         matches=matches,
+        outcomes=answers,
         spending=spent,
         browser=browser(read_samples(run)),
         downloads=downloads,
@@ -73,19 +78,24 @@ def collect(run: Run) -> Report:
 def _write_figures(folder: Path, page: Page) -> None:
     for plot in page.figures:
         atomic_write_text(folder / "figures" / f"{plot.name}.svg", plot.document)
+        atomic_write_bytes(folder / "figures" / f"{plot.name}.png", plot.png)
 
 
 def _write_slide(folder: Path, contents: Report, plotter: plots.Plotter) -> None:
     """The main figure for a talk."""
     run = contents.run
     metric = run.metric_names[0] if run.metric_names else ""
-    rates = [rate for row in contents.rows if row.metric == metric for rate in row.rates.values()]
-    if not rates:
+    curves = [c for (_, name), found in contents.curves.items() if name == metric for c in found]
+    if not curves:
         return
-    largest = max(rates, key=lambda rate: rate.n)
-    over = "tasks and training seeds" if largest.spans_seeds else "tasks"
-    size = sample_size(largest)
-    footer = f"{run.title} · {size} per cell and arm · bands: 95% intervals over {over}"
+    spans_seeds = all(curve.points[-1].rate.spans_seeds for curve in curves)
+    over = "tasks and training seeds" if spans_seeds else "tasks"
+    sizes = curve_sizes(curves, is_done=run.is_done)
+    footer = [
+        f"{metric_words(metric)} · {run.title} · bands: 95% intervals over {over}",
+        f"{sizes}, per cell and arm",
+        *contents.verdict.cautions,
+    ]
     figure = plotter.slide(metric, contents.verdict.headline, contents.verdict.figures, footer)
     if figure is not None:
         atomic_write_bytes(folder / "slide.png", plots.png_bytes(figure))

@@ -6,8 +6,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from .analysis import finals, outcomes, pooled_rate
-from .results import Run
+from ..quantiles import student_quantile
+from ..statistics import MIN_SEEDS
+from .analysis import OutcomeRow, TableRow
+from .figures import name_rows
+from .results import SOLVED, Run
 from .style import FAULTS, arm_style, light
 
 # (arm, key of metrics.jsonl, title, whether it is a share)
@@ -17,7 +20,6 @@ TRAINING_CURVES = (
     ("grpo", "groups/zero_variance", "GRPO: groups without variance", True),
     ("sft", "loss", "SFT: loss per token", False),
 )
-SOLVED = ("correct", "success", "solved", "arrived")
 
 
 def training_series(run: Run, arm: str, key: str) -> dict[int, tuple[np.ndarray, np.ndarray]]:
@@ -49,8 +51,10 @@ def draw_training(
     *,
     share: bool,
     title: str = "",
+    size: str = "",
 ) -> None:
-    """A training metric against steps: thin per seed, bold the mean, both smoothed."""
+    """A training metric against steps: thin per seed, bold the mean with its interval over seeds
+    where there are enough of them, all smoothed."""
     colour = arm_style(arm).colour
     grid = np.linspace(0, min(steps[-1] for steps, _ in series.values()), 200)
     smooth = []
@@ -60,42 +64,53 @@ def draw_training(
         if len(series) > 1:
             axes.plot(steps, line, color=colour, lw=0.8, alpha=0.45, zorder=2)
         smooth.append(np.interp(grid, steps, line, left=np.nan))
-    axes.plot(grid, np.mean(smooth, axis=0), color=colour, lw=2.6, zorder=3)
+    mean = np.mean(smooth, axis=0)
+    axes.plot(grid, mean, color=colour, lw=2.6, zorder=3)
+    if len(smooth) >= MIN_SEEDS:
+        error = np.std(smooth, axis=0, ddof=1) / np.sqrt(len(smooth))
+        reach = error * student_quantile(0.95, len(smooth) - 1)
+        axes.fill_between(grid, mean - reach, mean + reach, color=colour, alpha=0.14, lw=0)
     if share:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:.0f}%"))
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axes.set_xlabel("step")
+    axes.set_xlabel(f"step{size}")
     axes.set_title(title)
 
 
-def draw_outcomes(axes: Axes, run: Run, metric: str, cells: Sequence[str]) -> list[tuple[str, str]]:
-    """Stacked bars: share of final episodes by the last answer's outcome. Returns the legend as
-    (outcome, colour)."""
-    bars = [(c, a, outcomes(run, a, c, metric)) for c in cells for a in run.arms]
-    bars = [bar for bar in bars if bar[2]]
+def training_size(run: Run, arm: str, key: str) -> str:
+    """How much one logged step is the mean of, as configured."""
+    config = run.config.get(arm)
+    if not isinstance(config, dict):
+        return ""
+    if arm == "sft":
+        return f" · n = {config['batch_size']} episodes each" if "batch_size" in config else ""
+    groups, members = config.get("groups_per_step"), config.get("group_size")
+    if not isinstance(groups, int) or not isinstance(members, int):
+        return ""
+    if key == "groups/zero_variance":
+        return f" · n = {groups} groups each"
+    return f" · n = {groups * members} episodes each"
+
+
+def draw_outcomes(axes: Axes, run: Run, rows: Sequence[OutcomeRow]) -> list[tuple[str, str]]:
+    """Stacked bars: share of final episodes by the last answer's outcome, the solved share with
+    its interval. Returns the legend as (outcome, colour)."""
     totals: dict[str, float] = {}
-    for _, _, shares in bars:
-        for name, share in shares.items():
-            totals[name] = totals.get(name, 0.0) + share
+    for row in rows:
+        for name, share in row.shares.items():
+            totals[name] = totals.get(name, 0.0) + share.estimate
     ordered = sorted(totals, key=lambda name: (name not in SOLVED, -totals[name]))
     colours = outcome_colours(ordered)
     place, previous, ticks = 0.0, None, []
-    for cell, arm, shares in bars:
-        if cell != previous:
+    for row in rows:
+        if row.cell != previous:
             place += 0.0 if previous is None else 0.9
-            axes.text(0, place, run.words(cell).title, fontweight="bold", va="center")
-            place, previous = place + 0.85, cell
-        left = 0.0
-        for name in ordered:
-            share = shares.get(name, 0.0)
-            axes.barh(place, share, 0.74, left=left, color=colours[name], lw=0)
-            if share >= 0.06:
-                ink = light("paper") if name in SOLVED else light("ink")
-                axes.text(left + share / 2, place, f"{100 * share:.0f}", ha="center",
-                          va="center", color=ink)  # fmt: skip
-            left += share
-        ticks.append((place, run.arm_words(arm)))
+            group = [share for r in rows if r.cell == row.cell for share in r.shares.values()]
+            name_rows(axes, place, row.words.title, group)
+            place, previous = place + 0.85, row.cell
+        _draw_shares(axes, place, row, [(name, colours[name]) for name in ordered])
+        ticks.append((place, run.arm_words(row.arm)))
         place += 0.95
     axes.set_yticks([tick for tick, _ in ticks], [name for _, name in ticks])
     axes.set_ylim(place - 0.3, -0.6)
@@ -106,9 +121,30 @@ def draw_outcomes(axes: Axes, run: Run, metric: str, cells: Sequence[str]) -> li
     return [(name, colours[name]) for name in ordered]
 
 
-def outcomes_height(run: Run, cells: Sequence[str]) -> float:
+def _draw_shares(
+    axes: Axes, place: float, row: OutcomeRow, colours: Sequence[tuple[str, str]]
+) -> None:
+    """One stacked bar."""
+    left = 0.0
+    for name, colour in colours:
+        share = row.shares.get(name)
+        if share is None:
+            continue
+        axes.barh(place, share.estimate, 0.74, left=left, color=colour, lw=0)
+        if share.estimate >= 0.06:
+            ink = light("paper") if name in SOLVED else light("ink")
+            axes.text(left + share.estimate / 2, place, f"{100 * share.estimate:.0f}",
+                      ha="center", va="center", color=ink)  # fmt: skip
+        left += share.estimate
+    for name in SOLVED:
+        if name in row.shares:  # the first of the bar
+            limits = [row.shares[name].low, row.shares[name].high]
+            axes.plot(limits, [place] * 2, color=light("ink"), lw=1.6, marker="|", ms=7, zorder=5)
+
+
+def outcomes_height(rows: Sequence[OutcomeRow]) -> float:
     """Inches that `draw_outcomes` wants."""
-    return 0.3 + 0.32 * len(cells) * (0.95 * len(run.arms) + 1.7)
+    return 0.3 + 0.32 * (0.95 * len(rows) + 1.7 * len({row.cell for row in rows}))
 
 
 def outcome_colours(names: Sequence[str]) -> dict[str, str]:
@@ -120,23 +156,17 @@ def outcome_colours(names: Sequence[str]) -> dict[str, str]:
     }
 
 
-def draw_recognition(axes: Axes, run: Run, metric: str, cells: Sequence[str]) -> None:
+def draw_recognition(axes: Axes, run: Run, rows: Sequence[TableRow]) -> None:
     """Reading the cards (open) and solving the hand (filled) at the end of training."""
     place, ticks = 0.0, []
-    for cell in cells:
-        axes.text(0, place, run.words(cell).title, transform=axes.get_yaxis_transform(),
-                  fontweight="bold", va="center")  # fmt: skip
-        for arm in run.arms:
-            last = list(finals(run, arm, cell, metric).values())
-            if not last or any(each.recognized is None for each in last):
-                continue
+    for row in rows:
+        name_rows(axes, place, row.words.title, [*row.recognition.values(), *row.rates.values()])
+        for arm, read in row.recognition.items():
             place += 1
-            style = arm_style(arm)
-            for recognition in (True, False):
-                rate = pooled_rate(last, recognition=recognition)
-                axes.plot([rate.low, rate.high], [place] * 2, color=style.colour, lw=2, alpha=0.5)
-                axes.plot(rate.estimate, place, marker="o", ms=8.5, color=style.colour, mew=2,
-                          mfc=light("paper") if recognition else style.colour)  # fmt: skip
+            colour = arm_style(arm).colour
+            for rate, inside in ((read, light("paper")), (row.rates[arm], colour)):
+                axes.plot([rate.low, rate.high], [place] * 2, color=colour, lw=2, alpha=0.5)
+                axes.plot(rate.estimate, place, marker="o", ms=8.5, color=colour, mew=2, mfc=inside)
             ticks.append((place, run.arm_words(arm)))
         place += 1.4
     axes.set_yticks([tick for tick, _ in ticks], [name for _, name in ticks])

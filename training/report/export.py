@@ -4,25 +4,39 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from .analysis import Match, Spending, TableRow
+from ..statistics import Interval
+from .analysis import OutcomeRow, Spending, TableRow
+from .matching import Match
 from .plots import Curves
 from .results import COMPUTE_FIELDS, Run
 
 Rows = Iterable[Sequence[object]]
+_RATE = ("rate", "low", "high", "n", "num_tasks", "num_seeds")
 
 
 def final_csv(rows: Sequence[TableRow]) -> str:
-    """Final rates: one line per metric, cell and arm."""
-    head = ["metric", "cell", "arm", "rate", "low", "high", "n", "num_tasks", "num_seeds"]
+    """Final rates: one line per metric, cell and arm; recognition where cards were to be read."""
+    head = ["metric", "cell", "arm", *_RATE, *(f"recognition_{name}" for name in _RATE)]
     return _csv(
         head,
         (
-            [r.metric, r.cell, arm, _f(i.estimate), _f(i.low), _f(i.high), i.n, i.num_tasks,
-             i.num_seeds]
+            [r.metric, r.cell, arm, *_rate(rate), *_rate(r.recognition.get(arm))]
             for r in rows
-            for arm, i in r.rates.items()
+            for arm, rate in r.rates.items()
         ),
-    )  # fmt: skip
+    )
+
+
+def outcomes_csv(rows: Sequence[OutcomeRow]) -> str:
+    """Shares of final episodes by the outcome of the last answer."""
+    return _csv(
+        ["metric", "cell", "arm", "outcome", *_RATE],
+        (
+            [r.metric, r.cell, r.arm, name, *_rate(share)]
+            for r in rows
+            for name, share in r.shares.items()
+        ),
+    )
 
 
 def differences_csv(rows: Sequence[TableRow]) -> str:
@@ -73,15 +87,17 @@ def evaluations_csv(run: Run) -> str:
 
 def matched_csv(matches: Sequence[Match]) -> str:
     """OOD success at equal ID success."""
-    head = ["cell", "first", "second", "id_first", "id_second", "id_gap", "ood_first", "ood_second",
-            "difference", "low", "high", "p_value", "n", "num_tasks", "num_seeds"]  # fmt: skip
+    sides = ("id_first", "id_second", "ood_first", "ood_second")
+    head = ["cell", "first", "second", *(f"{side}_{name}" for side in sides for name in _RATE),
+            "id_gap", "difference", "low", "high", "p_value", "n", "num_tasks",
+            "num_seeds"]  # fmt: skip
     return _csv(
         head,
         (
-            [m.cell, *m.arms, _f(m.id_rates[0]), _f(m.id_rates[1]), _f(m.id_gap),
-             _f(m.difference.mean_a), _f(m.difference.mean_b), _f(m.difference.estimate),
-             _f(m.difference.low), _f(m.difference.high), f"{m.difference.p_value:.3g}",
-             m.difference.n, m.difference.num_tasks, m.difference.num_seeds]
+            [m.cell, *m.arms, *(v for rate in (*m.id_rates, *m.rates) for v in _rate(rate)),
+             _f(m.id_gap), _f(m.difference.estimate), _f(m.difference.low),
+             _f(m.difference.high), f"{m.difference.p_value:.3g}", m.difference.n,
+             m.difference.num_tasks, m.difference.num_seeds]
             for m in matches
         ),
     )  # fmt: skip
@@ -105,6 +121,13 @@ def _csv(head: Sequence[str], rows: Rows) -> str:
     writer.writerow(head)
     writer.writerows(rows)
     return buffer.getvalue()
+
+
+def _rate(rate: Interval | None) -> list[object]:
+    """The columns of `_RATE`."""
+    if rate is None:
+        return [""] * len(_RATE)
+    return [_f(rate.estimate), _f(rate.low), _f(rate.high), rate.n, rate.num_tasks, rate.num_seeds]
 
 
 def _f(number: float) -> str:

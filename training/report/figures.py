@@ -4,7 +4,7 @@ Every mean is drawn with its interval and every training seed as a thin line; li
 they end instead of in a legend.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from ..statistics import Interval
 from .analysis import Curve, TableRow
 from .style import ArmStyle, arm_style, light
-from .words import arm_words, points_interval, signed
+from .words import arm_words, points_interval, sample_sizes, signed
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,13 @@ def new_panel(frame: Frame = PANEL) -> tuple[Figure, Axes]:
     return figure, figure.add_axes((left, bottom, right - left, top - bottom))
 
 
-def draw_compute(axes: Axes, curves: Sequence[Curve], *, in_flops: bool, title: str = "") -> None:
-    """Success of every arm on one cell against compute: bold mean, band, thin line per seed."""
+def draw_compute(
+    axes: Axes, curves: Sequence[Curve], *, in_flops: bool, title: str = "", size: str = ""
+) -> None:
+    """Success of every arm on one cell against compute: bold mean, band, thin line per seed.
+
+    size: n, written beside the axis; a figure that stands alone needs it.
+    """
     top = max((x for c in curves for line in c.lines.values() for x, _ in line), default=1.0)
     unit, label = _unit(top) if in_flops else (1.0, "training steps")
     lowest, highest, ends = 1.0, 0.0, []
@@ -77,11 +83,13 @@ def draw_compute(axes: Axes, curves: Sequence[Curve], *, in_flops: bool, title: 
     axes.set_xlim(-0.05 * top / unit, top / unit * 1.22)
     axes.xaxis.set_major_locator(_UpTo(top / unit, nbins=6, steps=[1, 2, 2.5, 5, 10]))
     _name_ends(axes, ends)
-    axes.set_xlabel(f"compute after the base, {label}" if in_flops else label)
+    axes.set_xlabel((f"compute after the base, {label}" if in_flops else label) + size)
     axes.set_title(title)
 
 
-def draw_plane(axes: Axes, ids: Sequence[Curve], shifted: Sequence[Curve], title: str = "") -> None:
+def draw_plane(
+    axes: Axes, ids: Sequence[Curve], shifted: Sequence[Curve], title: str = "", size: str = ""
+) -> None:
     """OOD against ID success, from the base (diamond) to where each arm ends (large marker).
 
     ids, shifted: curves of the same arms in the same order; each has points.
@@ -112,7 +120,7 @@ def draw_plane(axes: Axes, ids: Sequence[Curve], shifted: Sequence[Curve], title
     axes.set_xlim(left, right + 0.16 * (right - left))
     axes.set_ylim(max(-0.02, axes.get_ylim()[0]), min(1.04, axes.get_ylim()[1]))
     _name_ends(axes, ends)
-    axes.set_xlabel("success in distribution")
+    axes.set_xlabel(f"success in distribution{size}")
     axes.set_title(title)
 
 
@@ -120,10 +128,7 @@ def draw_differences(axes: Axes, rows: Sequence[TableRow]) -> None:
     """Paired differences with their intervals, a line per comparison, grouped by cell."""
     place, ticks, names = 0.0, [], []
     for row in rows:
-        axes.text(
-            0, place, row.words.title, transform=axes.get_yaxis_transform(),
-            fontweight="bold", va="center", ha="left",
-        )  # fmt: skip
+        name_rows(axes, place, row.words.title, row.differences.values())
         for (a, b), found in row.differences.items():
             place += 1
             colour = arm_style(b).colour if a == "base" else light("ink")
@@ -156,6 +161,16 @@ def draw_differences(axes: Axes, rows: Sequence[TableRow]) -> None:
 def differences_height(rows: Sequence[TableRow]) -> float:
     """Inches that `draw_differences` wants."""
     return 0.75 + 0.3 * sum(len(row.differences) + 1.4 for row in rows)
+
+
+def name_rows(axes: Axes, place: float, title: str, intervals: Iterable[Interval]) -> None:
+    """The line above a group of rows: what they are, and at its right end n."""
+    across = axes.get_yaxis_transform()
+    axes.text(0, place, title, transform=across, fontweight="bold", va="center", ha="left")
+    axes.text(
+        1, place, sample_sizes(intervals), transform=across, color=light("muted"),
+        fontsize="small", va="center", ha="right",
+    )  # fmt: skip
 
 
 def _draw_seeds(axes: Axes, lines: list[list[tuple[float, float]]], style: ArmStyle) -> None:

@@ -13,7 +13,8 @@ import yaml
 
 from ..statistics import MIN_SEEDS
 from . import plots, tables
-from .analysis import Match, Spending, TableRow, has_compute
+from .analysis import OutcomeRow, Spending, TableRow, has_compute
+from .matching import Match
 from .results import Run
 from .samples import Browser
 from .style import COLOURS, css_variables
@@ -37,6 +38,8 @@ METHOD = (
     "Student's quantile. Differences: paired on the same episodes of the same training seed, by a "
     "bootstrap over tasks and, from three seeds on, over training seeds; degrees of freedom are "
     "the number of seeds less one. With fewer seeds an interval speaks of these policies only.",
+    "Outcomes: the same intervals. Where a run kept no outcome per episode, those of wrong answers "
+    "are Wilson's and take episodes as independent.",
     "Curves pool the training seeds' checkpoints by their order. p-values are two-sided and not "
     "corrected for the number of comparisons.",
 )
@@ -53,6 +56,7 @@ class Report:
     rows: list[TableRow]
     curves: plots.Curves
     matches: list[Match]
+    outcomes: list[OutcomeRow]
     spending: list[Spending]
     browser: Browser
     downloads: dict[str, str]
@@ -83,6 +87,7 @@ def render(report: Report, plotter: plots.Plotter) -> Page:
         tiles=tables.tiles(run, report.rows),
         metrics=metrics,
         num_seeds=len(run.train_seeds),
+        spans_seeds=len(run.train_seeds) >= MIN_SEEDS,
         confidence="95%",
         axis_note=_axis_note(run),
         interval_note=_interval_note(report.rows),
@@ -115,16 +120,25 @@ def render(report: Report, plotter: plots.Plotter) -> Page:
 def _metric(report: Report, plotter: plots.Plotter, metric: str) -> dict[str, Any]:
     """Figures and table of one way to count success."""
     run, rows = report.run, [row for row in report.rows if row.metric == metric]
-    outcomes = plotter.outcomes(metric)
+    outcomes = plotter.outcomes(report.outcomes, metric)
+    answers = [row for row in report.outcomes if row.metric == metric]
+    curves = [curve for (_, name), found in report.curves.items() if name == metric
+              for curve in found]  # fmt: skip
     return {
         "name": metric,
         "words": metric_words(metric),
         "definition": DEFINITIONS.get(metric, ""),
         "plots": plotter.answer(metric),
+        "sizes": tables.curve_sizes(curves, is_done=run.is_done) if curves else "",
         "differences": plotter.differences(rows, metric),
-        "recognition": plotter.recognition(metric),
+        "recognition": plotter.recognition(rows, metric),
         "outcomes": outcomes
-        and {"svg": outcomes.svg, "plot": outcomes, "legend": _legend(outcomes)},
+        and {
+            "svg": outcomes.svg,
+            "plot": outcomes,
+            "legend": _legend(outcomes),
+            "table": tables.outcomes(run, answers),
+        },
         "table": [tables.row(run, row, tables.pairs(report.rows)) for row in rows],
     }
 

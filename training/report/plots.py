@@ -13,15 +13,16 @@ from matplotlib.figure import Figure
 
 from ..progress import Bar
 from . import details, figures
-from .analysis import Curve, TableRow, curve, has_compute
+from .analysis import Curve, OutcomeRow, TableRow, curve, has_compute
 from .results import Run
 from .style import drawing, inline_svg, light, svg_text
-from .words import arm_words, metric_words, percent
+from .words import arm_words, grouped, metric_words, rate_words
 
 Curves = dict[tuple[str, str], list[Curve]]
 
 SLIDE = (13.333, 7.5)  # inches, 16:9
 SLIDE_DPI = 144  # 1920 x 1080
+FOOTER_CHARS = 150  # that fit into a line of the slide's foot
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Plot:
     name: str
     svg: str  # for the page
     document: str  # standalone
+    png: bytes  # the same drawing
     legend: tuple[tuple[str, str], ...] = ()
 
 
@@ -86,63 +88,68 @@ class Plotter:
             series = details.training_series(self.run, arm, key)
             if not series:
                 continue
-            draw = partial(details.draw_training, series=series, arm=arm, share=share, title=title)
+            size = details.training_size(self.run, arm, key)
+            draw = partial(
+                details.draw_training, series=series, arm=arm, share=share, title=title, size=size
+            )
             name = f"training_{arm}_{key.replace('/', '_')}"
             spoken = f"{title}, against training steps."
             plots.append(self._plot(name, draw, spoken, frame=figures.SMALL_PANEL))
         return plots
 
-    def outcomes(self, metric: str) -> Plot | None:
+    def outcomes(self, rows: Sequence[OutcomeRow], metric: str) -> Plot | None:
         """What the last answers were."""
-        if not any(each.outcomes for each in self.run.evaluations if each.metric == metric):
+        shown = [row for row in rows if row.metric == metric]
+        if not shown:
             return None
         legend: list[tuple[str, str]] = []
         plot = self._plot(
             f"outcomes_{metric}",
-            lambda axes: legend.extend(
-                details.draw_outcomes(axes, self.run, metric, self.run.cells)
-            ),
+            lambda axes: legend.extend(details.draw_outcomes(axes, self.run, shown)),
             "Share of final episodes by the outcome of the last answer.",
-            frame=figures.wide_frame(
-                details.outcomes_height(self.run, self.run.cells), bottom=0.05
-            ),
+            frame=figures.wide_frame(details.outcomes_height(shown), bottom=0.05),
         )
         return replace(plot, legend=tuple(legend))
 
-    def recognition(self, metric: str) -> Plot | None:
+    def recognition(self, rows: Sequence[TableRow], metric: str) -> Plot | None:
         """Reading beside solving; None in text mode."""
-        read = [e for e in self.run.evaluations if e.metric == metric and e.recognized is not None]
-        cells = [cell for cell in self.run.cells if any(each.cell == cell for each in read)]
-        if not cells or not self.run.reads_pictures:
+        shown = [row for row in rows if row.metric == metric and row.recognition]
+        if not shown:
             return None
         return self._plot(
             f"recognition_{metric}",
-            lambda axes: details.draw_recognition(axes, self.run, metric, cells),
+            lambda axes: details.draw_recognition(axes, self.run, shown),
             "Cards read rightly and hands solved, per arm and cell.",
-            frame=figures.wide_frame(0.7 + 0.3 * len(cells) * (len(self.run.arms) + 1.4)),
+            frame=figures.wide_frame(0.7 + 0.3 * sum(len(row.recognition) + 1.4 for row in shown)),
         )
 
-    def slide(self, metric: str, headline: str, figures_line: str, footer: str) -> Figure | None:
-        """One 16:9 figure under the verdict: ID, the first OOD cells, one against the other."""
+    def slide(
+        self, metric: str, headline: str, figures_line: str, footer: Sequence[str]
+    ) -> Figure | None:
+        """One 16:9 figure under the verdict: ID, the first OOD cells, one against the other.
+
+        footer: what the figures are of, and cautions; each begins a line.
+        """
         shifted = [cell for cell in self.run.cells if cell != "id" and self._curves(cell, metric)]
         if not shifted or not self._curves("id", metric):
             return None
         one_of_a_kind = {self._kind(cell): cell for cell in reversed(shifted)}
         shown = ["id", *reversed(one_of_a_kind.values())][:3]
         lines = textwrap.wrap(headline, 56)
+        small = [line for text in footer for line in textwrap.wrap(text, FOOTER_CHARS)]
         with drawing(font_size=15 if len(shown) < 3 else 12.5):
             figure = Figure(figsize=SLIDE, facecolor=light("paper"))
             size = 27 if len(lines) < 3 else 20
+            top = 0.945 - 0.0024 * size * len(lines)
+            muted = {"color": light("muted"), "linespacing": 1.3}
             figure.text(0.035, 0.955, "\n".join(lines), fontsize=size, fontweight="bold",
                         va="top", linespacing=1.25)  # fmt: skip
-            top = 0.945 - 0.0024 * size * len(lines)
-            figure.text(0.036, top - 0.015, figures_line, fontsize=13.5, color=light("muted"),
-                        va="top")  # fmt: skip
-            figure.text(0.036, 0.035, f"{metric_words(metric)} · {footer}", fontsize=12.5,
-                        color=light("muted"))  # fmt: skip
+            figure.text(0.036, top - 0.015, figures_line, fontsize=13.5, va="top", **muted)
+            figure.text(0.036, 0.022, "\n".join(small), fontsize=11.5, va="bottom", **muted)
             grid = figure.add_gridspec(
-                1, len(shown) + 1, left=0.06, right=0.985, top=top - 0.14, bottom=0.19, wspace=0.42
-            )
+                1, len(shown) + 1, left=0.06, right=0.985, top=top - 0.17,
+                bottom=0.14 + 0.03 * len(small), wspace=0.42,
+            )  # fmt: skip
             for place, cell in enumerate(shown):
                 axes = figure.add_subplot(grid[place])
                 self._draw_compute(axes, cell, metric)
@@ -159,19 +166,21 @@ class Plotter:
     def _compute(self, cell: str, metric: str) -> Plot:
         return self._plot(
             f"compute_{cell}_{metric}",
-            lambda axes: self._draw_compute(axes, cell, metric),
+            lambda axes: self._draw_compute(axes, cell, metric, _size(self._curves(cell, metric))),
             _spoken(self.run.words(cell).title, self._curves(cell, metric)),
         )
 
-    def _draw_compute(self, axes: Axes, cell: str, metric: str) -> None:
+    def _draw_compute(self, axes: Axes, cell: str, metric: str, size: str = "") -> None:
         curves, title = self._curves(cell, metric), self.run.words(cell).title
-        figures.draw_compute(axes, curves, in_flops=has_compute(self.run), title=title)
+        figures.draw_compute(axes, curves, in_flops=has_compute(self.run), title=title, size=size)
 
     def _plane(self, cell: str, metric: str) -> Plot:
         title = f"{self.run.words(cell).short} against ID"
         return self._plot(
             f"plane_{cell}_{metric}",
-            lambda axes: figures.draw_plane(axes, *self._both(cell, metric), title),
+            lambda axes: figures.draw_plane(
+                axes, *self._both(cell, metric), title, _size(self._curves(cell, metric))
+            ),
             f"{title}, along training.",
         )
 
@@ -191,26 +200,38 @@ class Plotter:
         with drawing():
             figure, axes = figures.new_panel(frame)
             draw(axes)
-            document = svg_text(figure, name)
+            document, png = svg_text(figure, name), png_bytes(figure)
         self.bar.show(self.bar.step + 1)
-        return Plot(name, inline_svg(document, escape(label, quote=True)), document)
+        return Plot(name, inline_svg(document, escape(label, quote=True)), document, png)
 
     def _curves(self, cell: str, metric: str) -> list[Curve]:
         return self.curves.get((cell, metric), [])
 
 
 def png_bytes(figure: Figure, dpi: int = SLIDE_DPI) -> bytes:
-    """A figure as a PNG file."""
+    """A figure as a PNG file, on paper."""
     buffer = io.BytesIO()
-    FigureCanvasAgg(figure).figure.savefig(buffer, format="png", dpi=dpi)
+    FigureCanvasAgg(figure).figure.savefig(buffer, format="png", dpi=dpi, facecolor=light("paper"))
     return buffer.getvalue()
+
+
+def _size(curves: Sequence[Curve]) -> str:
+    """n of the last checkpoints and of those before, short enough to stand beside an axis."""
+    last = {curve.points[-1].rate.n for curve in curves}
+    before = {point.rate.n for curve in curves for point in curve.points[1:-1]} - last
+    text = f" · n = {_span(last)}"
+    return f"{text}, before {_span(before)}" if before else text
+
+
+def _span(numbers: set[int]) -> str:
+    low, high = grouped(min(numbers)), grouped(max(numbers))
+    return low if low == high else f"{low}–{high}"
 
 
 def _spoken(title: str, curves: Sequence[Curve]) -> str:
     """Alternative text: where every arm begins and ends."""
     ends = [
-        f"{arm_words(c.arm)} from {percent(c.points[0].rate.estimate)} "
-        f"to {percent(c.points[-1].rate.estimate)}"
+        f"{arm_words(c.arm)} from {rate_words(c.points[0].rate)} to {rate_words(c.points[-1].rate)}"
         for c in curves
     ]
     return f"{title}: success against training compute; {'; '.join(ends)}."

@@ -13,6 +13,7 @@ from .words import CellWords, arm_words, cell_words
 ARM_ORDER = ("base", "sft", "grpo")
 CELL_ORDER = ("id", "rule_ood", "visual_ood")
 METRIC_ORDER = ("success_within_turns", "greedy_single", "sampled_single")
+SOLVED = ("correct", "success", "solved", "arrived")  # outcomes of an answer that is right
 COMPUTE_FIELDS = ("flops", "train_tokens", "sampled_tokens", "env_steps", "cpu_s")
 
 
@@ -26,12 +27,14 @@ class Outcomes:
 
     seeds: the environment's reset seed; two policies met the same task under the same seed.
     recognized: 1, 0, or -1 where nothing was to be read. All arrays are [n].
+    outcome: of the last answer; None where runs did not keep it.
     """
 
     task_ids: np.ndarray
     seeds: np.ndarray
     success: np.ndarray
     recognized: np.ndarray
+    outcome: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +72,7 @@ class Evaluation:
                     seeds=np.asarray(stored["seed"]),
                     success=success,
                     recognized=np.asarray(stored.get("recognized", unread)),
+                    outcome=np.asarray(stored["outcome"]) if "outcome" in stored else None,
                 )
         except (OSError, ValueError, KeyError):
             return None
@@ -122,8 +126,17 @@ class Run:
             return modality == "image"
         return any(each.recognized is not None for each in self.evaluations)
 
+    @property
+    def has_one_base(self) -> bool:
+        """Whether all training seeds start from the same pretrained weights."""
+        places = (("pretrain", "seed"), ("policy", "path"))
+        return any(_path(self.config, *place) is not None for place in places)
+
     def words(self, cell: str) -> CellWords:
-        return cell_words(cell, self.shifts.get(cell))
+        common = self.shifts.get("id", {})  # what every cell shifts alike sets none apart
+        shift = self.shifts.get(cell, {})
+        own = {name: value for name, value in shift.items() if common.get(name) != value}
+        return cell_words(cell, own)
 
     def arm_words(self, arm: str) -> str:
         """A policy that was only measured is not the base of anything."""

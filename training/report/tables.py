@@ -1,10 +1,11 @@
 """Rows of the page's tables: numbers turned into what is printed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ..statistics import Interval, PairedDifference
-from .analysis import Match, Spending, TableRow
+from .analysis import Curve, OutcomeRow, Spending, TableRow
+from .matching import Match
 from .results import Run
 from .words import (
     arm_words,
@@ -15,6 +16,7 @@ from .words import (
     points,
     points_interval,
     sample_size,
+    sample_sizes,
     scaled,
     signed,
 )
@@ -34,8 +36,12 @@ def pairs(rows: Sequence[TableRow]) -> list[tuple[str, str]]:
 def row(run: Run, row: TableRow, pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
     return {
         "title": row.words.title,
-        "size": sample_size(max(row.rates.values(), key=lambda rate: rate.n)),
-        "rates": [_rate(row.rates.get(arm)) for arm in run.arms],
+        "size": sample_sizes(row.rates.values()),
+        "read_size": sample_sizes(row.recognition.values()),
+        "rates": [
+            {"solved": _rate(row.rates.get(arm)), "read": _rate(row.recognition.get(arm))}
+            for arm in run.arms
+        ],
         "differences": [_difference(row.differences.get(pair)) for pair in pairs],
     }
 
@@ -65,9 +71,9 @@ def match(match: Match) -> dict[str, Any]:
     return {
         "title": match.words.title,
         "size": sample_size(gap),
-        "first": percent(gap.mean_a),
-        "second": percent(gap.mean_b),
-        "levels": " / ".join(percent(rate) for rate in match.id_rates),
+        "rates": [_rate(rate) for rate in match.rates],
+        "levels": [_rate(rate) for rate in match.id_rates],
+        "level_size": sample_sizes(match.id_rates),
         "quality": f"{quality}: at most {points(match.id_gap).lstrip('+±')} apart",
         "steps": f"{_range(first)} / {_range(second)}",
         **(_difference(gap) or {}),
@@ -90,16 +96,40 @@ def tiles(run: Run, rows: Sequence[TableRow]) -> list[dict[str, str]]:
             change = row.differences.get(("base", arm))
             if change is not None:
                 name = f"{arm_words(arm)} {row.words.phrase}"
-                note = f"points from the base, {points_interval(change)}"
+                note = f"points from the base, {points_interval(change)}, {sample_size(change)}"
                 tiles.append(
                     {"arm": arm, "name": name, "value": signed(change.estimate), "note": note}
                 )
         gap = row.differences.get(("sft", "grpo"))
         if gap is not None:
             name = f"GRPO − SFT {row.words.phrase}"
-            note = f"points, {points_interval(gap)}, {p_words(gap.p_value)}"
+            note = f"points, {points_interval(gap)}, {p_words(gap.p_value)}, {sample_size(gap)}"
             tiles.append({"arm": "gap", "name": name, "value": signed(gap.estimate), "note": note})
     return tiles
+
+
+def curve_sizes(curves: Iterable[Curve], *, is_done: bool) -> str:
+    """n of the base and the final policies, and of the checkpoints before: these play fewer."""
+    known = [curve.points for curve in curves]
+    before = [point.rate for points in known for point in points[1:-1]]
+    ends = [point.rate for points in known for point in (points[0], points[-1])]
+    text = f"Base and {'final' if is_done else 'latest'}: {sample_sizes(ends)}"
+    return f"{text}; before: {sample_sizes(before)}" if before else text
+
+
+def outcomes(run: Run, rows: Sequence[OutcomeRow]) -> dict[str, Any]:
+    """Shares by outcome with their intervals: names, then a line per cell and arm."""
+    names = list(dict.fromkeys(name for row in rows for name in row.shares))
+    lines = [
+        {
+            "title": row.words.title,
+            "arm": run.arm_words(row.arm),
+            "size": sample_sizes(row.shares.values()),
+            "shares": [_rate(row.shares.get(name)) for name in names],
+        }
+        for row in rows
+    ]
+    return {"names": [name.replace("_", " ") for name in names], "lines": lines}
 
 
 def spending(row: Spending) -> dict[str, Any]:

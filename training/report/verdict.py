@@ -3,15 +3,26 @@
 from dataclasses import dataclass
 
 from ..statistics import PairedDifference
-from .analysis import Match, TableRow
-from .words import percent, points, points_interval, signed, upper
+from .analysis import TableRow
+from .matching import Match
+from .words import (
+    grouped,
+    points,
+    points_interval,
+    rate_words,
+    sample_size,
+    sample_sizes,
+    signed,
+    upper,
+)
 
 CLOSE_POINTS = 0.05  # "kept": even the interval's lower limit loses less than this
+MIN_EPISODES = 768  # for a claimed number
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """headline: one sentence.  figures: its numbers in one line.  details: all of them in
+    """headline: one sentence.  figures: its numbers in two lines.  details: all of them in
     sentences.  cautions: what limits the claim."""
 
     headline: str
@@ -20,23 +31,52 @@ class Verdict:
     cautions: tuple[str, ...]
 
 
-def judge(rows: list[TableRow], matches: list[Match], metric: str, *, is_done: bool) -> Verdict:
-    """Weigh the final paired differences of every OOD cell under the first metric."""
-    shifted = [row for row in rows if row.metric == metric and row.cell != "id"]
+def judge(
+    rows: list[TableRow], matches: list[Match], metric: str, *, is_done: bool, has_one_base: bool
+) -> Verdict:
+    """Weigh the final paired differences of every OOD cell under the first metric.
+
+    has_one_base: whether all training seeds start from the same pretrained weights.
+    """
+    measured = [row for row in rows if row.metric == metric]
+    shifted = [row for row in measured if row.cell != "id"]
     comparable = [row for row in shifted if ("sft", "grpo") in row.differences]
     cautions = [] if is_done else ["The run is still in progress: figures are those so far."]
     if not comparable:
-        measured = [row for row in rows if row.metric == metric]
+        changes = [change for row in measured for change in row.differences.values()]
+        cautions += [*_seed_cautions(changes, has_one_base), *_size_cautions(measured)]
         return Verdict(_without_both_arms(measured), "", tuple(_details(shifted)), tuple(cautions))
-    headline = _headline(comparable)
-    seeds = min(row.differences["sft", "grpo"].num_seeds for row in comparable)
-    if not comparable[0].differences["sft", "grpo"].spans_seeds:
-        several = "One training seed" if seeds == 1 else f"{seeds} training seeds"
-        cautions.append(
-            f"{several}: the intervals speak of these policies, not of SFT and GRPO in general."
-        )
+    gaps = [row.differences["sft", "grpo"] for row in comparable]
+    cautions += [*_seed_cautions(gaps, has_one_base), *_size_cautions(measured)]
     details = [*_details(comparable), *(_matched(match) for match in matches)]
-    return Verdict(headline, _figures(comparable[0]), tuple(details), tuple(cautions))
+    figures = _figures(comparable[0])
+    return Verdict(_headline(comparable), figures, tuple(details), tuple(cautions))
+
+
+def _seed_cautions(gaps: list[PairedDifference], has_one_base: bool) -> list[str]:
+    """What differences between arms do not speak of."""
+    if not gaps:
+        return []
+    seeds = min(gap.num_seeds for gap in gaps)
+    if not all(gap.spans_seeds for gap in gaps):
+        several = "One training seed" if seeds == 1 else f"{seeds} training seeds"
+        return [f"{several}: the intervals speak of these policies, not of training in general."]
+    if has_one_base:
+        return [
+            f"All {seeds} training seeds start from one pretrained base: the intervals span "
+            "training seeds from one base, not bases."
+        ]
+    return []
+
+
+def _size_cautions(rows: list[TableRow]) -> list[str]:
+    fewest = min((rate.n for row in rows for rate in row.rates.values()), default=MIN_EPISODES)
+    if fewest >= MIN_EPISODES:
+        return []
+    return [
+        f"n = {grouped(fewest)} final episodes are fewer than the {MIN_EPISODES} that a claimed "
+        "number needs: a first look."
+    ]
 
 
 def _headline(rows: list[TableRow]) -> str:
@@ -79,14 +119,19 @@ def _change(change: PairedDifference | None) -> str:
 
 
 def _figures(row: TableRow) -> str:
-    """The changes on one cell in one line."""
-    pairs = {("base", "sft"): "SFT", ("base", "grpo"): "GRPO", ("sft", "grpo"): "GRPO − SFT"}
+    """The changes on one cell: what they are of, then their numbers."""
+    pairs = {
+        ("base", "sft"): "SFT − base",
+        ("base", "grpo"): "GRPO − base",
+        ("sft", "grpo"): "GRPO − SFT",
+    }
     known = [
         f"{name} {signed(found.estimate)} {points_interval(found)}"
         for pair, name in pairs.items()
         if (found := row.differences.get(pair)) is not None
     ]
-    return f"{row.words.short}, points from the base: {'  ·  '.join(known)}"
+    size = sample_sizes(found for pair in pairs if (found := row.differences.get(pair)))
+    return f"{row.words.short}, differences in points, {size}:\n{'  ·  '.join(known)}"
 
 
 def _details(rows: list[TableRow]) -> list[str]:
@@ -95,15 +140,16 @@ def _details(rows: list[TableRow]) -> list[str]:
     for row in rows:
         parts = []
         if "base" in row.rates:
-            parts.append(f"the base solves {percent(row.rates['base'].estimate)}")
+            parts.append(f"the base solves {rate_words(row.rates['base'])}")
         for arm in ("sft", "grpo"):
             if arm in row.rates:
                 change = row.differences.get(("base", arm))
                 tail = f" ({_by(change)})" if change is not None else ""
-                parts.append(f"{arm.upper()} {percent(row.rates[arm].estimate)}{tail}")
+                parts.append(f"{arm.upper()} {rate_words(row.rates[arm])}{tail}")
         gap = row.differences.get(("sft", "grpo"))
         end = f"; GRPO − SFT = {points(gap.estimate)} {points_interval(gap)}" if gap else ""
-        sentences.append(f"{upper(row.words.phrase)}, {', '.join(parts)}{end}.")
+        where = f"{upper(row.words.phrase)} ({sample_sizes(row.rates.values())})"
+        sentences.append(f"{where}, {', '.join(parts)}{end}.")
     return sentences
 
 
@@ -113,16 +159,17 @@ def _by(change: PairedDifference) -> str:
 
 def _matched(match: Match) -> str:
     where = match.words.phrase
-    levels = " and ".join(percent(rate) for rate in match.id_rates)
+    levels = " and ".join(rate_words(rate) for rate in match.id_rates)
     gap = match.difference
     if not match.is_matched:
         return (
             f"No checkpoints of equal in-distribution success could be compared {where} "
-            f"(nearest: {levels})."
+            f"(nearest: {levels}; {sample_sizes(match.id_rates)})."
         )
     return (
-        f"At equal in-distribution success (SFT and GRPO at {levels}), GRPO − SFT {where} = "
-        f"{points(gap.estimate)} {points_interval(gap)}."
+        f"At equal in-distribution success (SFT and GRPO at {levels}; "
+        f"{sample_sizes(match.id_rates)}), GRPO − SFT {where} = {points(gap.estimate)} "
+        f"{points_interval(gap)} ({sample_size(gap)})."
     )
 
 
@@ -132,8 +179,7 @@ def _without_both_arms(rows: list[TableRow]) -> str:
         return "Nothing has been evaluated yet."
     arms = [arm for arm in rows[0].rates if arm != "base"]
     arm = arms[-1] if arms else "base"
-    parts = [
-        f"{percent(row.rates[arm].estimate)} {row.words.phrase}" for row in rows if arm in row.rates
-    ]
+    known = [row for row in rows if arm in row.rates]
+    parts = [f"{rate_words(row.rates[arm])} {row.words.phrase}" for row in known]
     name = arm.upper() if arms else "The policy"
-    return f"{name} solves {_listed(parts)}."
+    return f"{name} solves {_listed(parts)} ({sample_sizes(row.rates[arm] for row in known)})."

@@ -1,6 +1,6 @@
 """Names and numbers as the report prints them, the same in figures, tables and sentences."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,6 +89,21 @@ def sample_size(interval: Interval) -> str:
     return f"n = {grouped(interval.n)}, {grouped(interval.num_tasks)} tasks{seeds}"
 
 
+def rate_words(rate: Interval) -> str:
+    """33.1% [29.9, 36.4]"""
+    return f"{percent(rate.estimate)} {percent_interval(rate)}"
+
+
+def sample_sizes(intervals: Iterable[Interval]) -> str:
+    """The sizes of several intervals: each once, or from the least to the most."""
+    known = list(intervals)
+    sizes = list(dict.fromkeys(sample_size(interval) for interval in known))
+    if len(sizes) < 3:
+        return " / ".join(sizes)
+    n, tasks = (_range([getattr(i, name) for i in known]) for name in ("n", "num_tasks"))
+    return f"n = {n}, {tasks} tasks"
+
+
 def grouped(number: float) -> str:
     """1234567 -> 1 234 567 with thin spaces."""
     return f"{number:,.0f}".replace(",", "\u202f")
@@ -111,6 +126,11 @@ def scaled(amount: float, unit: str) -> str:
 
 def p_words(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
+
+
+def _range(numbers: list[int]) -> str:
+    low, high = grouped(min(numbers)), grouped(max(numbers))
+    return low if low == high else f"{low}–{high}"
 
 
 def _shift_words(name: str, value: Any) -> str:

@@ -1,0 +1,51 @@
+"""Sample episodes in a report: what is shown, what is left out, what must not be reached."""
+
+import json
+from pathlib import Path
+
+import pytest
+from cardinal_gym.training.report import load_run, report, samples
+from report_fixture import SMALL, write_run
+
+
+def test_pictures_of_an_image_run_are_in_the_page(tmp_path: Path) -> None:
+    folder = write_run(tmp_path, seeds=1, image=True, **SMALL)
+    shown = samples.browser(samples.read_samples(load_run(folder)))
+    assert len(shown.pictures) == 4  # two hands, black and red, each once
+    assert "Reading the cards, solving the hand" in report(folder).read_text()
+
+
+def test_numbers_that_a_browser_cannot_read_are_left_out(one_seed: Path) -> None:
+    path = next((one_seed / "seed_0" / "episodes").glob("*.jsonl"))
+    record = json.loads(path.read_text().splitlines()[0])
+    record["return"], record["turns"][0]["reward"] = float("nan"), float("inf")
+    record["turns"][0]["answer"] = "\ud800"
+    path.write_text(json.dumps(record) + "\n")
+    text = report(one_seed).read_text(encoding="utf-8")
+    data = text.partition('id="data">')[2].partition("</script>")[0]
+
+    def refuse(name: str) -> None:
+        raise AssertionError(f"{name} is not JSON")
+
+    json.loads(data, parse_constant=refuse)
+
+
+def test_a_picture_outside_its_folder_is_not_shown(one_seed: Path) -> None:
+    secret = one_seed.parent / "secret.png"
+    secret.write_bytes(samples.PNG_MAGIC)
+    sample = samples.read_samples(load_run(one_seed))[0]
+    assert samples.picture_path(sample, "../../../secret.png") is None
+    assert samples.picture_path(sample, str(secret)) is None
+
+
+def test_pictures_and_episodes_that_do_not_fit_are_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_run(tmp_path, seeds=1, image=True, **SMALL)
+    monkeypatch.setattr(samples, "MAX_PICTURE_BYTES", 1)
+    monkeypatch.setattr(samples, "MAX_EPISODES", 3)
+    shown = samples.browser(samples.read_samples(load_run(folder)))
+    assert shown.pictures == []
+    assert len(shown.episodes) == 3
+    assert "3 of 18 stored episodes" in shown.notes[0]
+    assert "pictures did not fit" in shown.notes[1]
