@@ -273,7 +273,7 @@ def collect_evals(folder: Path) -> Path:
 def _tracked(results: Sequence[CellResult]) -> dict[str, float]:
     """Rates under their metric names; recognition of the first metric, where cards are to be read.
 
-    What was told in words counts as read, so in text mode recognition is shown by the trackers too.
+    Cards told in words are read as well: text mode has a recognition too.
     """
     values: dict[str, float] = {}
     for result in results:

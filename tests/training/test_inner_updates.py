@@ -5,6 +5,7 @@ import torch
 from cardinal_gym.training import policy_gradient
 from cardinal_gym.training.config import BudgetConfig, KLKind
 from cardinal_gym.training.distributed import Workers
+from cardinal_gym.training.grpo_rows import advantages_by_turn
 from cardinal_gym.training.loop import TrainingDiverged, TrainState
 from cardinal_gym.training.policy_gradient import GrpoStage
 from toys import (
@@ -57,9 +58,10 @@ def test_inner_updates_compare_with_what_was_before_the_first(
 
 def test_a_pass_over_the_rollout_uses_every_row_once(monkeypatch: pytest.MonkeyPatch) -> None:
     noisy_returns(monkeypatch)
-    stage, state = grpo_stage(tiny_policy(), guess, grpo_config(minibatches=5))
+    config = grpo_config(minibatches=5)
+    stage, state = grpo_stage(tiny_policy(), guess, config)
     episodes = stage._rollout(state)
-    batch = stage._rows(episodes, stage._advantages(episodes), state)
+    batch = stage._rows(episodes, advantages_by_turn(episodes, config), state)
     parts = stage._minibatches(batch, 0, state)
     assert sorted(row.index for part in parts for row in part.rows) == list(range(16))
     again = stage._minibatches(batch, 1, state)

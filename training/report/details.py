@@ -137,9 +137,9 @@ def _draw_shares(
                       ha="center", va="center", color=ink)  # fmt: skip
         left += share.estimate
     for name in SOLVED:
-        if name in row.shares:  # the first of the bar
+        if name in row.shares:  # the first of the bar; below its number
             limits = [row.shares[name].low, row.shares[name].high]
-            axes.plot(limits, [place] * 2, color=light("ink"), lw=1.6, marker="|", ms=7, zorder=5)
+            axes.plot(limits, [place + 0.27] * 2, color=light("ink"), lw=1.6, marker="|", ms=5)
 
 
 def outcomes_height(rows: Sequence[OutcomeRow]) -> float:
