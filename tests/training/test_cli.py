@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cardinal_gym.training.cli import COMMANDS, main
 
-HYDRA_COMMANDS = [name for name in COMMANDS if name not in ("report", "view")]
+HYDRA_COMMANDS = [name for name in COMMANDS if name not in ("data", "report", "view")]
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:

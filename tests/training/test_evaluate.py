@@ -23,7 +23,9 @@ from cardinal_gym.training.evaluate import CellResult, MakeAgent, check_tasks, e
 from cardinal_gym.training.progress import ProgressReporter
 from toys import experiment, tiny_policy
 
-SUITES = sorted(path.stem for path in (Path(__file__).parents[2] / "conf/suite").glob("*.yaml"))
+SUITES = sorted(
+    path.stem for path in (Path(__file__).parents[2] / "conf/suite").glob("general_points*.yaml")
+)
 ENV = GeneralPointsConfig(prompt=PromptStyle.compact, max_turns=3)
 PAIR = SuiteConfig(
     cells={"id": CellConfig(), "ood_ranks": CellConfig(shift={"rule": "faces_as_ranks"})}
