@@ -98,7 +98,7 @@ class LookConfig:
     tree: Tree = Tree.broadleaf
     weather: Weather = Weather.clear
     snow: bool = False
-    asphalt: str = "#4d5057"
+    asphalt: str = "#5f6269"
     paving: str = "#a7a59f"
     lawn: str = "#5f8f3f"
     stripes: str = "#e0b53a"
