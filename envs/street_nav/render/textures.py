@@ -35,17 +35,19 @@ class TexturePool:
         return self._ids[key]
 
     def packed(self) -> Textures:
-        """Everything added so far as one buffer."""
+        """Everything that was added as one buffer; the pool is empty afterwards."""
         offsets = np.zeros((len(self._levels), MAX_LEVELS), np.int64)
         sizes = np.zeros((len(self._levels), 3), np.int32)
-        total = 0
+        sums = [sum(level.size for level in levels) for levels in self._levels]
+        texels, place = np.empty(sum(sums), np.uint32), 0
         for i, levels in enumerate(self._levels):
             width, height = levels[0].shape
             sizes[i] = width.bit_length() - 1, height.bit_length() - 1, len(levels)
             for k, level in enumerate(levels):
-                offsets[i, k] = total
-                total += level.size
-        texels = np.concatenate([level.ravel() for levels in self._levels for level in levels])
+                offsets[i, k] = place
+                texels[place : place + level.size] = level.ravel()
+                place += level.size
+            levels.clear()  # its memory is needed for the next
         return Textures(texels, offsets, sizes)
 
 
