@@ -5,18 +5,24 @@ from typing import Any
 
 import numpy as np
 
-from .types import Completion, ContextMode, Reply, Request, StreamKey
-
-MAX_WORDS = 12
+from .types import Completion, ContextMode, Reply, Request
 
 
 class RandomAgent:
-    """Answers with words drawn at random from the observation: the floor of every table."""
+    """Answers with legal answers drawn at random: the floor of every table.
+
+    The environment draws them (`LanguageEnv.random_action`), from the stream of the request: one
+    seed gives the same answers in any batch.
+    """
 
     context = ContextMode.single_turn
 
     def act(self, requests: Sequence[Request]) -> list[Reply]:
-        return [_reply(_random_words(r.observation.text, r.stream)) for r in requests]
+        """Raises ValueError for a request without `random`."""
+        return [
+            _reply(_made_by(r.random, "random")(np.random.default_rng(r.stream.as_ints())))
+            for r in requests
+        ]
 
 
 class OracleAgent:
@@ -26,20 +32,14 @@ class OracleAgent:
 
     def act(self, requests: Sequence[Request]) -> list[Reply]:
         """Raises ValueError for a request without an `oracle`."""
-        return [_reply(_oracle_of(request)()) for request in requests]
+        return [_reply(_made_by(request.oracle, "oracle")()) for request in requests]
 
 
-def _oracle_of(request: Request) -> Callable[[], str]:
-    oracle: Any = request.oracle
-    if oracle is None:
-        raise ValueError("the environment must have an oracle_action() for the oracle agent")
-    return oracle
-
-
-def _random_words(text: str, stream: StreamKey) -> str:
-    random = np.random.default_rng(list(stream.as_ints()))
-    words = text.split() or [""]
-    return " ".join(random.choice(words, size=int(random.integers(1, MAX_WORDS + 1))))
+def _made_by(source: Any, name: str) -> Callable[..., str]:
+    if source is None:
+        raise ValueError(f"the environment must have {name}_action() for the {name} agent")
+    made: Callable[..., str] = source
+    return made
 
 
 def _reply(text: str) -> Reply:

@@ -146,6 +146,7 @@ class _Run:
             history=tuple(self.turns),
             stream=replace(self.stream, turn=len(self.turns)),
             oracle=getattr(self.env.unwrapped, "oracle_action", None),
+            random=getattr(self.env.unwrapped, "random_action", None),
         )
 
     def take(self, reply: Reply) -> None:

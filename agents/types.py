@@ -116,13 +116,14 @@ class Request:
     """Asks an agent for its next answer in one running episode.
 
     history: the finished turns of this episode, oldest first.
-    oracle: the environment's `oracle_action`, for the oracle agent only.
+    oracle, random: the environment's `oracle_action` and `random_action`, for the baselines only.
     """
 
     observation: Observation
     history: tuple[Turn, ...]
     stream: StreamKey
     oracle: Any = None
+    random: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -151,6 +151,27 @@ class LanguageEnv(gym.Env[dict[str, Any], str], ABC):
         """
         return None
 
+    def random_action(self, rng: np.random.Generator) -> str:
+        """A well-formed, legal answer drawn from `rng` without regard to the task's solution.
+
+        The floor of every table: what is to be read or seen is named rightly, as by an agent that
+        understands the rules and nothing more. Here, without rules: any text.
+        """
+        return FreeText(seed=int(rng.integers(2**31))).sample()
+
+    def legend(self) -> str:
+        """For a person who plays: the rule in force and what may be typed; never a solution."""
+        return "Type any text."
+
+    def spelt_out(self, typed: str) -> str:
+        """The answer that a person's shorthand means, as `legend` describes it; else the text."""
+        return typed
+
+    @property
+    def num_answers(self) -> int:
+        """Answers judged since the last reset."""
+        return self._turn
+
     @abstractmethod
     def _deal(self, options: dict[str, Any]) -> None:
         """Draw the next task from `self.np_random`."""

@@ -5,6 +5,7 @@ Only the chosen command's module is imported, so help is instant and playing a g
 
 import difflib
 import importlib
+import importlib.metadata
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -53,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not given or given[0] in ("-h", "--help", "help"):
         print(help_text())
         return
+    if given[0] in ("-V", "--version", "version"):
+        print(f"cardinal-gym {importlib.metadata.version('cardinal-gym')}")
+        return
     name, *rest = given
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, n=1)
@@ -73,6 +77,7 @@ def help_text() -> str:
             "Usage: cardinal COMMAND [group=choice ...] [setting=value ...]",
             "       cardinal report|view RUN_FOLDER",
             "       cardinal data check FOLDER",
+            "       cardinal --version",
             "",
             "Commands:",
             *lines,

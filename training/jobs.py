@@ -20,8 +20,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from .bar import Bar
 from .failures import FAILURE, USAGE, Failed, exit_status
-from .progress import Bar, read_status
+from .progress import read_status
 
 POLL_S = 0.25
 BUG = 70  # exit code of a job that crashed, among processes of this module

@@ -37,7 +37,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from .failures import USAGE, exit_status
-from .override_errors import CONF, CONFIG_ERRORS, did_you_mean, explain, one_line, to_config
+from .key_hints import did_you_mean
+from .override_errors import CONF, CONFIG_ERRORS, explain, one_line, to_config
 from .schema import register
 
 logger = logging.getLogger(__name__)

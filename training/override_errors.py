@@ -5,9 +5,7 @@ options of a group); their own messages spread over several lines and name inter
 decides what is an error: it only says it.
 """
 
-import difflib
 import re
-from collections.abc import Iterable, Iterator
 from enum import Enum
 from importlib.resources import files
 from typing import Any
@@ -20,6 +18,8 @@ from omegaconf.errors import (
     InterpolationResolutionError,
     OmegaConfBaseException,
 )
+
+from .key_hints import did_you_mean, likely_keys
 
 CONF = "cardinal_gym.conf"
 PRESET_GROUPS = {"env.rule": "rules", "env.visual": "visuals"}  # sections that a group fills
@@ -80,12 +80,6 @@ def with_path(path: list[str], message: str, node: Any = None) -> str:
     return f"{'.'.join(path)}: {message}"
 
 
-def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """` (did you mean x?)`, or nothing when no choice is near."""
-    near = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.6)
-    return f" (did you mean {near[0]}?)" if near else ""
-
-
 def one_line(text: str) -> str:
     return "; ".join(line.strip() for line in text.splitlines() if line.strip())
 
@@ -132,8 +126,7 @@ def _unknown_key(error: OmegaConfBaseException) -> str:
     prefix = full_key[: -len(key)] if full_key.endswith(key) else ""
     if not prefix:  # at the top a choice of a group is written like a setting
         siblings = [name for name in siblings if name != "hydra"] + _groups_beside(parent)
-    near = difflib.get_close_matches(key, siblings, n=1)
-    suggestions = [f"{prefix}{near[0]}"] if near else _same_name_elsewhere(parent, key)
+    suggestions = likely_keys(parent, prefix, key, siblings)
     hint = f"did you mean {' or '.join(suggestions)}? " if suggestions else ""
     where = prefix.rstrip(".") or "the configuration"
     is_mapping = isinstance(parent, DictConfig) and parent._metadata.object_type is dict
@@ -145,22 +138,6 @@ def _groups_beside(root: Any) -> list[str]:
     """Groups that this program has and that are not sections of the same name."""
     sections = {**PRESET_GROUPS, **SETTINGS_GROUPS}
     return [group for at, group in sections.items() if OmegaConf.select(root, at) is not None]
-
-
-def _same_name_elsewhere(parent: Any, key: str) -> list[str]:
-    """Full keys that end with `key`, at most three, for a user who left out the section."""
-    if not isinstance(parent, DictConfig):
-        return []
-    return [full for full in _walk(parent._get_root()) if full.split(".")[-1] == key][:3]
-
-
-def _walk(node: Any, prefix: str = "") -> Iterator[str]:
-    for key in node:
-        if prefix or key != "hydra":
-            yield f"{prefix}{key}"
-            child = node._get_node(key)
-            if isinstance(child, DictConfig) and not child._is_none():
-                yield from _walk(child, f"{prefix}{key}.")
 
 
 def _bad_value(error: OmegaConfBaseException) -> str:

@@ -1,16 +1,17 @@
 """`cardinal play`: a person plays any environment in the terminal, as a policy would see it.
 
 Pictures are saved, and opened where the machine has a screen. An answer is whatever a model could
-write; for games whose `info` names `ranks` and `values`, a bare formula is enough and the rest of
-the study's object is filled in. In street navigation the arrow keys walk (see `streets.py`).
+write, or the shorthand that the legend names: a bare formula, a bare action. A shorthand says
+nothing about what was seen, so it earns nothing for that. In street navigation the arrow keys walk
+(see `streets.py`).
 """
 
 import contextlib
-import json
 import os
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,8 +26,25 @@ from .schema import PlayConfig
 if TYPE_CHECKING:
     from ..envs.street_nav.env import StreetNavEnv
 
-GIVE_UP, LEAVE = "?", ("q", "quit", "exit")
-HELP = f"Type your answer; {GIVE_UP} shows a solution and goes on; q or Ctrl-D leaves."
+GIVE_UP, LEAVE, LEGEND = "?", ("q", "quit", "exit"), ("h", "help")
+HELP = (
+    f"Type your answer; {GIVE_UP} shows a solution and goes on; "
+    f"{LEGEND[1]} shows the rules again; {LEAVE[0]} or Ctrl-D leaves."
+)
+
+
+@dataclass(slots=True)
+class Score:
+    """Tasks of one sitting: those ended and, of these, solved; and those left amid answering."""
+
+    solved: int = 0
+    ended: int = 0
+    unfinished: int = 0
+
+    def __str__(self) -> str:
+        begun = self.ended + self.unfinished
+        left = f" ({self.unfinished} left unfinished)" if self.unfinished else ""
+        return f"{self.solved} of {begun} {'task' if begun == 1 else 'tasks'} solved{left}"
 
 
 @command("play", on_interrupt="left")
@@ -41,19 +59,22 @@ def main(config: PlayConfig) -> None:
         walk_in_pictures(env, config)
         return
     print(HELP)
-    played = solved = 0
+    score = Score()
     try:
-        while config.hands is None or played < config.hands:
-            solved += play_hand(env, config, number=played)
-            played += 1
+        while config.hands is None or score.ended < config.hands:
+            score.solved += play_hand(env, config, number=score.ended)
+            score.ended += 1
     except EOFError:
+        score.unfinished = int(_game(env).num_answers > 0)
         print()
-    print(f"{solved} of {played} {'task' if played == 1 else 'tasks'} solved")
+    print(score)
 
 
 def play_hand(env: gym.Env[Any, Any], config: PlayConfig, number: int) -> bool:
     """One episode; whether it was solved. EOFError when the player leaves."""
     observation, info = env.reset(seed=config.seed if number == 0 else None)
+    if number == 0:
+        print(f"\n{_game(env).legend()}")
     print(f"\n--- {number + 1} ---")
     if hasattr(config.env, "wording"):
         from .streets import KEYS_HELP, can_read_keys, walk_in_terminal
@@ -65,16 +86,29 @@ def play_hand(env: gym.Env[Any, Any], config: PlayConfig, number: int) -> bool:
         print(observation["update"])
         if "image" in observation and "turn" not in info:
             show_picture(observation["image"], config, number)
-        text = input("> ").strip()
-        if text in LEAVE:
-            raise EOFError
+        text = ask(_game(env))
         if text == GIVE_UP:
-            print(cast(LanguageEnv, env.unwrapped).oracle_action())
+            print(_game(env).oracle_action())
             return False
-        observation, reward, terminated, truncated, info = env.step(as_answer(text, info))
+        answer = _game(env).spelt_out(text)
+        observation, reward, terminated, truncated, info = env.step(answer)
         print(verdict_line(float(reward), info))
         if terminated or truncated:
             return bool(info["success"])
+
+
+def ask(game: LanguageEnv) -> str:
+    """What is typed, asked for again until it is an answer or gives up; EOFError to leave."""
+    while True:
+        text = input("> ").strip()
+        if text in LEAVE:
+            raise EOFError
+        if text in LEGEND:
+            print(game.legend())
+        if not text:
+            print(HELP)
+        elif text not in LEGEND:
+            return text
 
 
 def walk_in_pictures(env: gym.Env[Any, Any], config: PlayConfig) -> None:
@@ -90,17 +124,7 @@ def walk_in_pictures(env: gym.Env[Any, Any], config: PlayConfig) -> None:
     solved, played = streets.walk_in_window(
         walking, lambda: walking.reset(seed=next(seeds, None))[0]
     )
-    print(f"{solved} of {played} tasks solved")
-
-
-def as_answer(text: str, info: Mapping[str, Any]) -> str:
-    """The text itself, or the study's object around a bare formula over cards or a bare action."""
-    if "{" not in text and "wording" in info:
-        return f"<answer>{json.dumps({'action': text})}</answer>"
-    if "{" in text or not {"ranks", "values"} <= info.keys():
-        return text
-    found = {"cards": info["ranks"], "number": info["values"], "formula": text}
-    return f"<answer>{json.dumps(found)}</answer>"
+    print(Score(solved, played, unfinished=int(walking.num_answers > 0)))
 
 
 def verdict_line(reward: float, info: Mapping[str, Any]) -> str:
@@ -126,6 +150,10 @@ def show_picture(picture: np.ndarray, config: PlayConfig, number: int) -> None:
     print(f"Picture: {path}")
     if config.open_pictures and _has_screen():
         image.show()
+
+
+def _game(env: gym.Env[Any, Any]) -> LanguageEnv:
+    return cast(LanguageEnv, env.unwrapped)
 
 
 def _has_screen() -> bool:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from .progress import SILENT_S
+from .bar import SILENT_S
 
 
 class RolloutProgress:

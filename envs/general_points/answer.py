@@ -8,7 +8,7 @@ from .cards import RANKS
 from .config import AnswerFormat
 from .rules import MAX_DIGITS
 
-FIELDS = ("cards", "number", "formula")
+CARDS, NUMBER, FORMULA = FIELDS = ("cards", "number", "formula")
 _KEYS = frozenset((*FIELDS, "numbers"))
 _MAX_ITEMS = 16
 
@@ -45,9 +45,9 @@ def read_answer(text: str, answer_format: AnswerFormat) -> Answer:
     if found is None:
         return Answer(error="no object with the fields " + ", ".join(FIELDS))
     return Answer(
-        cards=_ranks(_items(found.get("cards"))),
-        numbers=_integers(_items(found.get("number", found.get("numbers")))),
-        formula=_formula(found.get("formula")),
+        cards=_ranks(_items(found.get(CARDS))),
+        numbers=_integers(_items(found.get(NUMBER, found.get("numbers")))),
+        formula=_formula(found.get(FORMULA)),
     )
 
 

@@ -1,5 +1,6 @@
 """The General Points environment: an episode, composed of the parts of this folder."""
 
+import json
 import os
 import sys
 import tempfile
@@ -11,10 +12,10 @@ import gymnasium as gym
 import numpy as np
 
 from ..core import FreeText, LanguageEnv, Observation, Verdict
-from .answer import read_answer
+from .answer import FORMULA, read_answer
 from .config import EpisodeReturn, GeneralPointsConfig, Modality
-from .oracle import flawed_answer, oracle_answer
-from .prompts import PromptFrame, feedback_text, prompt_frame, revision_text
+from .oracle import flawed_answer, oracle_answer, random_answer
+from .prompts import PromptFrame, feedback_text, legend_text, prompt_frame, revision_text
 from .reward import Assessment, assess, reward_terms, total_reward
 from .splits import canonical_id
 from .task import Dealer, Task, dealer_of, hand_of, task_of
@@ -111,6 +112,22 @@ class GeneralPointsEnv(LanguageEnv):
         """A well-formed wrong answer, another one at every turn; None if there is none."""
         self._require_task()
         return flawed_answer(self._task, self._stream(_FLAW), self.config.answer)
+
+    def random_action(self, rng: np.random.Generator) -> str:
+        """The cards, and a legal formula over all of their values drawn from `rng`."""
+        self._require_task()
+        return random_answer(self._task, rng, self.config.answer)
+
+    def legend(self) -> str:
+        """The rule in force and an example of an answer, for a person who plays."""
+        self._require_task()
+        return legend_text(self._task)
+
+    def spelt_out(self, typed: str) -> str:
+        """A bare formula as an answer; it names no cards, so nothing is paid for reading them."""
+        if "{" in typed:
+            return typed
+        return f"<answer>{json.dumps({FORMULA: typed})}</answer>"
 
     def render(self) -> Any:
         """`rgb_array`: the cards, uint8 [H, W, 3]; `ansi`: the observation's text.

@@ -1,4 +1,6 @@
-"""Answers that earn the maximum return, for demonstrations and as a ceiling in evaluations."""
+"""Answers made by the environment: right ones, for demonstrations and as a ceiling in evaluations,
+well-formed wrong ones, and random ones as a floor.
+"""
 
 import json
 from functools import lru_cache
@@ -7,12 +9,13 @@ from itertools import islice
 import numpy as np
 
 from .config import AnswerFormat, OracleStyle
-from .expression import trace, write
+from .expression import Rational, apply, trace, write
 from .solver import reachable, solve
 from .task import Task
 
 MAX_CONSIDERED = 500  # solutions of one hand that `shortest` and `random` choose from
 FLAW_RANGE = 12  # how far a flawed answer may miss the target
+MAX_DRAWS = 100  # of a random formula that must not divide by zero
 
 
 def oracle_answer(
@@ -43,6 +46,23 @@ def flawed_answer(
     if not near:
         return None
     return _in_format(task, _first(values, near[int(rng.integers(len(near)))], operators), answer)
+
+
+def random_answer(
+    task: Task, rng: np.random.Generator, answer: AnswerFormat = AnswerFormat.json
+) -> str:
+    """A well-formed answer with a legal formula over exactly the hand's numbers, drawn from `rng`.
+
+    Two parts drawn at random are joined by an allowed operator drawn at random until one is left;
+    the answer claims the target whatever the value is. Raises ValueError where the rule allows no
+    formula at all.
+    """
+    operators = task.rule.allowed
+    for _ in range(MAX_DRAWS):
+        formula = _random_formula(task.values, operators, rng)
+        if formula is not None:
+            return _in_format(task, formula, answer)
+    return _in_format(task, _any_formula(tuple(sorted(task.values)), operators), answer)
 
 
 def oracle_formula(
@@ -89,7 +109,11 @@ def _near_misses(values: tuple[int, ...], target: int, operators: str) -> tuple[
 def _first(values: tuple[int, ...], target: int, operators: str) -> str:
     for node in solve(values, target, operators):
         return write(node, operators)
-    for value in reachable(values, operators):  # out of reach: any formula over the hand
+    return _any_formula(values, operators)  # out of reach
+
+
+def _any_formula(values: tuple[int, ...], operators: str) -> str:
+    for value in reachable(values, operators):
         return write(next(solve(values, value, operators)), operators)
     raise ValueError(f"values must allow a formula with {operators}; got {values}")
 
@@ -98,3 +122,21 @@ def _first(values: tuple[int, ...], target: int, operators: str) -> str:
 def _formulas(values: tuple[int, ...], target: int, operators: str) -> tuple[str, ...]:
     nodes = islice(solve(values, target, operators), MAX_CONSIDERED)
     return tuple([write(node, operators) for node in nodes])
+
+
+def _random_formula(
+    values: tuple[int, ...], operators: str, rng: np.random.Generator
+) -> str | None:
+    """A formula over all values; None where it would divide by zero."""
+    parts: list[tuple[str, Rational]] = [
+        (str(value) if value >= 0 else f"({value})", (value, 1)) for value in values
+    ]
+    while True:
+        (left, a), (right, b) = (parts.pop(int(rng.integers(len(parts)))) for _ in range(2))
+        op = operators[int(rng.integers(len(operators)))]
+        if op == "/" and b[0] == 0:
+            return None
+        formula, value = f"{left}{op}{right}", apply(op, a, b)
+        if not parts:
+            return formula
+        parts.append((f"({formula})", value))

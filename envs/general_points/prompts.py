@@ -13,6 +13,7 @@ repeat the task, so that each can be answered by itself.
 Departure from the study's code: feedback never holds a part of a solution.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -81,6 +82,30 @@ def revision_text(prompt: str, assessment: Assessment, feedback: str, style: Pro
         return " ".join([prompt, *last, feedback])
     last_line = f"Your last formula was: {' '.join(words)}\n" if words else ""
     return f"{prompt}\n\n{last_line}{feedback}"
+
+
+def legend_text(task: Task) -> str:
+    """For a person who plays, whatever the prompt's style: the rule, and an example of an answer.
+
+    The example is about the cards 2, 3, ... and not about the hand.
+    """
+    rule = task.rule
+    worth = ", ".join(f"{rank} = {value}" for rank, value in _stated_values(rule))
+    ranks = RANKS[1 : 1 + len(task.ranks)]
+    values = [rule.value_table[RANK_INDEX[rank]] for rank in ranks]
+    signs = [rule.allowed[k % len(rule.allowed)] for k in range(len(values) - 1)]
+    shown = [f"({value})" if value < 0 else str(value) for value in values]
+    formula = "".join(f"{value}{sign}" for value, sign in zip(shown, [*signs, ""], strict=True))
+    whole = json.dumps({"cards": list(ranks), "number": values, "formula": formula})
+    return "\n".join(
+        [
+            f"Rule {rule.name}: {worth}. {_OTHER_VALUES}",
+            f"Make {task.target} from every card exactly once, with {' '.join(rule.allowed)} and "
+            "parentheses.",
+            f"Type a formula over the values, as in {formula} for the cards {' '.join(ranks)},",
+            f"or the whole answer, which says what you read too: {whole}",
+        ]
+    )
 
 
 def _compact_frame(rule: Rule, target: int, modality: Modality) -> PromptFrame:

@@ -15,6 +15,7 @@ text states gives exactly the word that is judged.
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 
@@ -55,6 +56,11 @@ class TurnRule:
     table: tuple[str, ...]
     aims: Mapping[str, int]
     spelt: Mapping[str, str]
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """Everything that may be done, as it is best written."""
+        return (FORWARD, STOP, *[turn(word) for word in self.words])
 
     def word(self, facing: int, heading: int) -> str:
         """How one who looks towards `facing` names a turn to `heading`."""
@@ -122,6 +128,18 @@ def read_action(text: str, rule: TurnRule) -> Action:
     if word is None:
         raise NotAllowed(f"x must be one of {', '.join(rule.words)}")
     return _CANONICAL[rule.rule][turn(word)]
+
+
+def spelt_action(typed: str, rule: TurnRule) -> str:
+    """The action that a person's shorthand means (`forward`, `north`), else the text itself.
+
+    A direction of another rule becomes that rule's action, to be judged as such.
+    """
+    for each in (rule, *TURN_RULES.values()):
+        for tried in (typed, turn(typed)):
+            with suppress(NotAnAction, NotAllowed):
+                return read_action(tried, each).canonical
+    return typed
 
 
 _CALL = re.compile(r"(?P<name>[a-z_]+)\s*(?:\((?P<argument>[^()]*)\))?\s*[.;]?")

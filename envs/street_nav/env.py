@@ -1,5 +1,6 @@
 """The street navigation environment: an episode, composed of the parts of this folder."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,10 +9,12 @@ import numpy as np
 
 from ..core import FreeText, LanguageEnv, Observation, Verdict
 from ..settings import Modality
+from .actions import TURN_RULES, spelt_action
+from .answer import ACTION
 from .config import EpisodeReturn, Mode, StreetNavConfig, config_of
 from .free import FreeWalk
 from .present import Presenter
-from .prompts import Script
+from .prompts import Script, legend_text
 from .rail import RailWalk
 from .types import Route, World
 from .worlds import open_world
@@ -136,6 +139,23 @@ class StreetNavEnv(LanguageEnv):
         rng = np.random.default_rng([self._episode_seed, self._turn])
         action = self._walk.wrong_action(rng)
         return None if action is None else self._walk.answer(action)
+
+    def random_action(self, rng: np.random.Generator) -> str:
+        """An action of the rule in force, all equally likely; the other fields are right."""
+        self._require_task()
+        actions = TURN_RULES[self.config.rule].actions
+        return self._walk.answer(actions[int(rng.integers(len(actions)))])
+
+    def legend(self) -> str:
+        """The rule in force and its actions, for a person who plays."""
+        return legend_text(self.config)
+
+    def spelt_out(self, typed: str) -> str:
+        """A bare action (`forward()`, `forward`, `north`) as an answer that says nothing else."""
+        if "{" in typed:
+            return typed
+        action = spelt_action(typed, TURN_RULES[self.config.rule])
+        return f"<answer>{json.dumps({ACTION: action})}</answer>"
 
     def render(self) -> Any:
         """`rgb_array`: the views beside a map of the walk, uint8 [H, W, 3]; `ansi`: the text.

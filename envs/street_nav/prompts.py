@@ -114,6 +114,24 @@ class Script:
         return f"{free}rule {config.rule.value}"
 
 
+def legend_text(config: StreetNavConfig) -> str:
+    """For a person who plays, whatever the prompt's style: the rule, and what may be typed."""
+    words = TURN_RULES[config.rule].words
+    walked = (
+        "Only the right action moves you on."
+        if config.mode is Mode.rail
+        else "Every action is carried out; stop at the destination."
+    )
+    return "\n".join(
+        [
+            f"Rule {config.rule.value}: x of a turn is {_X[config.rule]}.",
+            f"Type forward(), stop() or turn_direction(x), as in turn_direction({words[0]}),",
+            f"or in short forward, stop or x alone: {', '.join(words)}.",
+            walked,
+        ]
+    )
+
+
 def short_action(action: str) -> str:
     """`turn_direction(north)` as `north`, `forward()` as `forward`."""
     if action.startswith("turn_direction("):

@@ -1,12 +1,14 @@
 """`cardinal`: help, dispatch, and the same programs as modules."""
 
 import importlib
+import importlib.metadata
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from cardinal_gym.training import play
 from cardinal_gym.training.cli import COMMANDS, main
 
 HYDRA_COMMANDS = [name for name in COMMANDS if name not in ("data", "report", "view")]
@@ -21,6 +23,14 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 def test_no_arguments_mean_help(capsys: pytest.CaptureFixture[str]) -> None:
     main([])
     assert "Usage:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("flag", ["--version", "-V", "version"])
+def test_the_version_is_that_of_the_distribution(
+    flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main([flag])
+    assert capsys.readouterr().out == f"cardinal-gym {importlib.metadata.version('cardinal-gym')}\n"
 
 
 def test_an_unknown_command_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,6 +91,32 @@ def test_play_is_played_from_standard_input(tmp_path: Path) -> None:
     assert '"formula": ' in done.stdout
     assert done.stdout.endswith("0 of 1 task solved\n")
     assert (tmp_path / "seen" / "001.png").is_file()
+
+
+def test_playing_shows_the_legend_forgives_an_empty_line_and_counts_what_is_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed = iter(["", "help", "2+2", "q"])
+    monkeypatch.setattr("builtins.input", lambda _: next(typed))
+    monkeypatch.setattr("sys.argv", ["cardinal play", "env=gp_text", "seed=3"])
+    play.main()
+    said = capsys.readouterr().out
+    assert said.count("Type a formula over the values") == 2  # at first, and when asked for
+    assert said.count(play.HELP) == 2  # at first, and for the empty line
+    assert said.count("reward") == 1  # of the one answer
+    assert said.endswith("\n0 of 1 task solved (1 left unfinished)\n")
+
+
+def test_a_task_without_an_answer_is_not_counted_as_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed = iter(["?", "q"])
+    monkeypatch.setattr("builtins.input", lambda _: next(typed))
+    monkeypatch.setattr("sys.argv", ["cardinal play", "env=nav_text", "seed=3"])
+    play.main()
+    said = capsys.readouterr().out
+    assert "or in short forward, stop or x alone: north, northeast, " in said
+    assert said.endswith("\n0 of 1 task solved\n")
 
 
 def test_ctrl_c_leaves_a_game_with_status_130(tmp_path: Path) -> None:

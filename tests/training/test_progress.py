@@ -16,14 +16,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from cardinal_gym.training import bar as bar_module
 from cardinal_gym.training import progress as module
-from cardinal_gym.training.progress import (
-    Bar,
-    ProgressReporter,
-    format_line,
-    progress,
-    read_status,
-)
+from cardinal_gym.training.bar import Bar, format_line
+from cardinal_gym.training.progress import ProgressReporter, progress, read_status
 
 
 class Clock:
@@ -48,6 +44,7 @@ class Terminal(io.StringIO):
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(bar_module, "time", clock)
     return clock
 
 
@@ -211,8 +208,8 @@ def test_a_status_that_is_missing_or_damaged_is_none(tmp_path: Path) -> None:
 def on_terminal(code: str, columns: int = 100) -> str:
     """What a script draws on a pseudo-terminal; `time` and the `module` are imported, and anything
     longer than a tenth of a second is shown."""
-    head = "import time\nfrom cardinal_gym.training import progress as module\n"
-    script = f"{head}module.SILENT_S = 0.1\n{textwrap.dedent(code)}"
+    head = "import time\nfrom cardinal_gym.training import bar, progress as module\n"
+    script = f"{head}bar.SILENT_S = 0.1\n{textwrap.dedent(code)}"
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30 if columns else 0, columns, 0, 0))
     child = subprocess.Popen(

@@ -8,8 +8,8 @@ report/tables/*.csv      final rates, differences, curves, outcomes, single eval
 
 from pathlib import Path
 
+from ..bar import Bar
 from ..files import atomic_write_bytes, atomic_write_text
-from ..progress import Bar
 from . import export, plots
 from .analysis import outcome_rows, spending, table
 from .load import load_run

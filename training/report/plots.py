@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ..progress import Bar
+from ..bar import Bar
 from . import details, figures
 from .analysis import Curve, OutcomeRow, TableRow, curve, has_compute
 from .results import Run
