@@ -11,11 +11,15 @@ from .types import ContextMode
 
 
 class Family(str, Enum):
-    """How a policy takes its observations in; one vision path per family."""
+    """Kind of model, and how it takes its observations in; one file of `families/` each."""
 
-    text = "text"  # Llama, Qwen2, Qwen3: no pictures
+    text = "text"  # Llama, Qwen2: no pictures
+    qwen3 = "qwen3"  # Qwen3: no pictures
     mllama = "mllama"  # Llama-3.2-Vision: cross-attention to image tiles
     qwen_vl = "qwen_vl"  # Qwen2.5-VL: patches among the ids
+    qwen3_vl = "qwen3_vl"  # Qwen3-VL: the same, deeper layers shown more of them
+    idefics3 = "idefics3"  # SmolVLM, Idefics3: tiles among the ids
+    llava_onevision = "llava_onevision"  # LLaVA-OneVision: one tile among the ids
 
 
 class Dtype(str, Enum):
@@ -81,7 +85,7 @@ class BuildConfig:
             _require(
                 self.num_layers >= 2, "build.num_layers", "at least 2 for mllama", self.num_layers
             )
-        if self.family is not Family.text:
+        if self.family not in (Family.text, Family.qwen3):
             _require(
                 self.tile_size % self.patch_size == 0,
                 "build.tile_size",
@@ -93,6 +97,13 @@ class BuildConfig:
                 "build.vision_hidden_size",
                 "a multiple of 4",
                 self.vision_hidden_size,
+            )
+        if self.family is Family.idefics3:
+            _require(
+                self.tile_size % (2 * self.patch_size) == 0,
+                "build.tile_size",
+                f"a multiple of two patches ({2 * self.patch_size}) for idefics3",
+                self.tile_size,
             )
 
 

@@ -15,40 +15,26 @@ import torch
 from torch import nn
 from transformers import (
     AutoConfig,
+    AutoImageProcessor,
     AutoModelForCausalLM,
     AutoModelForImageTextToText,
     AutoTokenizer,
     BaseImageProcessor,
-    MllamaImageProcessorPil,
     PreTrainedModel,
     PreTrainedTokenizerBase,
-    Qwen2VLImageProcessorPil,
 )
 from transformers.utils import cached_file
 
 from .build import build
-from .config import BuildConfig, Dtype, Family, PolicyConfig
+from .config import BuildConfig, Dtype, PolicyConfig
+from .families import family_of
 from .hub import check_reachable
-from .mllama import MllamaVision, mask_unseen_cross_attention
-from .qwen_vl import QwenVision
 from .types import ContextMode
 from .vision import VisionFamily
 
 __all__ = ["BuildConfig", "Policy", "PolicyConfig", "load_policy"]
 
 logger = logging.getLogger(__name__)
-
-FAMILIES = {  # by transformers' model_type
-    "llama": Family.text,
-    "qwen2": Family.text,
-    "qwen3": Family.text,
-    "mllama": Family.mllama,
-    "qwen2_5_vl": Family.qwen_vl,
-}
-PROCESSORS: dict[Family, Any] = {
-    Family.mllama: MllamaImageProcessorPil,
-    Family.qwen_vl: Qwen2VLImageProcessorPil,
-}
 
 
 class Policy:
@@ -75,17 +61,17 @@ class Policy:
         self.tokenizer = tokenizer
         self.processor = processor
         self.context = ContextMode(context)
-        self.family = FAMILIES[model.config.model_type]
+        spec = family_of(model.config.model_type)
+        self.family = spec.family
         self.vision: VisionFamily | None = None
-        if self.family is Family.mllama:
-            self.vision = MllamaVision(processor, model.config)
-            mask_unseen_cross_attention(model)
-        elif self.family is Family.qwen_vl:
-            self.vision = QwenVision(processor, model.config)
+        if spec.vision is not None:
+            self.vision = spec.vision(processor, model.config, tokenizer)
+        spec.prepare(model)
         limit = model.config.get_text_config().max_position_embeddings
         self.max_context = min(max_context or limit, limit)
         self.end_ids = _end_ids(model, tokenizer)
-        self.banned_ids = _banned_ids(model, tokenizer, self.end_ids)
+        reserved = frozenset[int]() if self.vision is None else self.vision.reserved_ids
+        self.banned_ids = _banned_ids(model, tokenizer, self.end_ids, reserved)
 
     @property
     def device(self) -> torch.device:
@@ -121,8 +107,7 @@ class Policy:
         """Of the vision tower and its projector; none in a text policy."""
         if self.vision is None:
             return []
-        seeing = self.vision.modules(self.model)
-        return [parameter for module in seeing for parameter in module.parameters()]
+        return self.vision.parameters(self.model)
 
 
 def load_policy(config: PolicyConfig) -> Policy:
@@ -159,21 +144,15 @@ def _from_pretrained(
     check_reachable(path)
     dtype = "auto" if config.dtype is Dtype.auto else getattr(torch, config.dtype.value)
     try:
-        model_type = AutoConfig.from_pretrained(path).model_type
-        family = FAMILIES.get(model_type)
-        if family is None:
-            raise ValueError(
-                f"policy model type must be one of {', '.join(FAMILIES)}; "
-                f"got {model_type} in {path}"
-            )
-        auto = AutoModelForCausalLM if family is Family.text else AutoModelForImageTextToText
+        family = family_of(AutoConfig.from_pretrained(path).model_type)
+        auto = AutoModelForImageTextToText if family.sees else AutoModelForCausalLM
         model = auto.from_pretrained(
             path, dtype=dtype, attn_implementation=config.attn_implementation
         )
         tokenizer = AutoTokenizer.from_pretrained(path)
         processor = None
-        if family is not Family.text:
-            processor = PROCESSORS[family].from_pretrained(path)
+        if family.sees:
+            processor = AutoImageProcessor.from_pretrained(path)
             tokenizer.chat_template = _processor_template(path) or tokenizer.chat_template
     except OSError as error:
         raise ValueError(f"policy {path!r} could not be loaded: {_first_line(error)}") from error
@@ -224,13 +203,16 @@ def _end_ids(model: Any, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
 
 
 def _banned_ids(
-    model: Any, tokenizer: PreTrainedTokenizerBase, end_ids: tuple[int, ...]
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    end_ids: tuple[int, ...],
+    reserved: frozenset[int],
 ) -> tuple[int, ...]:
     special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
     special |= set(tokenizer.all_special_ids)
     rows = model.get_output_embeddings().weight.shape[0]
     beyond = set(range(len(tokenizer), rows))  # rows of the head that no token has
-    return tuple(sorted(i for i in (special | beyond) - set(end_ids) if i < rows))
+    return tuple(sorted(i for i in (special | beyond | reserved) - set(end_ids) if i < rows))
 
 
 def _first_line(error: Exception) -> str:

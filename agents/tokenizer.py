@@ -13,6 +13,7 @@ Numbers of three digits and more are spelt digit by digit (`streets`: from 360);
 becomes one <unk> a word.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
@@ -79,12 +80,17 @@ LANGUAGES = {
 
 
 def build_tokenizer(
-    max_length: int = 1024, vocabulary: Vocabulary = Vocabulary.cards
+    max_length: int = 1024,
+    vocabulary: Vocabulary = Vocabulary.cards,
+    more_special: Sequence[str] = (),
 ) -> PreTrainedTokenizerFast:
-    """The tokenizer with its chat template; the same ids in every process and version."""
+    """The tokenizer with its chat template; the same ids in every process and version.
+
+    more_special: further special tokens, after all others.
+    """
     spoken = LANGUAGES[vocabulary]
     numbers = map(str, range(spoken.numbers))
-    tokens = (*SPECIAL_TOKENS, *numbers, *spoken.words, *SYMBOLS, *spoken.pieces)
+    tokens = (*SPECIAL_TOKENS, *numbers, *spoken.words, *SYMBOLS, *spoken.pieces, *more_special)
     ids = {token: index for index, token in enumerate(dict.fromkeys(tokens))}
     core = Tokenizer(models.WordLevel(ids, unk_token=UNK))
     # `invert` makes the pattern say what to keep; everything between matches (spaces) is removed.
@@ -96,7 +102,7 @@ def build_tokenizer(
         pad_token=PAD,
         bos_token=BOS,
         eos_token=END,
-        additional_special_tokens=[USER, ASSISTANT, IMAGE],
+        additional_special_tokens=[USER, ASSISTANT, IMAGE, *more_special],
         model_max_length=max_length,
         clean_up_tokenization_spaces=False,
     )

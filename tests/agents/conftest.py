@@ -1,10 +1,15 @@
 """Tiny policies shared by the agents' tests; built once, used read-only."""
 
+from collections.abc import Mapping
+
 import pytest
 import torch
 from cardinal_gym.agents.config import BuildConfig, Family, PolicyConfig
+from cardinal_gym.agents.families import FAMILIES
 from cardinal_gym.agents.policy import Policy, load_policy
 from cardinal_gym.agents.types import ContextMode
+
+SEEING = [family for family in Family if FAMILIES[family].sees]
 
 
 def tiny(family: Family, context: ContextMode = ContextMode.concat, seed: int = 0) -> Policy:
@@ -23,25 +28,31 @@ def tiny(family: Family, context: ContextMode = ContextMode.concat, seed: int = 
 
 
 @pytest.fixture(scope="session")
-def text_policy() -> Policy:
-    return tiny(Family.text)
+def text_policy(policies: Mapping[Family, Policy]) -> Policy:
+    return policies[Family.text]
 
 
 @pytest.fixture(scope="session")
-def vision_policy() -> Policy:
-    return tiny(Family.mllama)
+def vision_policy(policies: Mapping[Family, Policy]) -> Policy:
+    return policies[Family.mllama]
 
 
 @pytest.fixture(scope="session")
-def qwen_policy() -> Policy:
-    return tiny(Family.qwen_vl)
+def qwen_policy(policies: Mapping[Family, Policy]) -> Policy:
+    return policies[Family.qwen_vl]
 
 
-@pytest.fixture(params=["text_policy", "vision_policy", "qwen_policy"])
-def policy(request: pytest.FixtureRequest) -> Policy:
-    return request.getfixturevalue(request.param)
+@pytest.fixture(scope="session")
+def policies() -> Mapping[Family, Policy]:
+    """One of each family."""
+    return {family: tiny(family) for family in Family}
 
 
-@pytest.fixture(params=["vision_policy", "qwen_policy"])
-def seeing_policy(request: pytest.FixtureRequest) -> Policy:
-    return request.getfixturevalue(request.param)
+@pytest.fixture(params=list(Family))
+def policy(request: pytest.FixtureRequest, policies: Mapping[Family, Policy]) -> Policy:
+    return policies[request.param]
+
+
+@pytest.fixture(params=SEEING)
+def seeing_policy(request: pytest.FixtureRequest, policies: Mapping[Family, Policy]) -> Policy:
+    return policies[request.param]

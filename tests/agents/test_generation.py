@@ -34,14 +34,25 @@ def ids(completions: list[Completion]) -> list[tuple[int, ...]]:
 def as_transformers_wants(policy: Policy, batch: Batch) -> dict[str, torch.Tensor]:
     """The pictures of a batch in which every row has one of its own."""
     vision = dict(batch.vision)
-    if policy.family is Family.qwen_vl:
+    if policy.family in (Family.qwen_vl, Family.qwen3_vl):
         shown = (batch.input_ids == policy.vision.image_token_id).int()
         return {
             "pixel_values": vision["pixel_values"],
             "image_grid_thw": vision["image_grid_thw"],
             "mm_token_type_ids": shown,
         }
-    vision.pop("image_rows", None)
+    if policy.family is Family.idefics3:  # [B, tiles of each, 3, S, S]
+        tiles = vision["pixel_values"]
+        return {"pixel_values": tiles.unflatten(0, (len(batch.input_ids), -1))}
+    if policy.family is Family.llava_onevision:
+        tiles = vision["pixel_values"]
+        return {
+            "pixel_values": tiles,
+            "image_sizes": torch.tensor([tiles.shape[-2:]] * len(tiles)),
+            "batch_num_images": torch.tensor([2]),  # more than one: one tile each
+        }
+    for ours in ("image_rows", "entry_keys"):
+        vision.pop(ours, None)
     return vision
 
 

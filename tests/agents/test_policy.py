@@ -37,7 +37,7 @@ def test_a_saved_policy_loads_as_the_same_policy(family: Family, tmp_path: Path)
         policy.model.state_dict().items(), again.model.state_dict().values(), strict=True
     ):
         assert torch.equal(one, other), name
-    image = None if family is Family.text else picture(0)
+    image = None if policy.vision is None else picture(0)
     seen = observation("target 24 cards 5 J", image)
     answers = [
         generate(p, [encode_first(p, seen)], streams(1), SamplingConfig(max_new_tokens=9))
@@ -123,7 +123,7 @@ def test_a_folder_without_a_model_is_one_line(tmp_path: Path, path: str, message
 
 def test_an_unknown_model_class_names_those_that_are_supported(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "gpt2"}')
-    with pytest.raises(ValueError, match=r"one of llama, .*, mllama, qwen2_5_vl; got gpt2"):
+    with pytest.raises(ValueError, match=r"one of llama, .*, mllama, .*; got gpt2"):
         load(tmp_path)
 
 

@@ -129,6 +129,7 @@ def _transformers_generate(policy: Policy, prompts: list[Prompt]) -> int:
     pictures = dict(batch.vision)
     if pictures:
         which = pictures.pop("image_rows")
+        del pictures["entry_keys"]
         for name in ("pixel_values", "aspect_ratio_ids", "aspect_ratio_mask"):
             pictures[name] = pictures[name][which]
     out = policy.model.generate(

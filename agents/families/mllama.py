@@ -13,9 +13,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import nn
-from transformers import MllamaConfig, MllamaImageProcessorPil
+from transformers import MllamaConfig, PreTrainedConfig
+from transformers.models.mllama.image_processing_pil_mllama import get_all_supported_aspect_ratios
 
-from .vision import Images, PictureCache, Vision, VisionFamily, distinct
+from ..config import BuildConfig, Family
+from ..tokenizer import IMAGE
+from ..vision import Images, PictureCache, Vision, VisionFamily, distinct, entry_key
+from .spec import FamilySpec, Tokenizer, text_settings
+
+OPEN_GATE = 1.0  # tanh(1) = 0.76
+HALF_OPEN_GATE = 0.5
 
 
 class _Tiles(NamedTuple):
@@ -31,12 +38,15 @@ class MllamaVision(VisionFamily):
     """Tensors of a batch, for U distinct picture tuples of at most N pictures, B rows of L tokens:
 
     pixel_values [U, N, tiles, 3, S, S], aspect_ratio_ids [U, N], aspect_ratio_mask [U, N, tiles],
-    image_rows [B] (which of the U a row shows), cross_attention_mask [B, L, N, tiles].
+    entry_keys [U], image_rows [B] (which of the U a row shows), cross_attention_mask
+    [B, L, N, tiles].
     """
 
-    def __init__(self, processor: MllamaImageProcessorPil, config: MllamaConfig) -> None:
+    def __init__(self, processor: Any, config: Any, tokenizer: Tokenizer) -> None:
+        super().__init__()
         self.processor = processor
         self.image_token_id = int(config.image_token_index)
+        self.reserved_ids = frozenset({self.image_token_id})
         self.max_tiles = int(config.vision_config.max_num_tiles)
         self._tiles = PictureCache(self._cut)
 
@@ -47,13 +57,18 @@ class MllamaVision(VisionFamily):
             return {}
         unique, rows = distinct(images)
         tensors = self._pixels(unique, ids.device)
+        slots = tensors["pixel_values"].shape[1]
+        keys = [entry_key(entry, layout=slots) for entry in unique]
+        tensors["entry_keys"] = torch.tensor(keys, device=ids.device)
         tensors["image_rows"] = torch.tensor(rows, device=ids.device)
         tensors["cross_attention_mask"] = self._cross_attention_mask(images, ids, attention_mask)
         return tensors
 
     def inputs(self, model: Any, vision: Vision) -> dict[str, Any]:
         return {
-            "cross_attention_states": _encode(model, vision)[vision["image_rows"]],
+            "cross_attention_states": torch.stack(self.encode_once(model, vision))[
+                vision["image_rows"]
+            ],
             "cross_attention_mask": vision["cross_attention_mask"],
         }
 
@@ -64,7 +79,21 @@ class MllamaVision(VisionFamily):
         return {"cross_attention_mask": vision["cross_attention_mask"][owners, -1:]}
 
     def features(self, model: Any, images: Sequence[np.ndarray]) -> torch.Tensor:
-        return _encode(model, self._pixels([(image,) for image in images], model.device))
+        pixels = self._pixels([(image,) for image in images], model.device)
+        return torch.stack(self.encode(model, pixels))
+
+    def encode(self, model: Any, vision: Vision) -> list[torch.Tensor]:
+        """Projected patches of every distinct entry: [N * tiles * patches, hidden] each."""
+        patches = model.model.vision_model(
+            pixel_values=vision["pixel_values"].to(model.dtype),
+            aspect_ratio_ids=vision["aspect_ratio_ids"],
+            aspect_ratio_mask=vision["aspect_ratio_mask"],
+        ).last_hidden_state  # [U, N, tiles, patches, vision_output_dim]
+        return list(model.model.multi_modal_projector(patches).flatten(1, 3))
+
+    def select(self, vision: Vision, entries: Sequence[int]) -> Vision:
+        names = ("pixel_values", "aspect_ratio_ids", "aspect_ratio_mask")
+        return {name: vision[name][list(entries)] for name in names}
 
     def modules(self, model: Any) -> list[nn.Module]:
         return [model.model.vision_model, model.model.multi_modal_projector]
@@ -133,16 +162,6 @@ def _mask_output(attention: Any, args: tuple[Any, ...], output: tuple[Any, ...])
     return output if seen is None else (output[0] * seen[:, 0], *output[1:])
 
 
-def _encode(model: Any, vision: Vision) -> torch.Tensor:
-    """Projected patches of every distinct entry: [U, N * tiles * patches, hidden]."""
-    patches = model.model.vision_model(
-        pixel_values=vision["pixel_values"].to(model.dtype),
-        aspect_ratio_ids=vision["aspect_ratio_ids"],
-        aspect_ratio_mask=vision["aspect_ratio_mask"],
-    ).last_hidden_state  # [U, N, tiles, patches, vision_output_dim]
-    return model.model.multi_modal_projector(patches).flatten(1, 3)
-
-
 def _visible_spans(places: list[int], length: int) -> list[tuple[int, int]]:
     """[start, stop) of the tokens that see each picture; neighbours are seen together."""
     spans: list[tuple[int, int]] = []
@@ -153,3 +172,68 @@ def _visible_spans(places: list[int], length: int) -> list[tuple[int, int]]:
             stop = places[n + 1]
         spans.append((places[n], stop))
     return spans[::-1]
+
+
+def _shape(config: BuildConfig, tokenizer: Tokenizer) -> PreTrainedConfig:
+    width, depth = config.vision_hidden_size, config.vision_layers
+    return MllamaConfig(
+        text_config={
+            **text_settings(config, tokenizer),
+            "cross_attention_layers": list(range(1, config.num_layers, 2)),
+            "tie_word_embeddings": False,
+        },
+        vision_config={
+            "hidden_size": width,
+            "num_hidden_layers": depth,
+            "num_global_layers": 1,
+            "attention_heads": 4,
+            "intermediate_size": 4 * width,
+            "image_size": config.tile_size,
+            "patch_size": config.patch_size,
+            "max_num_tiles": config.max_tiles,
+            # Explicit: the default list is that of four tiles.
+            "supported_aspect_ratios": [
+                list(ratio) for ratio in get_all_supported_aspect_ratios(config.max_tiles)
+            ],
+            "intermediate_layers_indices": [depth - 1],
+            "vision_output_dim": 2 * width,  # the final layer and one intermediate layer
+        },
+        image_token_index=tokenizer.convert_tokens_to_ids(IMAGE),
+        tie_word_embeddings=False,
+    )
+
+
+@torch.no_grad()
+def _open_gates(model: nn.Module) -> None:
+    """Departs from transformers' initialisation, for a model that learns from nothing.
+
+    At 0 the gates of cross-attention, global vision layers and positional embeddings suit grafting
+    onto a trained language model, but starve a new one.
+    """
+    for name, parameter in model.named_parameters():
+        if name.endswith(("attn_gate", "mlp_gate", "gate_attn", "gate_ffn")):
+            parameter.fill_(OPEN_GATE)
+        elif name.endswith("embedding.gate"):
+            parameter.fill_(HALF_OPEN_GATE)
+
+
+def _processor(config: BuildConfig) -> dict[str, Any]:
+    side = config.tile_size
+    return {"size": {"height": side, "width": side}, "max_image_tiles": config.max_tiles}
+
+
+FAMILY = FamilySpec(
+    family=Family.mllama,
+    model_types=("mllama",),
+    blocks=(
+        "MllamaSelfAttentionDecoderLayer",
+        "MllamaCrossAttentionDecoderLayer",
+        "MllamaVisionEncoderLayer",
+    ),
+    shape=_shape,
+    processor="MllamaImageProcessor",
+    tiny_processor=_processor,
+    vision=MllamaVision,
+    prepare=mask_unseen_cross_attention,
+    initialize=_open_gates,
+)
