@@ -172,6 +172,18 @@ class LanguageEnv(gym.Env[dict[str, Any], str], ABC):
         """Answers judged since the last reset."""
         return self._turn
 
+    @property
+    def percept_sizes(self) -> tuple[int, ...]:
+        """How many answers each question about the picture has, see `percepts`."""
+        raise ValueError(f"{type(self).__name__} must be in image mode to ask what a picture shows")
+
+    def percepts(self) -> tuple[int, ...]:
+        """What the present picture shows, one class index per question.
+
+        Supervision for a vision tower that starts from nothing; never part of an observation.
+        """
+        raise ValueError(f"{type(self).__name__} must be in image mode to ask what a picture shows")
+
     @abstractmethod
     def _deal(self, options: dict[str, Any]) -> None:
         """Draw the next task from `self.np_random`."""

@@ -23,12 +23,13 @@ import gymnasium as gym
 
 from ..agents.policy import Policy, load_policy
 from ..agents.policy_agent import PolicyAgent
+from .cell_results import CellResult
 from .chat_records import read_records
 from .checkpoint import latest_checkpoint
 from .config import ExperimentConfig
 from .demonstrations import OracleDemonstrations
 from .distributed import Workers
-from .evaluate import CellResult, MakeAgent, evaluate
+from .evaluate import MakeAgent, evaluate
 from .files import atomic_write_json, atomic_write_text
 from .loop import Stage, TrainState, train
 from .metrics import Ledger

@@ -17,7 +17,7 @@ from .config import ExperimentConfig
 from .distributed import Workers
 from .failures import Failed
 from .loop import TrainState
-from .pretraining import BroadTasks
+from .pretraining import broad_tasks
 from .progress import progress
 from .supervised import SupervisedStage
 
@@ -48,7 +48,7 @@ def measure_updates(
     policy = load_policy(config.policy)
     stage = SupervisedStage(
         "pretrain",
-        BroadTasks(policy, config.env, config.pretrain, seed=config.seed),
+        broad_tasks(policy, config.env, config.pretrain, seed=config.seed),
         batch_size=config.pretrain.batch_size,
         budget=config.pretrain.budget,
         optim=config.pretrain.optim,

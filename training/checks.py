@@ -14,7 +14,6 @@ from ..agents.chat import encode_next
 from ..agents.config import PolicyConfig
 from ..agents.policy import Policy, load_policy
 from ..envs.core import Observation
-from ..envs.general_points.config import GeneralPointsConfig
 from .chat_records import read_records
 from .config import ExperimentConfig, SuiteConfig, shifted
 from .contamination import check_contamination
@@ -118,8 +117,8 @@ def _context_limit(policy: PolicyConfig) -> tuple[str, int | None]:
 
 
 def _longest_prompt(env: Any, policy: Policy | None) -> int:
-    """Tokens of the longest of a few first prompts; 1 where making them would be slow."""
-    if policy is None or not isinstance(env, GeneralPointsConfig):
+    """Tokens of the longest of a few first prompts; 1 where the policy is not at hand."""
+    if policy is None:
         return 1
     bare = bare_env(env)
     observed = [Observation(**bare.reset(seed=seed)[0]) for seed in range(NUM_PROMPTS)]

@@ -11,6 +11,8 @@ from typing import Any
 
 from ..agents.config import BuildConfig, PolicyConfig
 from ..envs.general_points.config import MAX_CARDS, MIN_CARDS
+from ..envs.street_nav.actions import Rule
+from ..envs.street_nav.wording import Wording
 from .advantages import AdvantageKind, Credit
 from .evaluation_config import CellConfig, EvaluateConfig, MetricKind, SuiteConfig, shifted
 from .field_checks import require_at_least_zero, require_fraction, require_positive
@@ -96,6 +98,36 @@ class BudgetConfig:
 
 
 @dataclass(kw_only=True, slots=True)
+class StreetsPretrainConfig:
+    """The walks of broad pretraining in street navigation.
+
+    rules, wordings: drawn independently of each other, except the pairs in `withheld`, written as
+        "rule/wording".
+    num_cities: cities walked in, with seeds from `first_city_seed` on.
+    """
+
+    rules: list[str] = field(default_factory=lambda: [rule.value for rule in Rule])
+    wordings: list[str] = field(default_factory=lambda: [wording.value for wording in Wording])
+    withheld: list[str] = field(default_factory=list)
+    num_cities: int = 4
+    first_city_seed: int = 1000
+
+    def __post_init__(self) -> None:
+        require_positive(self, "num_cities")
+        require_at_least_zero(self, "first_city_seed")
+        pairs = [f"{rule}/{wording}" for rule in self.rules for wording in self.wordings]
+        _require_names("rules", self.rules, [rule.value for rule in Rule])
+        _require_names("wordings", self.wordings, [wording.value for wording in Wording])
+        every = [f"{rule.value}/{wording.value}" for rule in Rule for wording in Wording]
+        if self.withheld:
+            _require_names("withheld", self.withheld, every)
+        if not set(pairs) - set(self.withheld):
+            raise ValueError(
+                f"withheld must leave a pair of rules and wordings over; got {self.withheld}"
+            )
+
+
+@dataclass(kw_only=True, slots=True)
 class PretrainConfig:
     """Broad supervised pretraining on many rules: stands in for the foundation model.
 
@@ -109,6 +141,7 @@ class PretrainConfig:
         of the pictures: a vision-language model grows from a language model that can do sums.
     seed: of the base; null takes the run's seed. With a number every seed of an experiment starts
         from one base, as every run of the study started from one foundation model.
+    streets: street navigation's own settings; the faces, targets and counts are General Points'.
     """
 
     budget: BudgetConfig = field(default_factory=lambda: BudgetConfig(steps=700))
@@ -129,6 +162,7 @@ class PretrainConfig:
     seed: int | None = None
     vision_batch_size: int = 64
     vision_lr: float = 2e-3
+    streets: StreetsPretrainConfig = field(default_factory=StreetsPretrainConfig)
 
     def __post_init__(self) -> None:
         require_positive(self, "batch_size", "vision_batch_size", "vision_lr", "max_wrong_attempts")
@@ -269,3 +303,10 @@ class ExperimentConfig:
             value = getattr(self, name)
             if not value or value.strip(".") != value or any(c in value for c in "/\\\0"):
                 raise ValueError(f"{name} must be a plain folder name; got {value!r}")
+
+
+def _require_names(name: str, values: list[str], allowed: list[str]) -> None:
+    unknown = [value for value in values if value not in allowed]
+    if unknown or not values:
+        got = ", ".join(unknown) or "none"
+        raise ValueError(f"{name} must be among {', '.join(allowed)}; got {got}")

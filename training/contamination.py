@@ -8,14 +8,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
-from ..envs.general_points.config import GeneralPointsConfig, Modality, Split
+from ..envs.general_points.config import GeneralPointsConfig
 from ..envs.general_points.splits import contamination, task_keys
+from ..envs.settings import Modality
+from .broad_cards import BroadDealer
+from .broad_streets import BroadEpisodes
 from .config import ExperimentConfig, shifted
 from .demonstrations import bare_env
-from .pretraining import BroadDealer
 from .sampler import task_rng, task_seed
 
-NUM_SAMPLED = 256  # tasks of every stage and cell: they find a leak, they do not prove that none is
+NUM_SAMPLED = 256  # tasks of every stage and cell: they find leaks, they prove nothing
 
 
 def check_contamination(config: ExperimentConfig, stages: Iterable[str]) -> None:
@@ -23,10 +25,8 @@ def check_contamination(config: ExperimentConfig, stages: Iterable[str]) -> None
 
     stages: of "pretrain", "warmup", "sft", "grpo". Cells of another split than `eval` were asked
     for as they are and are left out. Raises ValueError, naming the stage, when a task is on both
-    sides. Other environments than General Points are not looked at.
+    sides.
     """
-    if not isinstance(config.env, GeneralPointsConfig):
-        return
     measured = set[str]().union(*evaluation_keys(config))
     for stage in stages:
         trained = set[str]().union(*training_keys(config, stage, NUM_SAMPLED))
@@ -41,10 +41,16 @@ def training_keys(config: ExperimentConfig, stage: str, count: int) -> Iterator[
     """What each of the first tasks of a stage must not share with an evaluation task."""
     if stage == "pretrain":
         assert config.pretrain is not None
-        dealer = BroadDealer(config.env, config.pretrain)
-        for index in range(count):
-            task = dealer.deal(task_rng(config.seed, stage, index))
-            yield _keys(config, task.ranks, task.values, task.target)
+        if isinstance(config.env, GeneralPointsConfig):
+            dealer = BroadDealer(config.env, config.pretrain)
+            for index in range(count):
+                task = dealer.deal(task_rng(config.seed, stage, index))
+                yield _keys(config, task.ranks, task.values, task.target)
+        else:
+            told = replace(config.env, modality=Modality.text)
+            walks = BroadEpisodes(told, config.pretrain, seed=config.seed)
+            for index in range(count):
+                yield {walks.conversation(index).task_id}
     else:
         yield from _dealt(config, config.env, config.seed, stage, count)
 
@@ -53,17 +59,20 @@ def evaluation_keys(config: ExperimentConfig) -> Iterator[set[str]]:
     """The same of the first tasks that every cell of the suite is measured on."""
     for cell in config.suite.cells.values():
         env = shifted(config.env, {"split": "eval", **cell.shift})
-        if env.split is Split.eval:
+        if env.split.value == "eval":
             yield from _dealt(config, env, config.evaluate.seed, "evaluate", NUM_SAMPLED)
 
 
 def _dealt(
-    config: ExperimentConfig, env: GeneralPointsConfig, seed: int, stream: str, count: int
+    config: ExperimentConfig, env: Any, seed: int, stream: str, count: int
 ) -> Iterator[set[str]]:
-    bare = bare_env(replace(env, modality=Modality.text))  # the same hands, without drawing them
+    bare = bare_env(replace(env, modality=Modality.text))  # the same tasks, without drawing them
     for index in range(count):
         _, info = bare.reset(seed=task_seed(seed, stream, index))
-        yield _keys(config, info["ranks"], info["values"], info["target"])
+        if isinstance(env, GeneralPointsConfig):
+            yield _keys(config, info["ranks"], info["values"], info["target"])
+        else:  # a route's id is that of its city and path, whatever the rule and the look
+            yield {info["task_id"]}
 
 
 def _keys(config: ExperimentConfig, ranks: Any, values: Any, target: int) -> set[str]:

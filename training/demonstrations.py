@@ -1,11 +1,12 @@
 """Supervised rows from the environments' own oracles; nothing is shipped, everything is generated.
 
 A demonstration may begin with wrong attempts and the verifier's answer to them. Those attempts are
-part of what the policy reads and are never imitated: the loss mask covers the last answer alone.
+part of what the policy reads and are never imitated: the loss mask covers the right answers alone.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count as count_up
 from typing import Any
 
 import gymnasium as gym
@@ -111,35 +112,45 @@ def num_wrong_attempts(rng: np.random.Generator, fraction: float, most: int) -> 
     return int(rng.integers(1, most + 1)) if wants and most > 0 else 0
 
 
-def demonstrate(policy: Policy, env: LanguageEnv, seed: int, num_wrong: int, **options: Any) -> Row:
-    """The row that teaches the last answer of `oracle_conversation`."""
-    (row,) = encode_rows(policy, oracle_conversation(env, seed, num_wrong, **options))
-    return row
-
-
 def oracle_conversation(
     env: LanguageEnv, seed: int, num_wrong: int, **options: Any
 ) -> Conversation:
-    """Play `num_wrong` flawed answers, then the oracle's, which alone is to be imitated.
+    """The oracle's episode, with up to `num_wrong` flawed answers that are not to be imitated.
 
-    options: of the environment's reset.
+    Where an episode takes several right answers (`num_places` of them), the flawed ones come at
+    places drawn from the seed; else all of them come first. options: of the environment's reset.
     """
     observed, info = env.reset(seed=seed, options=options)
-    observations, answers = [Observation(**observed)], []
-    for _ in range(num_wrong):
-        answer = env.flawed_action()
-        if answer is None:  # nothing wrong can be said about this task in the right form
-            break
-        observed, _, terminated, _, _ = env.step(answer)
-        assert not terminated, "a flawed answer must not end the game"
-        observations.append(Observation(**observed))
-        answers.append(answer)
-    return Conversation(
-        observations=tuple(observations),
-        answers=(*answers, env.oracle_action()),
-        imitated=(*(False for _ in answers), True),
-        task_id=str(info["task_id"]),
-    )
+    wrong_at = _wrong_places(seed, num_wrong, info.get("num_places", 1))
+    observations, answers, imitated = [], [], []
+    for place in count_up():
+        for is_right in (*[False] * wrong_at.count(place), True):
+            answer = env.oracle_action() if is_right else env.flawed_action()
+            if answer is None:  # nothing wrong can be said here that does not end the episode
+                continue
+            observations.append(Observation(**observed))
+            answers.append(answer)
+            imitated.append(is_right)
+            observed, _, terminated, truncated, _ = env.step(answer)
+            if terminated:
+                return Conversation(
+                    observations=tuple(observations),
+                    answers=tuple(answers),
+                    imitated=tuple(imitated),
+                    task_id=str(info["task_id"]),
+                )
+            if truncated:
+                raise ValueError(
+                    f"max_turns must allow {info['task_id']} to be solved; got {env.max_turns}"
+                )
+    raise AssertionError("an endless count has ended")
+
+
+def _wrong_places(seed: int, num_wrong: int, num_places: int) -> list[int]:
+    """At which of an episode's right answers the wrong ones come first."""
+    if num_places == 1:
+        return [0] * num_wrong
+    return np.random.default_rng(seed).integers(num_places, size=num_wrong).tolist()
 
 
 def encode_rows(policy: Policy, conversation: Conversation) -> list[Row]:

@@ -2,9 +2,9 @@
 
 Metrics (see `MetricKind`): the study's own first, success within `max_turns` sampled attempts with
 feedback (arXiv 2501.17161, section 5: its evaluator samples with the checkpoint's defaults); the
-first of those attempts alone; and one greedy attempt. Draws are keyed by the evaluation seed and
-the episode's number, so two policies answer the same hands with the same random numbers, and
-measuring leaves training untouched.
+first of those attempts alone (on walks: no wrong answer anywhere); and one greedy attempt. Draws
+are keyed by the evaluation seed and the episode's number, so two policies answer the same hands
+with the same random numbers, and measuring leaves training untouched.
 
 A finished result is two files, written atomically, and is never computed twice:
 
@@ -12,9 +12,7 @@ A finished result is two files, written atomically, and is never computed twice:
     <folder>/evals/cells/<label>_<cell>_<metric>.npz    one entry per episode (task_id, seed, ...)
 """
 
-import io
 import json
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -22,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 
 from ..agents.config import SamplingConfig
 from ..agents.rollout import rollout
 from ..agents.types import Agent, Episode
+from .cell_results import CellResult, count_cell, first_attempt, packed
 from .config import EvaluateConfig, MetricKind, SuiteConfig, shifted
 from .demonstrations import bare_env
 from .distributed import Workers
@@ -38,26 +36,6 @@ from .sampler import task_seed
 MakeAgent = Callable[[SamplingConfig], Agent]
 
 NUM_CHECKED = 256  # training tasks dealt before a run starts
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellResult:
-    """Counts of one cell under one metric.
-
-    n: episodes; num_tasks: distinct task ids among them (episodes of one task are not independent).
-    recognized: episodes whose last answer named the cards rightly, None when none were to be read.
-    """
-
-    cell: str
-    metric: str
-    n: int
-    num_tasks: int
-    successes: int
-    recognized: int | None
-    outcomes: dict[str, int]
-    mean_turns: float
-    mean_tokens: float
-    per_episode: str
 
 
 def evaluate(
@@ -184,9 +162,9 @@ class _Job:
         return [result for result in self.results.values() if result is not None]
 
     def _play(self, greedy: bool, counter: _Counter) -> list[Episode]:
-        """Every episode, sampled with all turns or greedily with one."""
+        """Every episode, sampled with all attempts or greedily with one."""
         config = self.config
-        env = shifted(self.env, {"max_turns": 1}) if greedy else self.env
+        env = self.env.single_attempt() if greedy else self.env
         agent = self.make_agent(
             SamplingConfig(
                 temperature=config.temperature,
@@ -227,13 +205,13 @@ class _Job:
 
     def _write(self, metric: MetricKind, episodes: Sequence[Episode]) -> CellResult:
         if metric is MetricKind.sampled_single:
-            episodes = [_first_turn(episode) for episode in episodes]
+            episodes = [first_attempt(episode) for episode in episodes]
         path, arrays = self._paths(metric)
         where = str(arrays.relative_to(self.folder))
-        result = _count(self.cell, metric, episodes, per_episode=where)
+        result = count_cell(self.cell, metric, episodes, per_episode=where)
         if self.workers.is_main:
             path.parent.mkdir(parents=True, exist_ok=True)
-            atomic_write_bytes(arrays, _pack(episodes))
+            atomic_write_bytes(arrays, packed(episodes))
             if metric is not MetricKind.sampled_single and self.config.sample_episodes:
                 kept = episodes[: self.config.sample_episodes]
                 write_episodes(self.folder / "episodes", path.stem, kept)
@@ -243,54 +221,3 @@ class _Job:
 
 def _is_greedy(metric: MetricKind) -> bool:
     return metric is MetricKind.greedy_single
-
-
-def _first_turn(episode: Episode) -> Episode:
-    first = episode.turns[:1]
-    return replace(episode, turns=first, success=bool(first and first[0].success))
-
-
-def _outcome(episode: Episode) -> str:
-    """Of the last answer; how the episode ended if there was none."""
-    return episode.turns[-1].outcome if episode.turns else episode.status.value
-
-
-def _count(
-    cell: str, metric: MetricKind, episodes: Sequence[Episode], *, per_episode: str
-) -> CellResult:
-    seen = [_recognized(episode) for episode in episodes]
-    known = [value for value in seen if value is not None]
-    last = Counter(_outcome(episode) for episode in episodes)
-    return CellResult(
-        cell=cell,
-        metric=metric.value,
-        n=len(episodes),
-        num_tasks=len({episode.task_id for episode in episodes}),
-        successes=sum(episode.success for episode in episodes),
-        recognized=sum(known) if known else None,
-        outcomes=dict(sorted(last.items())),
-        mean_turns=float(np.mean([len(episode.turns) for episode in episodes])),
-        mean_tokens=float(np.mean([episode.num_sampled_tokens for episode in episodes])),
-        per_episode=per_episode,
-    )
-
-
-def _recognized(episode: Episode) -> bool | None:
-    return episode.turns[-1].details.get("recognized") if episode.turns else None
-
-
-def _pack(episodes: Sequence[Episode]) -> bytes:
-    """The per-episode arrays as an .npz file."""
-    seen = [_recognized(episode) for episode in episodes]
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        task_id=np.array([episode.task_id for episode in episodes]),
-        seed=np.array([episode.seed for episode in episodes], dtype=np.int64),
-        success=np.array([episode.success for episode in episodes]),
-        outcome=np.array([_outcome(episode) for episode in episodes]),
-        recognized=np.array([-1 if value is None else int(value) for value in seen], dtype=np.int8),
-        num_turns=np.array([len(episode.turns) for episode in episodes], dtype=np.int16),
-        num_tokens=np.array([episode.num_sampled_tokens for episode in episodes], dtype=np.int32),
-    )
-    return buffer.getvalue()

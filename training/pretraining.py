@@ -1,9 +1,7 @@
-"""Broad pretraining: many rules, targets and hands, so that a tiny policy has a skill to lose.
+"""Broad pretraining: many rules and many tasks, so that a tiny policy has a skill to lose.
 
-It stands in for the foundation model of the study and is accounted apart from both arms. No rule
-gives J 11, Q 12 or K 13 (unless `allow_ood_faces`, which keeps out only the exact triple), although
-11-13 occur as values of the other faces; no task shares its sorted ranks, or its sorted values and
-target, with an evaluation task under any compared rule.
+It stands in for the foundation model of the study and is accounted apart from both arms. What its
+tasks are, and what is kept from them, is told by `broad_cards` and `broad_streets`.
 
 The result is cached under the hash of everything that shapes it: `<output_dir>/.cache/pretrain/`.
 """
@@ -13,126 +11,29 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..agents.policy import Policy, load_policy, torch_device
-from ..agents.rows import Row
-from ..envs.general_points.config import GeneralPointsConfig, Modality, Split
-from ..envs.general_points.rules import OPERATORS, Rule
-from ..envs.general_points.task import Task, deal_task, task_split
+from ..envs.general_points.config import GeneralPointsConfig
+from ..envs.settings import Modality
+from ..envs.street_nav.config import StreetNavConfig
+from .broad_cards import BroadTasks
+from .broad_streets import BroadWalks
 from .config import BudgetConfig, ExperimentConfig, PretrainConfig
-from .demonstrations import bare_env, demonstrate, num_wrong_attempts
 from .distributed import Workers
 from .files import atomic_write_json, plain
 from .loop import TrainState, train
 from .progress import ProgressReporter
 from .run_folder import RunFolder
-from .sampler import task_rng, task_seed
-from .supervised import SupervisedStage
+from .supervised import Demonstrations, SupervisedStage
 from .vision_warmup import VisionStage
 
 logger = logging.getLogger(__name__)
 
-FACES = ("J", "Q", "K")
-OOD_FACES = {"J": 11, "Q": 12, "K": 13}
-MAX_DRAWS = 200  # of rule, target and number of cards that no hand satisfies, in a row
-CACHE_VERSION = 3  # raise it when the same configuration would give another base
-
-
-class BroadDealer:
-    """Deals tasks over many rules, targets and card counts that share nothing with evaluation."""
-
-    def __init__(self, env: GeneralPointsConfig, config: PretrainConfig) -> None:
-        self._env = env
-        self._config = config
-        self._split = task_split(env)
-
-    def deal(self, rng: np.random.Generator) -> Task:
-        """A solvable task under a rule of its own."""
-        for _ in range(MAX_DRAWS):
-            rule, target, num_cards = self._draw(rng)
-            # With one target, a held-out hand is held out under every target; with several, a task
-            # is a hand with a target, and what one target holds out may be seen with another.
-            split = self._split
-            if self._env.targets:
-                split = dataclasses.replace(split, target=target)
-            try:
-                return deal_task(rng, rule, target, num_cards, split)
-            except ValueError as error:  # no hand reaches this target under this rule
-                refused = error
-        raise ValueError(f"pretraining must find solvable tasks; gave up: {refused}")
-
-    def _draw(self, rng: np.random.Generator) -> tuple[Rule, int, int]:
-        """A rule, a target and a number of cards."""
-        config, env = self._config, self._env
-        rule = random_rule(rng, config, env.rule.operators)
-        target, num_cards = int(rng.choice(env.targets or [env.target])), env.num_cards
-        if rng.random() >= config.main_target_fraction:
-            target = int(rng.choice(config.targets))
-        if rng.random() >= config.main_count_fraction:
-            num_cards = int(rng.choice(config.card_counts))
-        return rule, target, num_cards
-
-
-class BroadTasks:
-    """Demonstrations of the tasks of a `BroadDealer`, addressed by index."""
-
-    def __init__(
-        self,
-        policy: Policy,
-        env: GeneralPointsConfig,
-        config: PretrainConfig,
-        *,
-        seed: int,
-        stream: str = "pretrain",
-    ) -> None:
-        self._policy = policy
-        self._env = env
-        self._config = config
-        self._seed = seed
-        self._stream = stream
-        self._dealer = BroadDealer(env, config)
-
-    def rows(self, indices: Sequence[int]) -> list[Row]:
-        return [self._row(index) for index in indices]
-
-    def _row(self, index: int) -> Row:
-        rng = task_rng(self._seed, self._stream, index)
-        config = self._config
-        task = self._dealer.deal(rng)
-        env = bare_env(
-            dataclasses.replace(
-                self._env,
-                rule=task.rule,
-                target=task.target,
-                targets=[],
-                num_cards=len(task.ranks),
-                solvable_under=[],
-                split=Split.all,  # the hand is dealt by `BroadDealer`
-            )
-        )
-        most = min(config.max_wrong_attempts, self._env.max_turns - 1)
-        wrong = num_wrong_attempts(rng, config.revision_fraction, most)
-        seed = task_seed(self._seed, self._stream, index)
-        return demonstrate(self._policy, env, seed, wrong, ranks=task.ranks)
-
-
-def random_rule(
-    rng: np.random.Generator, config: PretrainConfig, operators: Sequence[str] = OPERATORS
-) -> Rule:
-    """Face values drawn uniformly from `face_range`, without what must stay unseen."""
-    low, high = config.face_range
-    while True:
-        values = {face: int(rng.integers(low, high + 1)) for face in FACES}
-        same = [values[face] == OOD_FACES[face] for face in FACES]
-        if not (all(same) if config.allow_ood_faces else any(same)):
-            name = "-".join(str(values[face]) for face in FACES)
-            return Rule(name=f"faces_{name}", face_values=values, operators=list(operators))
+CACHE_VERSION = 4  # raise it when the same configuration would give another base
 
 
 def pretrained(
@@ -147,8 +48,6 @@ def pretrained(
     assert pretrain is not None
     if pretrain.seed is not None:
         seed = pretrain.seed
-    if not isinstance(config.env, GeneralPointsConfig):
-        raise ValueError(f"pretraining must have General Points tasks; got {config.env.id}")
     recipe = _recipe(config, seed)
     root = Path(config.output_dir) / ".cache" / "pretrain" / _digest(recipe)
     done = root / "spent.json"
@@ -159,6 +58,17 @@ def pretrained(
     loaded = load_policy(dataclasses.replace(config.policy, path=str(root / "policy")))
     logger.info("pretrained base: %s", root)
     return loaded, json.loads(done.read_text(encoding="utf-8"))
+
+
+def broad_tasks(
+    policy: Policy, env: Any, pretrain: PretrainConfig, *, seed: int, stream: str = "pretrain"
+) -> Demonstrations:
+    """The broad demonstrations of an environment's kind; ValueError for one that has none."""
+    if isinstance(env, GeneralPointsConfig):
+        return BroadTasks(policy, env, pretrain, seed=seed, stream=stream)
+    if isinstance(env, StreetNavConfig):
+        return BroadWalks(policy, env, pretrain, seed=seed, stream=stream)
+    raise ValueError(f"pretraining must have tasks of General Points or streets; got {env.id}")
 
 
 def _train(
@@ -180,7 +90,7 @@ def _train(
         budget = BudgetConfig(steps=pretrain.text_steps)
         parts.insert(0, ("text", in_words, budget, root / "text"))
     for name, env, budget, folder in parts:
-        tasks = BroadTasks(policy, env, pretrain, seed=seed, stream=name)
+        tasks = broad_tasks(policy, env, pretrain, seed=seed, stream=name)
         size, optim = pretrain.batch_size, pretrain.optim
         stage = SupervisedStage(name, tasks, batch_size=size, budget=budget, optim=optim)
         state = TrainState.create(policy, optim, budget, workers)
@@ -235,8 +145,13 @@ def _recipe(config: ExperimentConfig, seed: int) -> dict[str, Any]:
     that was trained with others is another base.
     """
     env = dataclasses.asdict(config.env)
-    for unused in ("rule", "split", "reward", "episode_return", "discount"):
+    for unused in ("split", "reward", "episode_return", "discount"):
         env.pop(unused)
+    if isinstance(config.env, GeneralPointsConfig):
+        env["rule"] = config.env.rule.operators  # broad tasks have faces of their own
+    else:
+        env.pop("rule")
+        env.pop("wording")
     assert config.policy.build is not None
     assert config.pretrain is not None
     return plain(

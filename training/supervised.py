@@ -22,7 +22,7 @@ from .losses import Totals, aggregate
 
 
 class Demonstrations(Protocol):
-    """An endless stream of supervised rows, addressed by index."""
+    """An endless stream of demonstrations, addressed by index; each is one row or several."""
 
     def rows(self, indices: Sequence[int]) -> list[Row]: ...
 
@@ -55,7 +55,7 @@ class SupervisedStage:
         mine = state.workers.share(range(first, first + self._batch_size))
         rows = [
             WeightedRow(row=row, index=index)
-            for index, row in zip(mine, self._demonstrations.rows(mine), strict=True)
+            for index, row in enumerate(self._demonstrations.rows(mine))
         ]
         counts = state.workers.sum(
             {

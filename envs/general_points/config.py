@@ -194,6 +194,10 @@ class GeneralPointsConfig:
         """The rule in force, the split's rule and those of `solvable_under`."""
         return (self.rule, self.split_rule, *self.solvable_under)
 
+    def single_attempt(self) -> "GeneralPointsConfig":
+        """The same tasks without revision: the first answer counts."""
+        return replace(self, max_turns=1)
+
     def shifted(self, **changes: Any) -> "GeneralPointsConfig":
         """A copy with some fields replaced.
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..core import FreeText, LanguageEnv, Observation, Verdict
 from .answer import FORMULA, read_answer
+from .cards import RANK_INDEX
 from .config import EpisodeReturn, GeneralPointsConfig, Modality
 from .oracle import flawed_answer, oracle_answer, random_answer
 from .prompts import PromptFrame, feedback_text, legend_text, prompt_frame, revision_text
@@ -128,6 +129,16 @@ class GeneralPointsEnv(LanguageEnv):
         if "{" in typed:
             return typed
         return f"<answer>{json.dumps({FORMULA: typed})}</answer>"
+
+    @property
+    def percept_sizes(self) -> tuple[int, ...]:
+        """For each card which of the 13 ranks it is."""
+        return (len(RANK_INDEX),) * self.config.num_cards
+
+    def percepts(self) -> tuple[int, ...]:
+        """Each card's rank, in the order shown; ValueError before the first reset."""
+        self._require_task()
+        return tuple(RANK_INDEX[rank] for rank in self._task.ranks)
 
     def render(self) -> Any:
         """`rgb_array`: the cards, uint8 [H, W, 3]; `ansi`: the observation's text.

@@ -142,6 +142,10 @@ class StreetNavConfig:
             return "street_view"
         return as_look(self.look).name
 
+    def single_attempt(self) -> "StreetNavConfig":
+        """The same walks without revision: the first answer at each place counts."""
+        return replace(self, attempts=1)
+
     def shifted(self, **changes: Any) -> "StreetNavConfig":
         """A copy with some fields replaced.
 

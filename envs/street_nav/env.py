@@ -17,6 +17,7 @@ from .present import Presenter
 from .prompts import Script, legend_text
 from .rail import RailWalk
 from .types import Route, World
+from .wording import SIDES, octant
 from .worlds import open_world
 
 _SEED_RANGE = 2**63  # of the integer from which an episode's other streams are derived
@@ -157,6 +158,23 @@ class StreetNavEnv(LanguageEnv):
         action = spelt_action(typed, TURN_RULES[self.config.rule])
         return f"<answer>{json.dumps({ACTION: action})}</answer>"
 
+    @property
+    def percept_sizes(self) -> tuple[int, ...]:
+        """Is this an intersection? In which direction is the landmark (8), or is there none?"""
+        return 2, 1 + len(SIDES)
+
+    def percepts(self) -> tuple[int, ...]:
+        """Intersection or not; direction of the landmark from where one looks, 0 for none.
+
+        Of several landmarks the one that the description names. ValueError before the first reset.
+        """
+        scene = self.walk.scene
+        if not scene.sights:
+            return int(scene.intersection), 0
+        return int(scene.intersection), 1 + octant(
+            (round(scene.sights[0].bearing) - scene.facing) % 360
+        )
+
     def render(self) -> Any:
         """`rgb_array`: the views beside a map of the walk, uint8 [H, W, 3]; `ansi`: the text.
 
@@ -193,6 +211,18 @@ class StreetNavEnv(LanguageEnv):
         self._num_right = 0
         if self._presenter is not None:
             self._presenter.forget()
+        self._skip(options.get("place", 0))
+
+    def _skip(self, place: int) -> None:
+        """Begin at a later place, as if the oracle had walked there."""
+        last = len(self._walk.route.waypoints) - 1 if self.config.mode is Mode.rail else 0
+        if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place <= last:
+            raise ValueError(f"options['place'] must be 0 to {last} on this route; got {place!r}")
+        for _ in range(place):
+            if self.config.modality is Modality.image and self.config.views.frames > 1:
+                self._pictures().frames(self._walk)  # it is among the places last seen
+            self._judge(self.oracle_action())
+        self._rewards, self._num_right = [], 0
 
     def _judge(self, action: str) -> Verdict:
         before = self._walk.shown

@@ -13,10 +13,10 @@ import pytest
 from cardinal_gym.envs.general_points.cards import RANKS
 from cardinal_gym.envs.general_points.splits import contamination, task_keys
 from cardinal_gym.envs.general_points.task import Task, dealer_of, task_of
+from cardinal_gym.training.broad_cards import BroadDealer, random_rule
 from cardinal_gym.training.config import ExperimentConfig, PretrainConfig, shifted
 from cardinal_gym.training.contamination import check_contamination
 from cardinal_gym.training.demonstrations import OracleEpisodes, bare_env
-from cardinal_gym.training.pretraining import BroadDealer, random_rule
 from cardinal_gym.training.sampler import task_rng, task_seed
 from toys import experiment, rng
 

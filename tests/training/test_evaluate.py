@@ -17,9 +17,10 @@ from cardinal_gym.agents.sampling import uniforms
 from cardinal_gym.agents.types import Completion, ContextMode, Episode, Reply, Request
 from cardinal_gym.envs.general_points.config import GeneralPointsConfig, PromptStyle
 from cardinal_gym.training import evaluate as module
+from cardinal_gym.training.cell_results import CellResult
 from cardinal_gym.training.config import CellConfig, EvaluateConfig, MetricKind, SuiteConfig
 from cardinal_gym.training.distributed import Workers
-from cardinal_gym.training.evaluate import CellResult, MakeAgent, check_tasks, evaluate
+from cardinal_gym.training.evaluate import MakeAgent, check_tasks, evaluate
 from cardinal_gym.training.progress import ProgressReporter
 from toys import experiment, tiny_policy
 

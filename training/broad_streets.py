@@ -1,0 +1,115 @@
+"""Broad walks: every way of naming directions and of describing routes, in cities of their own.
+
+A foundation model knows what "left" means before it is trained to answer in compass names. So a
+tiny base walks under every rule and wording; what training then leaves out is unseen in training
+alone, as in the study. Pairs of rule and wording can be withheld from the base too. Its cities are
+none in which policies are trained or measured.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+from ..agents.policy import Policy
+from ..agents.rows import Row
+from ..envs.core import LanguageEnv
+from ..envs.settings import Split
+from ..envs.street_nav.actions import Rule
+from ..envs.street_nav.config import StreetNavConfig
+from ..envs.street_nav.wording import Wording
+from .config import PretrainConfig
+from .demonstrations import (
+    Conversation,
+    bare_env,
+    encode_rows,
+    num_wrong_attempts,
+    oracle_conversation,
+)
+from .sampler import task_rng, task_seed
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Walk:
+    """One broad task: what the environment is set to."""
+
+    rule: Rule
+    wording: Wording
+    city_seed: int
+
+
+class BroadEpisodes:
+    """Conversations on walks over rules, wordings and cities, addressed by index."""
+
+    def __init__(
+        self, env: StreetNavConfig, config: PretrainConfig, *, seed: int, stream: str = "pretrain"
+    ) -> None:
+        self._config = config
+        self._seed = seed
+        self._stream = stream
+        self._walks = broad_walks(env, config)
+        self._envs = StreetEnvs(env)
+
+    def conversation(self, index: int) -> Conversation:
+        rng = task_rng(self._seed, self._stream, index)
+        config = self._config
+        env = self._envs[self._walks[int(rng.integers(len(self._walks)))]]
+        wrong = num_wrong_attempts(rng, config.revision_fraction, config.max_wrong_attempts)
+        return oracle_conversation(env, task_seed(self._seed, self._stream, index), wrong)
+
+
+class BroadWalks:
+    """The rows of `BroadEpisodes`; the settings are the same."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        env: StreetNavConfig,
+        config: PretrainConfig,
+        *,
+        seed: int,
+        stream: str = "pretrain",
+    ) -> None:
+        self._policy = policy
+        self._episodes = BroadEpisodes(env, config, seed=seed, stream=stream)
+
+    def rows(self, indices: Sequence[int]) -> list[Row]:
+        conversations = (self._episodes.conversation(index) for index in indices)
+        return [row for each in conversations for row in encode_rows(self._policy, each)]
+
+
+class StreetEnvs:
+    """The environments of walks, each made when it is first asked for."""
+
+    def __init__(self, env: StreetNavConfig) -> None:
+        self._env = env
+        self._made: dict[Walk, LanguageEnv] = {}
+
+    def __getitem__(self, walk: Walk) -> LanguageEnv:
+        if walk not in self._made:
+            city = dataclasses.replace(self._env.city, seed=walk.city_seed)
+            shifted = self._env.shifted(
+                rule=walk.rule, wording=walk.wording, city=city, split=Split.all
+            )
+            self._made[walk] = bare_env(shifted)
+        return self._made[walk]
+
+
+def broad_walks(env: StreetNavConfig, config: PretrainConfig) -> list[Walk]:
+    """Every allowed pair of rule and wording in every city.
+
+    Raises ValueError for a name that is none, when nothing is left, or when a city is the
+    experiment's own.
+    """
+    streets = config.streets
+    if streets.first_city_seed <= env.city.seed < streets.first_city_seed + streets.num_cities:
+        raise ValueError(
+            "pretrain.streets.first_city_seed must leave out the experiment's own city "
+            f"{env.city.seed}; got {streets.first_city_seed} with {streets.num_cities} cities"
+        )
+    withheld = {tuple(pair.split("/")) for pair in streets.withheld}
+    return [
+        Walk(Rule(rule), Wording(wording), streets.first_city_seed + k)
+        for k in range(streets.num_cities)
+        for rule in streets.rules
+        for wording in streets.wordings
+        if (rule, wording) not in withheld
+    ]

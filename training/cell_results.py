@@ -1,0 +1,109 @@
+"""What an evaluation leaves: counts of one cell, and one entry per episode."""
+
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..agents.types import Episode, Turn
+from .config import MetricKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellResult:
+    """Counts of one cell under one metric.
+
+    n: episodes; num_tasks: distinct task ids among them (episodes of one task are not independent).
+    recognized: episodes whose last answer named the cards rightly, on walks those whose every
+        answer told rightly what was to be seen; None when nothing was to be read.
+    answers, answers_right: of walks, over all episodes; their ratio is the accuracy per step.
+    """
+    cell: str
+    metric: str
+    n: int
+    num_tasks: int
+    successes: int
+    recognized: int | None
+    outcomes: dict[str, int]
+    mean_turns: float
+    mean_tokens: float
+    per_episode: str
+    answers: int | None = None
+    answers_right: int | None = None
+
+
+def count_cell(
+    cell: str, metric: MetricKind, episodes: Sequence[Episode], *, per_episode: str
+) -> CellResult:
+    seen = [_recognized(episode) for episode in episodes]
+    known = [value for value in seen if value is not None]
+    last = Counter(_outcome(episode) for episode in episodes)
+    steps = [turn.details["correct"] for e in episodes for turn in e.turns if _is_walk(e)]
+    return CellResult(
+        cell=cell,
+        metric=metric.value,
+        n=len(episodes),
+        num_tasks=len({episode.task_id for episode in episodes}),
+        successes=sum(episode.success for episode in episodes),
+        recognized=sum(known) if known else None,
+        outcomes=dict(sorted(last.items())),
+        mean_turns=float(np.mean([len(episode.turns) for episode in episodes])),
+        mean_tokens=float(np.mean([episode.num_sampled_tokens for episode in episodes])),
+        per_episode=per_episode,
+        answers=len(steps) if steps else None,
+        answers_right=sum(steps) if steps else None,
+    )
+
+
+def packed(episodes: Sequence[Episode]) -> bytes:
+    """The per-episode arrays as an .npz file."""
+    seen = [_recognized(episode) for episode in episodes]
+    buffer = io.BytesIO()
+    np.savez_compressed(
+        buffer,
+        task_id=np.array([episode.task_id for episode in episodes]),
+        seed=np.array([episode.seed for episode in episodes], dtype=np.int64),
+        success=np.array([episode.success for episode in episodes]),
+        outcome=np.array([_outcome(episode) for episode in episodes]),
+        recognized=np.array([-1 if value is None else int(value) for value in seen], dtype=np.int8),
+        num_turns=np.array([len(episode.turns) for episode in episodes], dtype=np.int16),
+        num_tokens=np.array([episode.num_sampled_tokens for episode in episodes], dtype=np.int32),
+        num_right=np.array([_num_right(episode) for episode in episodes], dtype=np.int16),
+    )
+    return buffer.getvalue()
+
+
+def first_attempt(episode: Episode) -> Episode:
+    """Up to the first wrong answer, as if it had been the last that was allowed."""
+    first = next((k for k, turn in enumerate(episode.turns) if not _is_right(turn)), None)
+    if first is None:
+        return episode
+    return replace(episode, turns=episode.turns[: first + 1], success=False)
+
+
+def _is_right(turn: Turn) -> bool:
+    """Whether an answer was right; on walks one that leads on is."""
+    return turn.success or bool(turn.details.get("correct"))
+
+
+def _outcome(episode: Episode) -> str:
+    """Of the last answer; how the episode ended if there was none."""
+    return episode.turns[-1].outcome if episode.turns else episode.status.value
+
+
+def _recognized(episode: Episode) -> bool | None:
+    if _is_walk(episode):
+        return all(turn.details["recognized"] for turn in episode.turns)
+    return episode.turns[-1].details.get("recognized") if episode.turns else None
+
+
+def _num_right(episode: Episode) -> int:
+    """Right answers of a walk; -1 for other games."""
+    return sum(map(_is_right, episode.turns)) if _is_walk(episode) else -1
+
+
+def _is_walk(episode: Episode) -> bool:
+    """Whether every answer is a step of its own, not another attempt at the whole task."""
+    return bool(episode.turns) and "correct" in episode.turns[-1].details
