@@ -52,7 +52,20 @@ def token_logprobs(
     Differentiable; wrap in `torch.no_grad()` to only measure. A mask at t = 0 has no past: ignored.
     """
     banned = () if with_banned else policy.banned_ids
-    return _score(policy, batch, temperature, with_entropy, banned)
+    states = batch_states(policy, batch)
+    scores = _score(policy, batch, states, temperature, with_entropy, banned)
+    return (scores[0], scores[1]) if with_entropy else scores[0]
+
+
+def states_logprobs(
+    policy: Policy, batch: Batch, states: torch.Tensor, temperature: float = 1.0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`token_logprobs` with the entropy, from the `batch_states` that a value head reads as well.
+
+    states: [B, T, D]. Returns log-probabilities and entropies, fp32 [B, T] each.
+    """
+    scores = _score(policy, batch, states, temperature, True, policy.banned_ids)
+    return scores[0], scores[1]
 
 
 def batch_states(policy: Policy, batch: Batch, cache: Any = None) -> torch.Tensor:
@@ -87,17 +100,21 @@ def positions(attention_mask: torch.Tensor) -> torch.Tensor:
 
 
 def _score(
-    policy: Policy, batch: Batch, temperature: float, with_entropy: bool, banned: Sequence[int]
-) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-    states = batch_states(policy, batch)
+    policy: Policy,
+    batch: Batch,
+    states: torch.Tensor,
+    temperature: float,
+    with_entropy: bool,
+    banned: Sequence[int],
+) -> list[torch.Tensor]:
+    """Grids [B, T]: log-probabilities, and entropies if asked for."""
     chosen = batch.mask[:, 1:] > 0  # [B, T - 1]
     flat = states[:, :-1][chosen]  # [n, D]
     targets = batch.input_ids[:, 1:][chosen]
     head = policy.model.get_output_embeddings()
     never = torch.tensor(banned, dtype=torch.long, device=flat.device)
     scores = _score_flat(head, flat, targets, never, temperature, with_entropy)  # [n] each
-    grids = [_scatter(chosen, score) for score in scores]
-    return (grids[0], grids[1]) if with_entropy else grids[0]
+    return [_scatter(chosen, score) for score in scores]
 
 
 def _score_flat(

@@ -31,7 +31,7 @@ from .demonstrations import OracleDemonstrations
 from .distributed import Workers
 from .evaluate import MakeAgent, evaluate
 from .files import atomic_write_json, atomic_write_text
-from .loop import Stage, TrainState, train
+from .loop import Stage, TrainState, train, trained_parameters
 from .metrics import Ledger
 from .policy_gradient import GrpoStage
 from .pretraining import pretrained
@@ -212,7 +212,9 @@ class SeedRun:
 
     def _train(self, stage: Stage, policy: Policy, arm: str, *, milestones: int) -> TrainState:
         config = self.config
-        state = TrainState.create(policy, stage.optim, stage.budget, self.workers)
+        state = TrainState.create(
+            policy, stage.optim, stage.budget, self.workers, trained_parameters(policy, stage)
+        )
 
         with closing(self._trackers(arm)) as trackers:
 

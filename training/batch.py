@@ -20,12 +20,18 @@ class WeightedRow:
     advantages: one per id, used where the mask is 1 [T]; empty in supervised training.
     weight: 1 for a row that is a whole episode, 1 / n for each of an episode's n rows.
     index: the row's place in the step, to find its old log-probabilities again.
+    turns: which answer of the row each id belongs to, from 0 [T].
+    targets, is_target: with a critic, what the value before each id should be, and 1 where it is
+        fitted [T].
     """
 
     row: Row
     advantages: Sequence[float] = ()
     weight: float = 1.0
     index: int = 0
+    turns: Sequence[int] = ()
+    targets: Sequence[float] = ()
+    is_target: Sequence[float] = ()
 
     @property
     def num_tokens(self) -> int:
@@ -34,6 +40,10 @@ class WeightedRow:
     @property
     def num_sampled(self) -> int:
         return int(sum(self.row.mask))
+
+    @property
+    def num_targets(self) -> int:
+        return int(sum(self.is_target))
 
 
 def micro_batches(rows: Sequence[WeightedRow], max_tokens: int) -> Iterator[list[WeightedRow]]:

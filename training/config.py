@@ -6,95 +6,33 @@ OmegaConf refuses overrides of frozen ones; values are checked in `__post_init__
 """
 
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any
 
 from ..agents.config import BuildConfig, PolicyConfig
 from ..envs.general_points.config import MAX_CARDS, MIN_CARDS
 from ..envs.street_nav.actions import Rule
 from ..envs.street_nav.wording import Wording
-from .advantages import AdvantageKind, Credit
+from .advantages import Credit
 from .evaluation_config import CellConfig, EvaluateConfig, MetricKind, SuiteConfig, shifted
 from .field_checks import require_at_least_zero, require_fraction, require_positive
+from .grpo_config import Aggregation, CriticConfig, GrpoConfig, KLKind, LengthConfig
+from .optim_config import BudgetConfig, OptimConfig, Schedule
 
 __all__ = [  # beside what is defined here
+    "Aggregation",
+    "BudgetConfig",
     "CellConfig",
+    "CriticConfig",
     "EvaluateConfig",
+    "GrpoConfig",
+    "KLKind",
+    "LengthConfig",
     "MetricKind",
+    "OptimConfig",
+    "Schedule",
     "SuiteConfig",
     "shifted",
 ]
-
-
-class Schedule(str, Enum):
-    """Learning rate against the fraction of the budget that is spent."""
-
-    constant = "constant"
-    linear = "linear"
-    cosine = "cosine"
-
-
-class Aggregation(str, Enum):
-    """How token losses become one number."""
-
-    token_mean = "token_mean"  # sum / tokens (DAPO)
-    seq_mean = "seq_mean"  # mean over rows of the row's token mean (the original GRPO)
-    const = "const"  # sum / (rows * length limit) (Dr. GRPO)
-
-
-class KLKind(str, Enum):
-    """Estimators of KL(pi_theta || pi_ref) used in the loss."""
-
-    k1 = "k1"  # l - f: zero expected gradient, for monitoring only
-    k2 = "k2"  # (l - f)^2 / 2: the right gradient on-policy
-    k3 = "k3"  # e^(f-l) - (f-l) - 1: the forward KL's gradient
-    k3_is = "k3_is"  # r * k3 with r differentiable: exact on- and off-policy
-
-
-@dataclass(kw_only=True, slots=True)
-class OptimConfig:
-    """AdamW with linear warm-up, a schedule over the budget, and clipping by the global norm."""
-
-    lr: float = 1e-4
-    schedule: Schedule = Schedule.constant
-    warmup_steps: int = 10
-    final_lr_fraction: float = 0.1  # of lr, where a schedule ends
-    weight_decay: float = 0.0
-    betas: list[float] = field(default_factory=lambda: [0.9, 0.98])
-    max_grad_norm: float = 1.0
-    micro_batch_tokens: int = 1024  # padded, per forward pass; small suits a CPU cache, large a GPU
-    max_bad_updates: int = 5  # non-finite updates in a row before the run stops
-
-    def __post_init__(self) -> None:
-        require_positive(self, "lr", "max_grad_norm", "micro_batch_tokens", "max_bad_updates")
-        require_at_least_zero(self, "warmup_steps", "weight_decay")
-        if not 0 <= self.final_lr_fraction <= 1:
-            raise ValueError(
-                f"final_lr_fraction must be between 0 and 1; got {self.final_lr_fraction}"
-            )
-        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError(f"betas must be two numbers in [0, 1); got {self.betas}")
-
-
-@dataclass(kw_only=True, slots=True)
-class BudgetConfig:
-    """Where a stage stops: at a number of steps, at a compute budget, or at whichever comes first.
-
-    At least one must be given.
-
-    tflops: by the study's formula, 6 N per trained and 2 N per token handled in rollouts.
-    """
-
-    steps: int | None = None
-    tflops: float | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "tflops"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise ValueError(f"{name} must be positive or null; got {value}")
-        if self.steps is None and self.tflops is None:
-            raise ValueError("budget must give steps or tflops; got neither")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -221,43 +159,6 @@ class ExportConfig:
 
 
 @dataclass(kw_only=True, slots=True)
-class GrpoConfig:
-    """Multi-turn GRPO. One step = one rollout and all its updates.
-
-    credit: `trajectory` pays what the environment says the episode is worth; where that is the last
-        reward, a wrong answer before a right one costs nothing, and first answers are not learnt.
-    discount: per turn, of `credit=turn_return`.
-    """
-
-    budget: BudgetConfig = field(default_factory=lambda: BudgetConfig(steps=300))
-    groups_per_step: int = 32
-    group_size: int = 8
-    temperature: float = 1.0
-    max_new_tokens: int = 64
-    advantage: AdvantageKind = AdvantageKind.dr_grpo
-    credit: Credit = Credit.trajectory
-    discount: float = 0.9
-    outcome_gate: bool = False
-    min_std: float = 0.0
-    aggregation: Aggregation = Aggregation.token_mean
-    clip_low: float = 0.2
-    clip_high: float = 0.28
-    epochs: int = 1  # passes over one rollout
-    minibatches: int = 1  # updates per pass
-    kl_coef: float = 0.0
-    kl_kind: KLKind = KLKind.k3_is
-    optim: OptimConfig = field(default_factory=OptimConfig)
-
-    def __post_init__(self) -> None:
-        if self.group_size < 2:  # advantages compare the episodes of a group with each other
-            raise ValueError(f"group_size must be at least 2; got {self.group_size}")
-        require_positive(self, "groups_per_step", "temperature", "max_new_tokens")
-        require_positive(self, "clip_low", "clip_high", "epochs", "minibatches")
-        require_at_least_zero(self, "kl_coef", "min_std")
-        require_fraction(self, "discount")
-
-
-@dataclass(kw_only=True, slots=True)
 class ExperimentConfig:
     """Everything one run needs. The run folder is `<output_dir>/<experiment>/<name>`.
 
@@ -297,8 +198,9 @@ class ExperimentConfig:
         if self.processes is not None:
             require_positive(self, "processes")
         judge = getattr(self.env, "refuse_paid_stalling", None)
-        if judge is not None and self.grpo.credit is Credit.turn_return:
-            judge(self.grpo.discount, "grpo.credit=turn_return")
+        credit = self.grpo.credit
+        if judge is not None and credit is not Credit.trajectory:  # the others add rewards up
+            judge(self.grpo.discount, f"grpo.credit={credit.value}")
         for name in ("experiment", "name"):
             value = getattr(self, name)
             if not value or value.strip(".") != value or any(c in value for c in "/\\\0"):

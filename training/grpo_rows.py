@@ -1,96 +1,83 @@
-"""From the episodes of a rollout to what GRPO trains on: advantages by turn, rows with a signal."""
+"""From the episodes of a rollout to rows to train on, and back from rows to the episodes' turns."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
+from torch import Tensor
 
 from ..agents.policy import Policy
 from ..agents.rows import rows_from_episode
-from ..agents.types import ContextMode, Episode, Status
-from .advantages import Credit, group_advantages, turn_advantages
+from ..agents.types import ContextMode, Episode
 from .batch import WeightedRow
-from .config import GrpoConfig
+from .credit import ByTurn, Credited
 
 
-def advantages_by_turn(episodes: Sequence[Episode], config: GrpoConfig) -> list[np.ndarray]:
-    """One advantage per turn of every episode. float64 [turns] each"""
-    groups = [episode.group for episode in episodes]
-    options: dict[str, Any] = {
-        "successes": [episode.success for episode in episodes],
-        "outcome_gate": config.outcome_gate,
-        "min_std": config.min_std,
-    }
-    if config.credit is Credit.turn_return:
-        rewards = [[turn.reward for turn in episode.turns] for episode in episodes]
-        return turn_advantages(
-            rewards, groups, config.advantage, discount=config.discount, **options
+def numbered_rows(
+    episodes: Sequence[Episode], policy: Policy, *, first_index: int = 0
+) -> list[list[WeightedRow]]:
+    """The rows of every episode, without advantages, numbered from `first_index` on."""
+    found: list[list[WeightedRow]] = []
+    index = first_index
+    for episode in episodes:
+        parts = rows_from_episode(episode, policy)
+        turns = _turns_by_id(episode)
+        found.append(
+            [
+                WeightedRow(row=part, weight=1.0 / len(parts), index=index + place, turns=ids)
+                for place, (part, ids) in enumerate(zip(parts, turns, strict=True))
+            ]
         )
-    returns = [episode.episode_return for episode in episodes]
-    whole = group_advantages(returns, groups, config.advantage, **options).values
-    return [
-        np.full(len(episode.turns), value) for episode, value in zip(episodes, whole, strict=True)
-    ]
+        index += len(parts)
+    return found
 
 
 def rows_with_signal(
     episodes: Sequence[Episode],
-    advantages: Sequence[np.ndarray],
-    policy: Policy,
-    *,
-    first_index: int = 0,
+    rows: Sequence[Sequence[WeightedRow]],
+    credits: Sequence[Credited],
 ) -> list[WeightedRow]:
-    """The rows that have an advantage other than zero, numbered from `first_index` on."""
-    rows: list[WeightedRow] = []
-    for episode, by_turn in zip(episodes, advantages, strict=True):
-        parts = rows_from_episode(episode, policy)
-        for part, values in zip(parts, _by_token(episode, by_turn), strict=True):
-            if any(values):
-                index, weight = first_index + len(rows), 1.0 / len(parts)
-                rows.append(WeightedRow(row=part, advantages=values, weight=weight, index=index))
-    return rows
+    """The rows that have an advantage other than zero, or a value to fit."""
+    kept: list[WeightedRow] = []
+    for episode, parts, credit in zip(episodes, rows, credits, strict=True):
+        advantages = _by_row(episode, credit.advantages)
+        for place, (part, values) in enumerate(zip(parts, advantages, strict=True)):
+            row = replace(part, advantages=values)
+            if credit.targets is not None and credit.is_target is not None:
+                row = replace(
+                    row,
+                    targets=_by_row(episode, credit.targets)[place],
+                    is_target=_by_row(episode, credit.is_target)[place],
+                )
+            if any(values) or row.targets:
+                kept.append(row)
+    return kept
 
 
-def played(episodes: Sequence[Episode]) -> dict[str, int]:
-    """What these episodes add to the ledger."""
-    turns = [turn for episode in episodes for turn in episode.turns]
-    return {
-        "sampled_tokens": sum(len(turn.completion.token_ids) for turn in turns),
-        "prompt_tokens": sum(len(turn.prompt_ids) for turn in turns),
-        "env_steps": len(turns),
-        "episodes": len(episodes),
-    }
+def by_turn(episode: Episode, rows: Sequence[WeightedRow], tokens: Mapping[int, Tensor]) -> ByTurn:
+    """Numbers per id of an episode's rows, by row index, as numbers per sampled token of a turn."""
+    sampled = [
+        tokens[row.index].double().cpu().numpy()[np.array(row.row.mask, dtype=bool)] for row in rows
+    ]
+    counts = [len(turn.completion.token_ids) for turn in episode.turns]
+    if not counts:
+        return []
+    return np.split(np.concatenate(sampled), np.cumsum(counts)[:-1])
 
 
-def rollout_sums(episodes: Sequence[Episode], advantages: Sequence[np.ndarray]) -> dict[str, float]:
-    """Sums over episodes of what is logged as their mean; `n` and `groups/zero_variance` count."""
-    sums: dict[str, float] = {"n": len(episodes)}
-    signal = {e.group for e, a in zip(episodes, advantages, strict=True) if a.any()}
-    sums["groups/zero_variance"] = len({e.group for e in episodes}) - len(signal)
-    for episode in episodes:
-        last = episode.turns[-1] if episode.turns else None
-        parts = {
-            "reward/mean": episode.episode_return,
-            "success": float(episode.success),
-            "success/first_turn": float(bool(last and episode.turns[0].success)),
-            "episodes/mean_turns": float(len(episode.turns)),
-            "episodes/truncated": float(episode.status is not Status.terminated),
-            "episodes/mean_tokens": float(episode.num_sampled_tokens),
-        }
-        for name, value in last.reward_terms.items() if last else ():
-            parts[f"reward/{name}"] = float(value)
-        if last:
-            parts[f"outcome/{last.outcome}"] = 1.0
-        for name, value in parts.items():
-            sums[name] = sums.get(name, 0.0) + value
-    return sums
+def _turns_by_id(episode: Episode) -> list[list[int]]:
+    """Per row of the episode, the turn within the row that each id belongs to."""
+    lengths = [len(turn.prompt_ids) + len(turn.completion.token_ids) for turn in episode.turns]
+    if episode.context is ContextMode.single_turn:
+        return [[0] * length for length in lengths]
+    return [[turn for turn, length in enumerate(lengths) for _ in range(length)]] if lengths else []
 
 
-def _by_token(episode: Episode, by_turn: np.ndarray) -> list[list[float]]:
-    """The turns' advantages, one per id of each row that `rows_from_episode` makes."""
+def _by_row(episode: Episode, values: ByTurn) -> list[list[float]]:
+    """The turns' numbers, one per id of each row: 0 where nothing was sampled."""
     turns = [
-        [float(value)] * (len(turn.prompt_ids) + len(turn.completion.token_ids))
-        for turn, value in zip(episode.turns, by_turn, strict=True)
+        [0.0] * len(turn.prompt_ids) + [float(x) for x in numbers]
+        for turn, numbers in zip(episode.turns, values, strict=True)
     ]
     if episode.context is ContextMode.single_turn or not turns:
         return turns

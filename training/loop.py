@@ -29,6 +29,7 @@ from .rng import seed_rng
 logger = logging.getLogger(__name__)
 
 Metrics = dict[str, float]
+COSTS = ("time/", "memory/")  # metrics that differ between repetitions
 
 
 class TrainingDiverged(ValueError):
@@ -44,7 +45,7 @@ class Stage(Protocol):
 
     @property
     def head(self) -> nn.Module | None:
-        """A module beside the policy that is trained with it and saved in its checkpoints."""
+        """Modules beside the policy, saved in its checkpoints and trained where they can be."""
 
     def update(self, state: "TrainState") -> Metrics:
         """Do step `state.step`: gradients, `state.apply_gradients`, counts in the ledger."""
@@ -144,6 +145,12 @@ class TrainState:
         return {"grad_norm": shown, "lr": learning_rate, "updates/skipped": float(not finite)}
 
 
+def trained_parameters(policy: Policy, stage: Stage) -> list[torch.nn.Parameter]:
+    """The policy's trainable parameters, then those of the stage's head."""
+    modules = [policy.model, *([stage.head] if stage.head is not None else [])]
+    return [p for module in modules for p in module.parameters() if p.requires_grad]
+
+
 Milestone = Callable[[TrainState, int], None]
 OnMetrics = Callable[[int, Mapping[str, float]], None]
 
@@ -207,8 +214,10 @@ class _Logs:
         return cls(MetricsLog(folder / "metrics.jsonl"), MetricsLog(folder / "timings.jsonl"))
 
     def write(self, step: int, values: Mapping[str, float], *, wall_s: float, cpu_s: float) -> None:
-        self.metrics.log({"kind": "train", "step": step, **values})
-        self.timings.log({"step": step, "wall_s": wall_s, "cpu_s": cpu_s})
+        costs = {name: value for name, value in values.items() if name.startswith(COSTS)}
+        steady = {name: value for name, value in values.items() if name not in costs}
+        self.metrics.log({"kind": "train", "step": step, **steady})
+        self.timings.log({"step": step, "wall_s": wall_s, "cpu_s": cpu_s, **costs})
 
 
 def _milestones_due(state: TrainState, count: int) -> int:

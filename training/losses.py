@@ -1,13 +1,14 @@
-"""Losses as pure functions of log-probabilities: `(tensors) -> (loss, metrics)`.
+"""Losses as pure functions of log-probabilities and values.
 
-    L = Agg_m[ S(r, A) + beta * K ],   r = exp(l - o)
+    L = Agg_m[ w * S(r, A) + beta * K ] - c_H * Agg_m[ H ] + c_V * value loss,   r = exp(l - o)
 
 l = log pi_theta, o = log pi_old, f = log pi_ref; m = 1 exactly on sampled tokens. Sums are divided
 by GLOBAL counts taken before micro-batching, so that gradients depend neither on the micro-batch
 size, nor on accumulation, nor on the number of processes.
 
-Sources: PPO (arXiv 1707.06347, eq. 7), DAPO (arXiv 2503.14476, eq. 8: token mean, asymmetric clip),
-Dr. GRPO (arXiv 2503.20783: constant normaliser), KL estimators: http://joschu.net/blog/kl-approx.html.
+The surrogates S and the weights w stand in `surrogates.py`. Sources: DAPO (arXiv 2503.14476, eq. 8:
+token mean), Dr. GRPO (arXiv 2503.20783: constant normaliser), KL estimators:
+http://joschu.net/blog/kl-approx.html, the clipped value loss: arXiv 1707.06347's published code.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .config import Aggregation, KLKind
+from .grpo_config import Aggregation, KLKind
 
 MAX_LOG_RATIO = 20.0
 
@@ -25,12 +26,13 @@ class Totals:
     """Global denominators of one update, over all micro-batches and processes.
 
     tokens: sampled tokens; rows: weight of rows (an episode of several rows counts once);
-    max_tokens: the length limit of a row's completion.
+    max_tokens: the length limit of a row's completion; targets: values that the critic fits.
     """
 
     tokens: float
     rows: float
     max_tokens: int
+    targets: float = 0.0
 
 
 def aggregate(
@@ -50,31 +52,6 @@ def aggregate(
     return (row_weight * kept.sum(dim=1) / lengths).sum() / max(totals.rows, 1.0)
 
 
-def policy_loss(
-    logp: Tensor,
-    old_logp: Tensor,
-    advantages: Tensor,
-    mask: Tensor,
-    *,
-    clip_low: float,
-    clip_high: float,
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """The clipped surrogate per token, -min(r A, clip(r) A).  All inputs and the result are [B, T].
-
-    Metrics are sums over sampled tokens (`clip_fraction`) or maxima (`ratio/max`).
-    """
-    ratio = log_ratio(logp, old_logp).exp()  # [B, T]
-    clipped = ratio.clamp(1.0 - clip_low, 1.0 + clip_high)
-    loss = -torch.minimum(ratio * advantages, clipped * advantages)
-    with torch.no_grad():
-        bound = (ratio * advantages > clipped * advantages) & (mask > 0)
-        metrics = {
-            "clip_fraction": bound.float().sum(),
-            "ratio/max": torch.where(mask > 0, ratio, torch.ones_like(ratio)).max(),
-        }
-    return loss, metrics
-
-
 def kl_penalty(logp: Tensor, ref_logp: Tensor, old_logp: Tensor, kind: KLKind) -> Tensor:
     """An estimate of the KL to the reference per token. [B, T]"""
     gap = (logp - ref_logp).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO)
@@ -86,6 +63,21 @@ def kl_penalty(logp: Tensor, ref_logp: Tensor, old_logp: Tensor, kind: KLKind) -
     if kind is KLKind.k3:
         return k3
     return log_ratio(logp, old_logp).exp() * k3
+
+
+def value_loss(
+    values: Tensor, targets: Tensor, old_values: Tensor, mask: Tensor, clip: float | None
+) -> Tensor:
+    """Half the squared error where mask is 1, summed; inputs are [B, T].
+
+    clip: with a number, the larger of the error and that of a value held within `clip` of the old
+        one, so that a value that has moved far enough is left alone.
+    """
+    error = (values - targets).square()
+    if clip is not None:
+        held = old_values + (values - old_values).clamp(-clip, clip)
+        error = torch.maximum(error, (held - targets).square())
+    return 0.5 * torch.where(mask > 0, error, torch.zeros_like(error)).sum()
 
 
 def log_ratio(logp: Tensor, old_logp: Tensor) -> Tensor:

@@ -36,6 +36,7 @@ METRICS: dict[str, str] = {
     "reward/accuracy": "mean of the last answer's accuracy term",
     "reward/format": "mean of the last answer's format term",
     "reward/recognition": "share of judged answers whose cards equal the hand",
+    "reward/shaped": "mean episode return after rewards for length, as it is trained on",
     "reward/*": "mean of the last answer's reward term of that name",
     "advantage/*": "statistic of the advantages of trained tokens",
     "success": "share of episodes that ended solved",
@@ -47,6 +48,10 @@ METRICS: dict[str, str] = {
     "clip_fraction": "share of trained tokens whose ratio was clipped",
     "sampler_gap/mean": "mean |log-probability of the trainer - of the sampler| at trained tokens",
     "sampler_gap/max": "largest |log-probability by trainer - by sampler| at trained tokens",
+    "sampler_weight/mean": "mean weight w of trained tokens against the sampler's mismatch",
+    "value/loss": "half the mean squared error of the critic at the values it fits",
+    "value/mean": "mean value of the critic before the update, at the values it fits",
+    "value/explained_variance": "1 - variance of (target - value) / variance of the targets",
     "kl": "mean estimate of KL(policy | reference) at trained tokens, nats",
     "groups/zero_variance": "groups dropped because all their returns are equal",
     "groups/total": "groups sampled",
@@ -71,6 +76,7 @@ METRICS: dict[str, str] = {
     "cpu_s": "CPU seconds of this process, all threads, in this step (timings only)",
     "wall_s": "seconds that this step took (timings only)",
     "time/*": "seconds that this part of the step took (timings only)",
+    "memory/peak_mib": "most MiB in use so far, of the accelerator or the process (timings only)",
     "tokens_per_s": "sampled and trained tokens per second of the step (timings only)",
 }
 

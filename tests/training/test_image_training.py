@@ -12,11 +12,12 @@ from cardinal_gym.agents.rows import Row, collate
 from cardinal_gym.agents.scoring import token_logprobs
 from cardinal_gym.agents.types import ContextMode, Episode
 from cardinal_gym.envs.general_points.config import GeneralPointsConfig
-from cardinal_gym.training import policy_gradient
+from cardinal_gym.training import grpo_rollout
 from cardinal_gym.training.config import BudgetConfig, PretrainConfig
 from cardinal_gym.training.demonstrations import OracleDemonstrations
 from cardinal_gym.training.distributed import Workers
 from cardinal_gym.training.loop import TrainState
+from cardinal_gym.training.policy_gradient import GrpoStage
 from cardinal_gym.training.supervised import SupervisedStage
 from cardinal_gym.training.vision_warmup import VisionStage
 from toys import (
@@ -53,11 +54,11 @@ def sft_stage(policy: Policy, **settings: object) -> tuple[SupervisedStage, Trai
 
 def grpo_with_signal(
     policy: Policy, monkeypatch: pytest.MonkeyPatch
-) -> tuple[policy_gradient.GrpoStage, TrainState]:
+) -> tuple[GrpoStage, TrainState]:
     """A GRPO update in which members differ in return although none solves a hand."""
-    rollout: Callable[..., list[Episode]] = policy_gradient.rollout
+    rollout: Callable[..., list[Episode]] = grpo_rollout.rollout
     monkeypatch.setattr(
-        policy_gradient,
+        grpo_rollout,
         "rollout",
         lambda *a, **k: [replaced(e, episode_return=float(e.member)) for e in rollout(*a, **k)],
     )

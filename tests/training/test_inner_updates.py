@@ -1,13 +1,14 @@
 """Several updates on one rollout, the penalty towards a reference, and updates that go wrong."""
 
+from typing import Any
+
 import pytest
 import torch
-from cardinal_gym.training import policy_gradient
+from cardinal_gym.training import objective, policy_gradient
 from cardinal_gym.training.config import BudgetConfig, KLKind
 from cardinal_gym.training.distributed import Workers
-from cardinal_gym.training.grpo_rows import advantages_by_turn
+from cardinal_gym.training.grpo_update import TrainRows
 from cardinal_gym.training.loop import TrainingDiverged, TrainState
-from cardinal_gym.training.policy_gradient import GrpoStage
 from toys import (
     assert_close,
     bandit,
@@ -31,20 +32,19 @@ def test_inner_updates_compare_with_what_was_before_the_first(
     noisy_returns(monkeypatch)
     olds: list[dict[int, torch.Tensor]] = []
     ratios: list[float] = []
-    loss = policy_gradient.policy_loss
-    trained = GrpoStage._train
+    loss, trained = objective.policy_loss, policy_gradient.train_on
 
-    def remember(self: GrpoStage, state: TrainState, batch: object, sums: object) -> dict:
-        olds.append({index: old.clone() for index, old in batch.old.items()})  # type: ignore[attr-defined]
-        return trained(self, state, batch, sums)  # type: ignore[arg-type]
+    def remember(batch: TrainRows, *rest: Any) -> dict[str, float]:
+        olds.append({index: old.clone() for index, old in batch.measured.old.items()})
+        return trained(batch, *rest)
 
-    def watch(*args: torch.Tensor, **clip: float) -> tuple:
-        surrogate, metrics = loss(*args, **clip)
+    def watch(*args: Any) -> tuple:
+        surrogate, metrics = loss(*args)
         ratios.append(float(metrics["ratio/max"]))
         return surrogate, metrics
 
-    monkeypatch.setattr(GrpoStage, "_train", remember)
-    monkeypatch.setattr(policy_gradient, "policy_loss", watch)
+    monkeypatch.setattr(policy_gradient, "train_on", remember)
+    monkeypatch.setattr(objective, "policy_loss", watch)
     config = grpo_config(epochs=epochs, minibatches=minibatches)
     stage, state = grpo_stage(tiny_policy(spread=3.0), guess, config)
     run_steps(stage, state, 1)
@@ -60,11 +60,18 @@ def test_a_pass_over_the_rollout_uses_every_row_once(monkeypatch: pytest.MonkeyP
     noisy_returns(monkeypatch)
     config = grpo_config(minibatches=5)
     stage, state = grpo_stage(tiny_policy(), guess, config)
-    episodes = stage._rollout(state)
-    batch = stage._rows(episodes, advantages_by_turn(episodes, config), state)
-    parts = stage._minibatches(batch, 0, state)
+    batches: list[TrainRows] = []
+    passed = policy_gradient.minibatches
+    monkeypatch.setattr(
+        policy_gradient,
+        "minibatches",
+        lambda batch, *a, **k: batches.append(batch) or passed(batch, *a, **k),
+    )
+    run_steps(stage, state, 1)
+    (batch,) = batches
+    parts = passed(batch, config, state, run_seed=0, epoch=0)
+    again = passed(batch, config, state, run_seed=0, epoch=1)
     assert sorted(row.index for part in parts for row in part.rows) == list(range(16))
-    again = stage._minibatches(batch, 1, state)
     assert [r.index for p in parts for r in p.rows] != [r.index for p in again for r in p.rows]
 
 
@@ -122,15 +129,15 @@ def test_a_gradient_that_is_not_finite_is_skipped_and_counted(
     policy = tiny_policy()
     stage, state = grpo_stage(policy, bandit, grpo_config(optim=optim(max_bad_updates=3)))
     before = weights(policy)
-    broken = policy_gradient.aggregate
+    broken = objective.aggregate
     monkeypatch.setattr(
-        policy_gradient, "aggregate", lambda *args: broken(*args) * torch.tensor(float("nan"))
+        objective, "aggregate", lambda *args: broken(*args) * torch.tensor(float("nan"))
     )
     for count in (1, 2):
         (metrics,) = run_steps(stage, state, 1)
         assert metrics["updates/skipped"] == 1.0
         assert state.bad_updates == count
-    monkeypatch.setattr(policy_gradient, "aggregate", broken)
+    monkeypatch.setattr(objective, "aggregate", broken)
     assert torch.equal(weights(policy), before)
     assert state.ledger.updates == 0
     (metrics,) = run_steps(stage, state, 1)  # a good one: counting starts again
@@ -142,9 +149,9 @@ def test_bad_updates_are_counted_over_all_updates_of_a_rollout(
 ) -> None:
     noisy_returns(monkeypatch)
     stage, state = grpo_stage(tiny_policy(), bandit, grpo_config(epochs=3))
-    good, calls = policy_gradient.aggregate, []
+    good, calls = objective.aggregate, []
     monkeypatch.setattr(
-        policy_gradient,
+        objective,
         "aggregate",
         lambda *args: good(*args) * (float("inf") if calls.append(0) or len(calls) == 1 else 1),
     )
@@ -157,7 +164,7 @@ def test_too_many_bad_updates_stop_the_run(monkeypatch: pytest.MonkeyPatch) -> N
     noisy_returns(monkeypatch)
     stage, state = grpo_stage(tiny_policy(), bandit, grpo_config(optim=optim(max_bad_updates=2)))
     monkeypatch.setattr(
-        policy_gradient, "policy_loss", lambda logp, *_, **__: (logp * float("inf"), _no_metrics())
+        objective, "policy_loss", lambda logp, *_, **__: (logp * float("inf"), _no_metrics())
     )
     run_steps(stage, state, 1)
     with pytest.raises(TrainingDiverged, match="2 non-finite updates in a row; turn the learning"):

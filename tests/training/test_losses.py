@@ -1,16 +1,14 @@
 """Losses against loops, REINFORCE and enumeration over a small vocabulary."""
 
 import math
-from typing import Any
 
 import pytest
 import torch
 from cardinal_gym.training.config import Aggregation, KLKind
-from cardinal_gym.training.losses import Totals, aggregate, kl_penalty, log_ratio, policy_loss
+from cardinal_gym.training.losses import Totals, aggregate, kl_penalty, log_ratio
 from torch import Tensor
 
 AGGREGATIONS = list(Aggregation)
-CLIP: dict[str, Any] = {"clip_low": 0.2, "clip_high": 0.28}
 MASK = torch.tensor([[0.0, 1, 1, 0, 1], [1, 1, 0, 0, 0], [0, 0, 0, 0, 1]])
 WEIGHT = torch.tensor([1.0, 0.5, 0.5])  # the last two rows are turns of one episode
 TOTALS = Totals(tokens=6.0, rows=2.0, max_tokens=4)
@@ -90,54 +88,6 @@ def test_inserted_environment_tokens_leave_the_sampled_ones_alone(kind: Aggregat
         aggregate(wide, mask, WEIGHT, kind, TOTALS),
         aggregate(values(), MASK, WEIGHT, kind, TOTALS),
     )
-
-
-def surrogate(logp: Tensor, old: Tensor, advantages: Tensor) -> Tensor:
-    return policy_loss(logp, old, advantages, MASK, **CLIP)[0]
-
-
-@pytest.mark.parametrize("kind", AGGREGATIONS)
-def test_on_policy_the_gradient_is_that_of_reinforce(kind: Aggregation) -> None:
-    """d/dl of -A l, whatever the aggregation, because r = 1 exactly."""
-    advantages = torch.tensor([[1.5], [-0.5], [0.25]])
-    logp = values().requires_grad_()
-    ours = aggregate(surrogate(logp, logp.detach(), advantages), MASK, WEIGHT, kind, TOTALS)
-    (found,) = torch.autograd.grad(ours, logp)
-    reinforce = aggregate(-advantages * logp, MASK, WEIGHT, kind, TOTALS)
-    (wanted,) = torch.autograd.grad(reinforce, logp)
-    torch.testing.assert_close(found, wanted, rtol=1e-6, atol=0)
-
-
-def test_the_surrogate_is_the_clipped_one_of_the_paper() -> None:
-    logp, old = values(1, 0.5), values(2, 0.5)
-    advantages = torch.tensor([[1.0], [-2.0], [0.5]])
-    found, metrics = policy_loss(logp, old, advantages, MASK, **CLIP)
-    clipped, largest = 0, 1.0
-    for i in range(3):
-        for t in range(5):
-            ratio, advantage = math.exp(logp[i, t] - old[i, t]), float(advantages[i, 0])
-            bounded = min(max(ratio, 0.8), 1.28)
-            wanted = -min(ratio * advantage, bounded * advantage)
-            assert float(found[i, t]) == pytest.approx(wanted, rel=1e-5)
-            if MASK[i, t]:
-                clipped += ratio * advantage > bounded * advantage
-                largest = max(largest, ratio)
-    assert float(metrics["clip_fraction"]) == clipped > 0
-    assert float(metrics["ratio/max"]) == pytest.approx(largest)
-
-
-@pytest.mark.parametrize(
-    ("ratio", "advantage", "moves"),
-    [(1.5, 1.0, False), (1.5, -1.0, True), (0.5, 1.0, True), (0.5, -1.0, False)],
-)
-def test_clipping_stops_only_what_went_far_enough(
-    ratio: float, advantage: float, moves: bool
-) -> None:
-    logp = torch.full((1, 1), math.log(ratio), requires_grad=True)
-    one = torch.ones(1, 1)
-    loss, _ = policy_loss(logp, torch.zeros(1, 1), advantage * one, one, **CLIP)
-    loss.sum().backward()
-    assert bool(logp.grad != 0) is moves
 
 
 def test_an_improbable_token_cannot_overflow() -> None:

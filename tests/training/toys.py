@@ -12,10 +12,10 @@ from cardinal_gym.agents.config import BuildConfig, Family, PolicyConfig
 from cardinal_gym.agents.policy import Policy, load_policy
 from cardinal_gym.agents.types import ContextMode, Episode
 from cardinal_gym.envs.core import FreeText, LanguageEnv, Observation, Verdict
-from cardinal_gym.training import policy_gradient
+from cardinal_gym.training import grpo_rollout
 from cardinal_gym.training.config import BudgetConfig, ExperimentConfig, GrpoConfig, OptimConfig
 from cardinal_gym.training.distributed import Workers
-from cardinal_gym.training.loop import Stage, TrainState
+from cardinal_gym.training.loop import Stage, TrainState, trained_parameters
 from cardinal_gym.training.override_errors import to_config
 from cardinal_gym.training.policy_gradient import GrpoStage
 from cardinal_gym.training.schema import register
@@ -188,7 +188,8 @@ def grpo_stage(
     policy: Policy, make_env: Callable[[], gym.Env], config: GrpoConfig, **settings: Any
 ) -> tuple[GrpoStage, TrainState]:
     stage = GrpoStage(config, make_env, policy, run_seed=0, **settings)
-    return stage, TrainState.create(policy, stage.optim, stage.budget, Workers("cpu"))
+    parameters = trained_parameters(policy, stage)
+    return stage, TrainState.create(policy, stage.optim, stage.budget, Workers("cpu"), parameters)
 
 
 def run_steps(stage: Stage, state: TrainState, count: int) -> list[dict[str, float]]:
@@ -210,12 +211,12 @@ def bandit() -> gym.Env:
 
 def noisy_returns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every episode gets a return of its own, by group and member: every group has a signal."""
-    played = policy_gradient.rollout
+    played = grpo_rollout.rollout
 
     def judged(*args: object, **kwargs: object) -> list[Episode]:
         return [_noisy(episode) for episode in played(*args, **kwargs)]
 
-    monkeypatch.setattr(policy_gradient, "rollout", judged)
+    monkeypatch.setattr(grpo_rollout, "rollout", judged)
 
 
 def _noisy(episode: Episode) -> Episode:

@@ -1,0 +1,106 @@
+"""What is logged of a rollout: means over all episodes of the step, whichever process played them.
+
+Every name is defined in `metrics.py` and in this folder's README.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..agents.types import Episode, Status
+from .credit import ByTurn, Credited
+from .distributed import Workers
+from .loop import Metrics
+from .shaping import Pay
+
+
+def played(episodes: Sequence[Episode]) -> dict[str, int]:
+    """What these episodes add to the ledger."""
+    turns = [turn for episode in episodes for turn in episode.turns]
+    return {
+        "sampled_tokens": sum(len(turn.completion.token_ids) for turn in turns),
+        "prompt_tokens": sum(len(turn.prompt_ids) for turn in turns),
+        "env_steps": len(turns),
+        "episodes": len(episodes),
+    }
+
+
+def describe_rollout(
+    episodes: Sequence[Episode], credits: Sequence[Credited], num_groups: int, workers: Workers
+) -> Metrics:
+    """Rewards, outcomes and lengths as the environment gave them, and how many groups are silent.
+
+    num_groups: on all processes together.
+    """
+    total = workers.sum(_rollout_sums(episodes, credits))
+    count = max(total.pop("n"), 1.0)
+    silent = total.pop("groups/zero_variance")
+    means = {name: value / count for name, value in sorted(total.items())}
+    return {**means, "groups/zero_variance": silent, "groups/total": float(num_groups)}
+
+
+def describe_pay(pays: Sequence[Pay], workers: Workers) -> Metrics:
+    """The mean return after rewards for length."""
+    total = workers.sum({"n": len(pays), "paid": sum(pay.total for pay in pays)})
+    return {"reward/shaped": total["paid"] / max(total["n"], 1.0)}
+
+
+def describe_penalties(penalties: Sequence[ByTurn], kl_coef: float, workers: Workers) -> Metrics:
+    """The mean k1 of sampled tokens, where the penalty stands in the reward."""
+    flat = _flat(penalties) / kl_coef
+    total = workers.sum({"n": len(flat), "kl": float(flat.sum())})
+    return {"kl": total["kl"] / max(total["n"], 1.0)}
+
+
+def describe_values(
+    values: Sequence[ByTurn], credits: Sequence[Credited], workers: Workers
+) -> Metrics:
+    """The critic before the updates: its mean, and how much of the targets it explains."""
+    fitted = _flat([credit.is_target or [] for credit in credits]) > 0
+    value = _flat(values)[fitted]
+    target = _flat([credit.targets or [] for credit in credits])[fitted]
+    first = workers.sum({"n": len(value), "v": float(value.sum()), "t": float(target.sum())})
+    count = max(first["n"], 1.0)
+    mean = first["v"] / count
+    error = target - value
+    mean_target, mean_error = first["t"] / count, first["t"] / count - mean
+    second = workers.sum(
+        {
+            "t": float(((target - mean_target) ** 2).sum()),
+            "e": float(((error - mean_error) ** 2).sum()),
+        }
+    )
+    explained = 1.0 - second["e"] / second["t"] if second["t"] > 0 else 0.0
+    return {"value/mean": mean, "value/explained_variance": explained}
+
+
+def _rollout_sums(episodes: Sequence[Episode], credits: Sequence[Credited]) -> dict[str, float]:
+    """Sums over episodes of what is logged as their mean; `n` and `groups/zero_variance` count."""
+    sums: dict[str, float] = {"n": len(episodes)}
+    signal = {
+        episode.group
+        for episode, credit in zip(episodes, credits, strict=True)
+        if any(each.any() for each in credit.advantages)
+    }
+    sums["groups/zero_variance"] = len({e.group for e in episodes}) - len(signal)
+    for episode in episodes:
+        last = episode.turns[-1] if episode.turns else None
+        parts = {
+            "reward/mean": episode.episode_return,
+            "success": float(episode.success),
+            "success/first_turn": float(bool(last and episode.turns[0].success)),
+            "episodes/mean_turns": float(len(episode.turns)),
+            "episodes/truncated": float(episode.status is not Status.terminated),
+            "episodes/mean_tokens": float(episode.num_sampled_tokens),
+        }
+        for name, value in last.reward_terms.items() if last else ():
+            parts[f"reward/{name}"] = float(value)
+        if last:
+            parts[f"outcome/{last.outcome}"] = 1.0
+        for name, value in parts.items():
+            sums[name] = sums.get(name, 0.0) + value
+    return sums
+
+
+def _flat(values: Sequence[ByTurn]) -> np.ndarray:
+    return np.concatenate([turn for each in values for turn in each] or [np.zeros(0)])
