@@ -2,12 +2,13 @@
 
 A foundation model knows what "left" means before it is trained to answer in compass names. So a
 tiny base walks under every rule and wording; what training then leaves out is unseen in training
-alone, as in the study. Pairs of rule and wording can be withheld from the base too. Its cities are
-none in which policies are trained or measured.
+alone, as in the study. Pairs of rule and wording can be withheld from the base too, and looks are
+unless they are named. Its cities are none in which policies are trained or measured.
 """
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from ..agents.policy import Policy
 from ..agents.rows import Row
@@ -34,6 +35,7 @@ class Walk:
     rule: Rule
     wording: Wording
     city_seed: int
+    look: Any  # as in the environment's configuration
 
 
 class BroadEpisodes:
@@ -81,16 +83,21 @@ class StreetEnvs:
 
     def __init__(self, env: StreetNavConfig) -> None:
         self._env = env
-        self._made: dict[Walk, LanguageEnv] = {}
+        self._made: dict[tuple[Rule, Wording, int], LanguageEnv] = {}  # a city has one look
 
     def __getitem__(self, walk: Walk) -> LanguageEnv:
-        if walk not in self._made:
+        key = walk.rule, walk.wording, walk.city_seed
+        if key not in self._made:
             city = dataclasses.replace(self._env.city, seed=walk.city_seed)
             shifted = self._env.shifted(
-                rule=walk.rule, wording=walk.wording, city=city, split=Split.all
+                rule=walk.rule,
+                wording=walk.wording,
+                city=city,
+                look=walk.look,
+                split=Split.all,
             )
-            self._made[walk] = bare_env(shifted)
-        return self._made[walk]
+            self._made[key] = bare_env(shifted)
+        return self._made[key]
 
 
 def broad_walks(env: StreetNavConfig, config: PretrainConfig) -> list[Walk]:
@@ -105,9 +112,10 @@ def broad_walks(env: StreetNavConfig, config: PretrainConfig) -> list[Walk]:
             "pretrain.streets.first_city_seed must leave out the experiment's own city "
             f"{env.city.seed}; got {streets.first_city_seed} with {streets.num_cities} cities"
         )
+    looks = streets.looks or [env.look]
     withheld = {tuple(pair.split("/")) for pair in streets.withheld}
     return [
-        Walk(Rule(rule), Wording(wording), streets.first_city_seed + k)
+        Walk(Rule(rule), Wording(wording), streets.first_city_seed + k, looks[k % len(looks)])
         for k in range(streets.num_cities)
         for rule in streets.rules
         for wording in streets.wordings

@@ -11,6 +11,7 @@ from typing import Any
 from ..agents.config import BuildConfig, PolicyConfig
 from ..envs.general_points.config import MAX_CARDS, MIN_CARDS
 from ..envs.street_nav.actions import Rule
+from ..envs.street_nav.render.config import LOOKS
 from ..envs.street_nav.wording import Wording
 from .advantages import Credit
 from .evaluation_config import CellConfig, EvaluateConfig, MetricKind, SuiteConfig, shifted
@@ -42,17 +43,22 @@ class StreetsPretrainConfig:
     rules, wordings: drawn independently of each other, except the pairs in `withheld`, written as
         "rule/wording".
     num_cities: cities walked in, with seeds from `first_city_seed` on.
+    looks: of the cities, in turn; empty: all have the experiment's own. A look that is to be
+        unseen must not be among them.
     """
 
     rules: list[str] = field(default_factory=lambda: [rule.value for rule in Rule])
     wordings: list[str] = field(default_factory=lambda: [wording.value for wording in Wording])
     withheld: list[str] = field(default_factory=list)
     num_cities: int = 4
+    looks: list[str] = field(default_factory=list)
     first_city_seed: int = 1000
 
     def __post_init__(self) -> None:
         require_positive(self, "num_cities")
         require_at_least_zero(self, "first_city_seed")
+        if self.looks:
+            _require_names("looks", self.looks, list(LOOKS))
         pairs = [f"{rule}/{wording}" for rule in self.rules for wording in self.wordings]
         _require_names("rules", self.rules, [rule.value for rule in Rule])
         _require_names("wordings", self.wordings, [wording.value for wording in Wording])
