@@ -30,13 +30,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .chat_messages import Message, check_alternation, kind_of, read_messages, shown
+
 DATA_NAME = "train.jsonl"  # in the folder of an export
-PLACEHOLDER = "<image>"
-ROLES = {
-    "system": "system", "user": "user", "assistant": "assistant",
-    "human": "user", "gpt": "assistant",
-}  # fmt: skip
-KINDS = {"messages": ("role", "content"), "conversations": ("from", "value")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,16 +57,6 @@ class ChatRecord:
     place: str
     turns: tuple[ChatTurn, ...]
     task_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Message:
-    """pictures: as named in the message; None: the next of the record's list."""
-
-    role: str
-    text: str
-    pictures: list[str | None]
-    weight: Any
 
 
 def read_records(path: Path) -> list[ChatRecord]:
@@ -136,8 +122,8 @@ def _parsed(data: bytes, place: str, wanted: str) -> Any:
 
 def _turns(record: Any) -> tuple[ChatTurn, ...]:
     if not isinstance(record, Mapping):
-        raise ValueError(f"a conversation must be a JSON object; got {_kind(record)}")
-    messages = _messages(record)
+        raise ValueError(f"a conversation must be a JSON object; got {kind_of(record)}")
+    messages = read_messages(record)
     system = ""
     if messages and messages[0].role == "system":
         first = messages.pop(0)
@@ -146,7 +132,7 @@ def _turns(record: Any) -> tuple[ChatTurn, ...]:
         system = first.text + "\n\n"
     if not messages:
         raise ValueError("a conversation must have a user message and an answer; got none")
-    _check_alternation(messages, skipped=1 if system else 0)
+    check_alternation(messages, skipped=1 if system else 0)
     asked, given = messages[0::2], messages[1::2]
     pictures = _pictures(record, asked)
     alone = _standalone(record, [message.text for message in asked])
@@ -165,93 +151,12 @@ def _turns(record: Any) -> tuple[ChatTurn, ...]:
     )
 
 
-def _messages(record: Mapping[str, Any]) -> list[_Message]:
-    found = [name for name in KINDS if record.get(name) is not None]
-    if len(found) != 1:
-        got = " and ".join(found) if found else f"the keys {', '.join(map(str, record)) or 'none'}"
-        raise ValueError(f"a conversation must have either messages or conversations; got {got}")
-    listed = record[found[0]]
-    if not isinstance(listed, list):
-        raise ValueError(f"{found[0]} must be a list; got {_kind(listed)}")
-    messages = []
-    for number, entry in enumerate(listed, start=1):
-        try:
-            messages.append(_message(entry, *KINDS[found[0]]))
-        except ValueError as error:
-            raise ValueError(f"message {number}: {error}") from error
-    return messages
-
-
-def _message(entry: Any, role_key: str, content_key: str) -> _Message:
-    if not isinstance(entry, Mapping):
-        raise ValueError(f"a message must be a JSON object; got {_kind(entry)}")
-    name = entry.get(role_key)
-    if name is None:
-        got = ", ".join(entry) or "no keys"
-        raise ValueError(f"a message must have the key {role_key}; got {got}")
-    role = ROLES.get(name) if isinstance(name, str) else None
-    if role is None:
-        raise ValueError(f"{role_key} must be one of {', '.join(ROLES)}; got {name!r}")
-    if entry.get("tool_calls"):
-        raise ValueError("a message must be text; got tool_calls")
-    text, pictures = _content(entry.get(content_key), content_key, role)
-    return _Message(role, text, pictures, entry.get("weight"))
-
-
-def _content(content: Any, key: str, role: str) -> tuple[str, list[str | None]]:
-    """Text, and the pictures in order."""
-    if isinstance(content, str):
-        count = content.count(PLACEHOLDER) if role == "user" else 0
-        for mark in (f"{PLACEHOLDER}\n", f"\n{PLACEHOLDER}", PLACEHOLDER) if count else ():
-            content = content.replace(mark, "")
-        return content, [None] * count
-    if not isinstance(content, list):
-        raise ValueError(f"{key} must be a string or a list of parts; got {_kind(content)}")
-    texts: list[str] = []
-    pictures: list[str | None] = []
-    for part in content:
-        kind = part.get("type") if isinstance(part, Mapping) else None
-        if kind == "text" and isinstance(part.get("text"), str):
-            texts.append(part["text"])
-        elif kind in ("image", "image_url") and role == "user":
-            pictures.append(_named_picture(part))
-        else:
-            allowed = "text or image" if role == "user" else "text"
-            raise ValueError(f"a part of a {role} message must be {allowed}; got {_shown(part)}")
-    return "".join(texts), pictures
-
-
-def _named_picture(part: Mapping[str, Any]) -> str | None:
-    """The path or URL in a part; None where the part is only a placeholder."""
-    keys = ("image", "image_url", "url", "path")
-    named = next((part[key] for key in keys if part.get(key)), None)
-    if isinstance(named, Mapping):
-        named = named.get("url")
-    if named is None and part["type"] == "image":
-        return None
-    if not isinstance(named, str):
-        raise ValueError(f"a picture must be named by a path; got {_shown(part)}")
-    return named
-
-
-def _check_alternation(messages: list[_Message], skipped: int) -> None:
-    for number, message in enumerate(messages):
-        wanted = ("user", "assistant")[number % 2]
-        if message.role != wanted:
-            raise ValueError(
-                f"message {number + 1 + skipped}: must be from {wanted} (user and assistant take "
-                f"turns, a system message comes first); got {message.role}"
-            )
-    if len(messages) % 2:
-        raise ValueError("a conversation must end with an answer; got a user message last")
-
-
-def _pictures(record: Mapping[str, Any], asked: list[_Message]) -> list[str | None]:
+def _pictures(record: Mapping[str, Any], asked: list[Message]) -> list[str | None]:
     """The picture that each user message shows."""
     listed = record.get("images") if record.get("images") is not None else record.get("image")
     listed = [] if listed is None else listed if isinstance(listed, list) else [listed]
     if not all(isinstance(name, str) for name in listed):
-        raise ValueError(f"images must be paths; got {_shown(listed)}")
+        raise ValueError(f"images must be paths; got {shown(listed)}")
     named = [message.pictures for message in asked]
     open_places = sum(picture is None for pictures in named for picture in pictures)
     if len(listed) == 1 and not any(named):
@@ -275,7 +180,7 @@ def _standalone(record: Mapping[str, Any], texts: list[str]) -> list[str]:
     if alone is None:
         return texts
     if not isinstance(alone, list) or not all(isinstance(text, str) for text in alone):
-        raise ValueError(f"standalone must be a list of strings; got {_shown(alone)}")
+        raise ValueError(f"standalone must be a list of strings; got {shown(alone)}")
     if len(alone) != len(texts):
         raise ValueError(
             f"standalone must have one text per user message; got {len(alone)} for {len(texts)}"
@@ -283,20 +188,10 @@ def _standalone(record: Mapping[str, Any], texts: list[str]) -> list[str]:
     return alone
 
 
-def _is_imitated(message: _Message) -> bool:
+def _is_imitated(message: Message) -> bool:
     weight = 1 if message.weight is None else message.weight
     if weight not in (0, 1):
-        raise ValueError(f"weight must be 0 or 1; got {_shown(weight)}")
+        raise ValueError(f"weight must be 0 or 1; got {shown(weight)}")
     if weight and not message.text:
         raise ValueError("an answer to imitate must not be empty; got an empty one")
     return bool(weight)
-
-
-def _kind(value: Any) -> str:
-    names = {dict: "an object", list: "an array", str: "a string", type(None): "null"}
-    return names.get(type(value), _shown(value))
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=True)
-    return text if len(text) <= 60 else text[:57] + "..."

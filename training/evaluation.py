@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from ..agents.baselines import OracleAgent, RandomAgent
+from ..agents.config import PolicyConfig
 from ..agents.policy import load_policy
 from ..agents.policy_agent import PolicyAgent
 from .arms import SeedRun, collect_evals, seed_folder
@@ -12,7 +13,7 @@ from .config import ExperimentConfig
 from .distributed import Workers
 from .evaluate import MakeAgent
 from .progress import ProgressReporter
-from .runs import finish, opened
+from .runs import check, finish, opened
 
 BASELINES: dict[str, type[RandomAgent | OracleAgent]] = {
     "random": RandomAgent,
@@ -23,30 +24,38 @@ BASELINES: dict[str, type[RandomAgent | OracleAgent]] = {
 def run_evaluation(config: ExperimentConfig) -> Path:
     """Measure and write the report; finished cells are kept when the run is resumed.
 
-    Raises ValueError for a policy that names neither a folder, a hub name nor a baseline.
+    Raises ValueError for a policy that names neither a folder, a hub name nor a baseline, and for
+    what `runs.check` finds, before the policy is loaded.
     """
+    _check_named(config.policy)
     torch.set_num_threads(config.threads)
     workers = Workers(config.policy.device)
-    make_agent, parameters = _agent(config)
-    with opened(config, "eval", workers) as folder, ProgressReporter(None) as reporter:
-        run = SeedRun(config, seed_folder(folder.root, config.seed), config.seed, workers, reporter)
-        run.measure_base(make_agent, parameters)
+    if workers.is_main:
+        check(config, "eval")
+    make_agent, parameters = _agent(config.policy)
+    with opened(config, "eval", workers, is_checked=True) as folder:
+        with ProgressReporter(None) as reporter:
+            part = seed_folder(folder.root, config.seed)
+            run = SeedRun(config, part, config.seed, workers, reporter)
+            run.measure_base(make_agent, parameters)
         if workers.is_main:
             collect_evals(run.folder)
             finish(folder, {"command": "eval", "policy": config.policy.name})
     return folder.root
 
 
-def _agent(config: ExperimentConfig) -> tuple[MakeAgent, int]:
-    """How to make the agent that is measured, and its number of parameters."""
-    policy_config = config.policy
-    if policy_config.path is None and policy_config.name in BASELINES:
-        baseline = BASELINES[policy_config.name]
-        return lambda _: baseline(), 0
-    if policy_config.path is None:
+def _check_named(policy: PolicyConfig) -> None:
+    if policy.path is None and policy.name not in BASELINES:
         raise ValueError(
             "policy.path must name a checkpoint folder or a hub model to evaluate (or choose "
-            f"policy=random or policy=oracle); got none for {policy_config.name}"
+            f"policy=random or policy=oracle); got none for {policy.name}"
         )
+
+
+def _agent(policy_config: PolicyConfig) -> tuple[MakeAgent, int]:
+    """How to make the agent that is measured, and its number of parameters."""
+    if policy_config.path is None:
+        baseline = BASELINES[policy_config.name]
+        return lambda _: baseline(), 0
     policy = load_policy(policy_config)
     return lambda sampling: PolicyAgent(policy, sampling), policy.num_parameters

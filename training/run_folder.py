@@ -72,12 +72,12 @@ class RunFolder:
             raise ValueError(
                 f"run folder must be a folder that can be written; got {root}: {error.strerror}"
             ) from error
-        folder._refuse_foreign(resume)  # before anything is written into somebody else's folder
+        folder.check_free(resume)  # before anything is written into somebody else's folder
         lock = FolderLock(folder.root, wait_s=wait_s)
         lock.acquire()
         folder._lock = lock
         try:
-            folder._refuse_foreign(resume)  # again: another process may have been faster
+            folder.check_free(resume)  # again: another process may have been faster
             remove_leftovers(folder.root)
             folder._keep_config(plain(config), volatile)
             folder._record_environment()
@@ -85,6 +85,24 @@ class RunFolder:
             folder.close()
             raise
         return folder
+
+    def check_free(self, resume: bool) -> None:
+        """ValueError where the folder holds something, unless that is a run to be resumed."""
+        entries = [
+            entry.name
+            for entry in (self.root.iterdir() if self.root.is_dir() else ())
+            if not entry.name.startswith(".")
+        ]
+        if entries and not resume:
+            raise ValueError(
+                f"run folder must be new; got {self.root}, which exists: add resume=true to go on "
+                "with it, or choose another name"
+            )
+        if entries and not self.config_path.exists():
+            raise ValueError(
+                f"run folder must hold config.yaml to be resumed; got {self.root} with "
+                f"{', '.join(sorted(entries)[:3])}: choose another name"
+            )
 
     def path(self, *parts: str | Path) -> Path:
         """A path inside the folder; the folders above it are created."""
@@ -134,19 +152,6 @@ class RunFolder:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _refuse_foreign(self, resume: bool) -> None:
-        entries = [entry.name for entry in self.root.iterdir() if not entry.name.startswith(".")]
-        if entries and not resume:
-            raise ValueError(
-                f"run folder must be new; got {self.root}, which exists: add resume=true to go on "
-                "with it, or choose another name"
-            )
-        if entries and not self.config_path.exists():
-            raise ValueError(
-                f"run folder must hold config.yaml to be resumed; got {self.root} with "
-                f"{', '.join(sorted(entries)[:3])}: choose another name"
-            )
 
     def _keep_config(self, config: Mapping[str, Any], volatile: Collection[str]) -> None:
         """Store the configuration of a new run; refuse another one for a run that has one."""

@@ -1,7 +1,7 @@
 """Opens the run folder of a command and closes it with a report."""
 
 import dataclasses
-import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,23 +14,35 @@ from .checks import check_run
 from .config import ExperimentConfig
 from .distributed import Workers
 from .progress import ProgressReporter
-from .report import report
+from .report import report, summary
 from .run_folder import RunFolder
-
-logger = logging.getLogger(__name__)
 
 
 def run_root(config: ExperimentConfig) -> Path:
     return Path(config.output_dir) / config.experiment / config.name
 
 
+def check(config: ExperimentConfig, command: str) -> None:
+    """What can be told before a policy is loaded and anything is written.
+
+    Raises ValueError for a configuration that cannot work, or a folder that is taken.
+    """
+    check_run(config, command)
+    RunFolder(run_root(config)).check_free(config.resume)
+
+
 @contextmanager
 def opened(
-    config: ExperimentConfig, command: str, workers: Workers | None = None
+    config: ExperimentConfig,
+    command: str,
+    workers: Workers | None = None,
+    *,
+    is_checked: bool = False,
 ) -> Iterator[RunFolder]:
     """The run folder, written by the main process alone; other processes only read it.
 
     workers: of this launch; None: this process is the only one.
+    is_checked: `check` has been called already.
     """
     root = run_root(config)
     workers = workers or Workers("cpu")
@@ -38,7 +50,8 @@ def opened(
         workers.wait()
         yield RunFolder(root)
         return
-    check_run(config, command)
+    if not is_checked:
+        check(config, command)
     plain = {"command": command, **dataclasses.asdict(config), "resume": False}
     with RunFolder.open(root, resume=config.resume, config=plain) as folder:
         workers.wait()
@@ -53,20 +66,27 @@ def run_single(config: ExperimentConfig, command: str, arm: str | None) -> Path:
     """
     torch.set_num_threads(config.threads)
     workers = Workers(config.policy.device)
-    with opened(config, command, workers) as folder, ProgressReporter(None) as reporter:
-        run = SeedRun(config, seed_folder(folder.root, config.seed), config.seed, workers, reporter)
-        run.run_base(warm_up=arm is not None and config.policy.path is None)
-        if arm is not None:
-            run.run_arm(arm)
+    with opened(config, command, workers) as folder:
+        with ProgressReporter(None) as reporter:
+            part = seed_folder(folder.root, config.seed)
+            run = SeedRun(config, part, config.seed, workers, reporter)
+            run.run_base(warm_up=arm is not None and config.policy.path is None)
+            if arm is not None:
+                run.run_arm(arm)
         if workers.is_main:
             collect_evals(run.folder)
             finish(folder, {"command": command, "seed": config.seed})
     return folder.root
 
 
-def finish(folder: RunFolder, summary: dict[str, Any]) -> Path:
-    """Mark the run as done and write its report; returns the page's path."""
-    folder.mark_done(summary)
+def finish(folder: RunFolder, outcome: dict[str, Any]) -> Path:
+    """Mark the run as done, write its report and tell the rates; returns the page's path.
+
+    The rates are the command's result, and go to standard output.
+    """
+    folder.mark_done(outcome)
     page = report(folder.root)
-    logger.info("report: %s", page)
+    ends = f"report: {page}\nepisodes: cardinal view {folder.root} --list\n"
+    sys.stdout.write(f"\n{summary(folder.root)}\n{ends}")
+    sys.stdout.flush()
     return page

@@ -1,6 +1,7 @@
 """`cardinal view RUN`: episodes of a run in the terminal, with their pictures, or its report.
 
-    cardinal view RUN                         the report in a browser (written first if need be)
+    cardinal view RUN                         what there is to see, and the report, in a browser
+                                              where there is one (written first if need be)
     cardinal view RUN --list [--arm grpo ...] the stored episodes, numbered
     cardinal view RUN --episode 3             one of them, every turn
     cardinal view RUN --episode 3 --save DIR  with its pictures as files
@@ -21,6 +22,7 @@ from typing import Any
 
 from PIL import Image
 
+from .overview import overview
 from .report import NotARun, load_run, report
 from .report.results import Run
 from .report.samples import Sample, picture_path, read_samples
@@ -43,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.list or options.episode is not None:
             _show_episodes(run, options)
         else:
-            _open_report(options.run)
+            _open_report(options.run, run)
         sys.stdout.flush()
     except BrokenPipeError:  # the reader (`| head`) has seen enough; nothing more to flush
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -108,7 +110,8 @@ def half_blocks(picture: Image.Image, columns: int) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="cardinal view",
-        description="Show a run folder: its report in a browser, or its episodes in the terminal.",
+        description="Show a run folder: what it holds and its report, or, with --list or "
+        "--episode, its stored episodes in the terminal.",
     )
     parser.add_argument("run", type=Path, help="a run folder, runs/<experiment>/<name>")
     parser.add_argument("-e", "--episode", type=int, metavar="N", help="print episode N")
@@ -174,14 +177,15 @@ def _show_pictures(sample: Sample, number: int, folder: Path | None) -> None:
         print(f"picture: {target}")
 
 
-def _open_report(folder: Path) -> None:
-    """The page as it is if it is newer than the results, else a new one."""
+def _open_report(folder: Path, run: Run) -> None:
+    """What there is to see, and the page: as it is if it is newer than the results, else anew."""
     page = folder / "report" / "index.html"
     sources = [*folder.glob("seed_*/evals.jsonl"), *folder.glob("done.json")]
     newest = max((source.stat().st_mtime for source in sources), default=0.0)
     if not page.exists() or page.stat().st_mtime < newest:
         page = report(folder)
-    print(page)
+    print(printable("\n".join(overview(run, read_samples(run)))))
+    print(f"report: {page}")
     if _has_screen():
         webbrowser.open(page.resolve().as_uri())
 

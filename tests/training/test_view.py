@@ -1,6 +1,7 @@
 """`cardinal view`: a run's episodes in the terminal."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,24 @@ def test_a_terminal_is_not_commanded_by_an_answer(
     assert "next" in said
 
 
+def test_without_options_it_lists_what_can_be_seen_and_how(
+    run: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(view, "_has_screen", lambda: False)
+    assert view.main([str(run)]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("gp_vl/full: finished\n")
+    assert "  arms            base (step 0), sft (step 331, 662), grpo (step 146, 293)\n" in said
+    assert "  cells           id, ood_ranks, ood_red\n" in said
+    assert "stored episodes: 18, numbered 0 to 17\n" in said
+    assert "  base  id         success_within_turns  2, " in said
+    assert "  seed_*/episodes/*.jsonl  the stored episodes (9)\n" in said
+    offered = [line.partition("  # ")[0] for line in said.splitlines() if "  # " in line]
+    assert len(offered) == 3
+    for command in offered:
+        assert view.main(shlex.split(command)[2:]) == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -102,7 +121,7 @@ def test_without_an_episode_the_report_is_written_once(
     monkeypatch.setattr(view, "_has_screen", lambda: True)
     page = run / "report" / "index.html"
     assert view.main([str(run)]) == 0
-    assert capsys.readouterr().out == f"{page}\n"
+    assert capsys.readouterr().out.endswith(f"\nreport: {page}\n")
     written = page.stat().st_mtime_ns
     assert view.main([str(run)]) == 0
     assert page.stat().st_mtime_ns == written

@@ -8,8 +8,9 @@ from pathlib import Path
 from .command import main
 from .load import load_run
 from .results import NotARun
+from .summary import summary
 
-__all__ = ["NotARun", "load_run", "main", "report"]
+__all__ = ["NotARun", "load_run", "main", "report", "summary"]
 
 
 def report(run_folder: Path | str) -> Path:

@@ -72,49 +72,72 @@ class Page:
 
 def render(report: Report, plotter: plots.Plotter) -> Page:
     """The page; every text from the run is escaped, and the page loads nothing from anywhere."""
-    run = report.run
-    metrics = [_metric(report, plotter, metric) for metric in run.metric_names]
+    metrics = [_metric(report, plotter, metric) for metric in report.run.metric_names]
     training = plotter.training()
-    script = _asset("page.js")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     html = environment.from_string(_asset("page.html.j2")).render(
-        title=run.title,
-        eyebrow=_eyebrow(run),
-        is_done=run.is_done,
-        verdict=report.verdict,
-        tiles=tables.tiles(run, report.rows),
         metrics=metrics,
-        num_seeds=len(run.train_seeds),
-        spans_seeds=len(run.train_seeds) >= MIN_SEEDS,
-        confidence="95%",
-        axis_note=_axis_note(run),
-        interval_note=_interval_note(report.rows),
-        arms=[{"name": arm, "words": run.arm_words(arm)} for arm in run.arms],
-        pairs=[{"words": f"{arm_words(b)} − {arm_words(a)}"} for a, b in tables.pairs(report.rows)],
-        matches=[tables.match(match) for match in report.matches],
-        matched_metric=metric_words(run.metric_names[0]).lower() if run.metric_names else "",
         training=training,
-        num_samples=len(report.browser.episodes),
-        sample_notes=report.browser.notes,
-        spending=[tables.spending(row) for row in report.spending],
-        compute_caution=_compute_caution(report.spending),
-        commands=_commands(run),
-        facts=_facts(run),
-        config=yaml.safe_dump(dict(run.config), sort_keys=False, allow_unicode=True)
-        if run.config
-        else "",
-        method=METHOD,
-        downloads=[(name, _data_uri(text)) for name, text in report.downloads.items()],
-        notes=run.notes,
-        css=_css(),
-        script=script,
-        script_hash=_script_hash(script),
-        data=_data(report),
+        **_summary(report),
+        **_provenance(report),
+        **_machinery(report),
     )
     shown = [plot for each in metrics for plot in _plots_of(each)]
     return Page(html, [*shown, *training])
+
+
+def _summary(report: Report) -> dict[str, Any]:
+    """What was found: verdict, tiles and the tables' heads."""
+    run = report.run
+    return {
+        "title": run.title,
+        "eyebrow": _eyebrow(run),
+        "is_done": run.is_done,
+        "verdict": report.verdict,
+        "tiles": tables.tiles(run, report.rows),
+        "num_seeds": len(run.train_seeds),
+        "spans_seeds": len(run.train_seeds) >= MIN_SEEDS,
+        "confidence": "95%",
+        "axis_note": _axis_note(run),
+        "interval_note": _interval_note(report.rows),
+        "arms": [{"name": arm, "words": run.arm_words(arm)} for arm in run.arms],
+        "pairs": [
+            {"words": f"{arm_words(b)} − {arm_words(a)}"} for a, b in tables.pairs(report.rows)
+        ],
+        "matches": [tables.match(match) for match in report.matches],
+        "matched_metric": metric_words(run.metric_names[0]).lower() if run.metric_names else "",
+    }
+
+
+def _provenance(report: Report) -> dict[str, Any]:
+    """What the numbers rest on: samples, compute, commands, versions, configuration, method."""
+    run = report.run
+    config = yaml.safe_dump(dict(run.config), sort_keys=False, allow_unicode=True)
+    return {
+        "num_samples": len(report.browser.episodes),
+        "sample_notes": report.browser.notes,
+        "spending": [tables.spending(row) for row in report.spending],
+        "compute_caution": _compute_caution(report.spending),
+        "commands": _commands(run),
+        "facts": _facts(run),
+        "config": config if run.config else "",
+        "method": METHOD,
+        "downloads": [(name, _data_uri(text)) for name, text in report.downloads.items()],
+        "notes": run.notes,
+    }
+
+
+def _machinery(report: Report) -> dict[str, str]:
+    """Style, script and data of the page itself."""
+    script = _asset("page.js")
+    return {
+        "css": _css(),
+        "script": script,
+        "script_hash": _script_hash(script),
+        "data": _data(report),
+    }
 
 
 def _metric(report: Report, plotter: plots.Plotter, metric: str) -> dict[str, Any]:

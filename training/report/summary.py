@@ -1,0 +1,140 @@
+"""A run's final rates as plain text, for the end of a command: on a terminal, in a log, in a pipe.
+
+One policy:
+
+    cell       metric                success %          n    tasks
+    id         success_within_turns  42.5 [35.4, 50.0]  301    154
+
+Several (a base and its arms), grouped by metric, then the differences in points:
+
+    success %   Base               SFT                GRPO
+    success_within_turns (n = 301, 154 tasks)
+      id        42.5 [35.4, 50.0]  54.5 [45.2, 63.5]  52.8 [43.1, 62.4]
+
+ASCII alone, because a log may know nothing else. The numbers are those of the report (`analysis`).
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from ..statistics import MIN_SEEDS, Interval
+from .analysis import TableRow, table
+from .load import load_run
+from .results import Run
+
+GAP = "  "
+SUCCESS, READ = "success %", "read rightly %"
+
+
+def summary(folder: Path) -> str:
+    """The text; of a run without evaluations a line that says so. NotARun as `load_run`."""
+    run = load_run(folder)
+    return "\n".join([run.title, *summary_lines(run, table(run))])
+
+
+def summary_lines(run: Run, rows: Sequence[TableRow]) -> list[str]:
+    """The lines of a table for the final policies; rows: as `analysis.table` gives them."""
+    if not rows:
+        return ["no evaluation"]
+    arms = list(dict.fromkeys(arm for row in rows for arm in row.rates))
+    lines = _of_one(rows, arms[0]) if len(arms) == 1 else _of_several(run, rows, arms)
+    seeds = max(rate.num_seeds for row in rows for rate in row.rates.values())
+    over = "tasks and training seeds" if seeds >= MIN_SEEDS else "tasks"
+    return [*lines, f"brackets: 95 % intervals over {over}"]
+
+
+def _of_one(rows: Sequence[TableRow], arm: str) -> list[str]:
+    has_read = any(row.recognition for row in rows)
+    read = [READ] if has_read else []
+    lines = [["cell", "metric", SUCCESS, *read, "n", "tasks"]]
+    for row in rows:
+        rate = row.rates[arm]
+        seen = [_rate(row.recognition.get(arm))] if has_read else []
+        sizes = [str(rate.n), str(rate.num_tasks)]
+        lines.append([row.cell, row.metric, _rate(rate), *seen, *sizes])
+    return _aligned(lines, num_right=2)
+
+
+def _of_several(run: Run, rows: Sequence[TableRow], arms: Sequence[str]) -> list[str]:
+    words = {arm: run.arm_words(arm) for arm in arms}
+    pairs = list(dict.fromkeys(pair for row in rows for pair in row.differences))
+    lines = _block([SUCCESS, *words.values()], rows, lambda row: _rates(row.rates, arms), _sizes)
+    read = [row for row in rows if row.recognition and row.metric == rows[0].metric]
+    if read:
+        lines += _block([READ, *words.values()], read, lambda row: _rates(row.recognition, arms))
+    if pairs:
+        names = [f"{words[b]} - {words[a]}" for a, b in pairs]
+        lines += _block(
+            ["difference in points", *names],
+            rows,
+            lambda row: [_difference(row.differences.get(pair)) for pair in pairs],
+        )
+    return _aligned(lines)
+
+
+def _block(
+    head: list[str],
+    rows: Sequence[TableRow],
+    values: Callable[[TableRow], list[str]],
+    note: Callable[[TableRow], str] = lambda _: "",
+) -> list[list[str]]:
+    """A head, then under the name of each metric a line for each cell."""
+    lines = [[], head]
+    metric = ""
+    for row in rows:
+        if row.metric != metric:
+            metric = row.metric
+            lines.append([f"{metric}{note(row)}"])
+        lines.append([f"  {row.cell}", *values(row)])
+    return lines
+
+
+def _aligned(lines: Sequence[Sequence[str]], num_right: int = 0) -> list[str]:
+    """Equally wide columns, the last `num_right` to the right; a line of one part is a heading."""
+    columns = max(len(line) for line in lines)
+    tabled = [line for line in lines if len(line) > 1]
+    widths = [max((len(line[k]) for line in tabled if k < len(line)), default=0)
+              for k in range(columns)]  # fmt: skip
+    told = []
+    for line in lines:
+        parts = [
+            part.rjust(width) if len(line) > 1 and k >= columns - num_right else part.ljust(width)
+            for k, (part, width) in enumerate(zip(line, widths, strict=False))
+        ]
+        told.append(GAP.join(parts).rstrip())
+    return told
+
+
+def _rates(rates: Mapping[str, Interval], arms: Iterable[str]) -> list[str]:
+    return [_rate(rates.get(arm)) for arm in arms]
+
+
+def _rate(rate: Interval | None) -> str:
+    if rate is None:
+        return "-"
+    return f"{100 * rate.estimate:.1f} [{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
+
+
+def _difference(found: Interval | None) -> str:
+    if found is None:
+        return "-"
+    estimate, low, high = (_signed(value) for value in (found.estimate, found.low, found.high))
+    return f"{estimate} [{low}, {high}]"
+
+
+def _signed(difference: float) -> str:
+    return f"{round(100 * difference, 1) + 0.0:+.1f}"
+
+
+def _sizes(row: TableRow) -> str:
+    """` (n = 3840, 229 tasks, 5 seeds)`, from the least to the most where arms differ."""
+    rates = list(row.rates.values())
+    n, tasks, seeds = (
+        _range([getattr(rate, name) for rate in rates]) for name in ("n", "num_tasks", "num_seeds")
+    )
+    return f" (n = {n}, {tasks} tasks{'' if seeds == '1' else f', {seeds} seeds'})"
+
+
+def _range(numbers: Sequence[int]) -> str:
+    low, high = min(numbers), max(numbers)
+    return str(low) if low == high else f"{low} to {high}"
