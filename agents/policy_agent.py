@@ -1,21 +1,22 @@
 """A policy as an agent: requests in, sampled answers out."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from .cache import Memory
 from .chat import encode_next
 from .config import SamplingConfig
-from .generation import generate
+from .engine import Engine
 from .policy import Policy
-from .types import ContextMode, Reply, Request
+from .types import ContextMode, Reply, Request, StreamKey
 
 
 class PolicyAgent:
-    """Samples answers for all requests in one batch.
+    """Samples answers, all at once (`act`) or as rows become free (`ask`, `answers`, `leave`).
 
-    Between the turns of a conversation it remembers what the model has read; `forget` before the
+    Between the turns of a conversation it keeps what the model has read; `forget` before the
     weights change (`rollout` does at its end).
 
+    max_rows: conversations held at once.
     on_tokens: told how many tokens each decoding step drew, for progress bars and rates.
     """
 
@@ -32,38 +33,77 @@ class PolicyAgent:
         self.context = policy.context
         self.max_rows = max_rows
         self.on_tokens = on_tokens
-        self._memory = Memory() if policy.context is ContextMode.concat else None
+        self._engine: Engine[StreamKey] | None = None
+        self._asked: dict[StreamKey, tuple[int, ...]] = {}  # what each turn adds to its prompt
+        self._refused: list[tuple[StreamKey, Reply]] = []
 
     def act(self, requests: Sequence[Request]) -> list[Reply]:
         """One reply per request; without a completion where a later turn no longer fits.
 
-        Raises ValueError if even a first prompt leaves no room for `max_new_tokens`.
+        Conversations that are not asked are over. Raises ValueError if even a first prompt leaves
+        no room for `max_new_tokens`.
         """
-        prompts = [encode_next(self.policy, r.history, r.observation) for r in requests]
+        names = [_conversation(request.stream) for request in requests]
+        for over in self._running.tickets - set(names):
+            self._running.release(over)
+        self.ask(requests)
+        replies: dict[StreamKey, Reply] = {}
+        while len(replies) < len(names):
+            replies |= dict(self.answers())
+        return [replies[name] for name in names]
+
+    @property
+    def is_hungry(self) -> bool:
+        """Whether requests made now join the batch at the next `answers`."""
+        return self._running.is_hungry
+
+    def ask(self, requests: Sequence[Request]) -> None:
+        """Ask for an answer in each conversation; errors as in `act`."""
         room = self.policy.max_context - self.sampling.max_new_tokens
-        fits = [
-            not request.history or len(prompt.ids) <= room
-            for request, prompt in zip(requests, prompts, strict=True)
-        ]
-        asked = [i for i, fit in enumerate(fits) if fit]
-        if self._memory is not None:
-            self._memory.drop_all_but([requests[i].stream for i in asked])
-        completions = generate(
-            self.policy,
-            [prompts[i] for i in asked],
-            [requests[i].stream for i in asked],
-            self.sampling,
-            max_rows=self.max_rows,
-            on_tokens=self.on_tokens,
-            memory=self._memory,
-        )
-        answered = dict(zip(asked, completions, strict=True))
+        for request in requests:
+            prompt = encode_next(self.policy, request.history, request.observation)
+            name = _conversation(request.stream)
+            if request.history and len(prompt.ids) > room:
+                self._refused.append((name, Reply(completion=None, prompt_ids=prompt.new_ids)))
+                continue
+            self._running.submit(name, prompt, request.stream)
+            self._asked[name] = prompt.new_ids
+
+    def answers(self) -> list[tuple[StreamKey, Reply]]:
+        """Decode until at least one conversation has its answer."""
+        refused, self._refused = self._refused, []
+        if refused:
+            return refused
+        answered = self._running.advance()
+        if self.context is ContextMode.single_turn:  # the next prompt begins anew
+            for name, _ in answered:
+                self._running.release(name)
         return [
-            Reply(completion=answered.get(i), prompt_ids=prompt.new_ids)
-            for i, prompt in enumerate(prompts)
+            (name, Reply(completion=completion, prompt_ids=self._asked.pop(name)))
+            for name, completion in answered
         ]
 
+    def leave(self, conversation: StreamKey) -> None:
+        """The conversation is over."""
+        self._running.release(_conversation(conversation))
+
     def forget(self) -> None:
-        """Drop what is remembered of conversations."""
-        if self._memory is not None:
-            self._memory.forget()
+        """Drop what is kept of conversations."""
+        self._engine, self._asked, self._refused = None, {}, []
+
+    @property
+    def _running(self) -> Engine[StreamKey]:
+        if self._engine is None:
+            self._engine = Engine(
+                self.policy, self.sampling, num_rows=self.max_rows, on_tokens=self._count
+            )
+        return self._engine
+
+    def _count(self, num_tokens: int) -> None:
+        if self.on_tokens is not None:
+            self.on_tokens(num_tokens)
+
+
+def _conversation(stream: StreamKey) -> StreamKey:
+    """The first turn's stream names the conversation."""
+    return replace(stream, turn=0)

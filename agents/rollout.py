@@ -2,18 +2,32 @@
 
     episodes = rollout(lambda: gym.make("cardinal/GeneralPoints-v0"), agent, seeds=[7, 7], ...)
 
-Episodes move in lock-step, turn by turn, so that a policy decodes large batches. An episode's
-result depends on its own seed and stream alone, never on which episodes run beside it.
+A policy decodes while environments step: an episode whose answer is complete is judged by another
+thread and joins the batch again with its next turn, or its environment begins the next episode.
+Who joins when is a matter of counts, never of the clock, so that a rollout can be repeated
+exactly. Other agents answer all running episodes at once, turn by turn. An episode's result depends
+on its own seed and stream alone, never on which episodes run beside it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import gymnasium as gym
 
 from ..envs.core import Observation
-from .types import Agent, Completion, Episode, Reply, Request, Status, StreamKey, Turn
+from .types import (
+    Agent,
+    Completion,
+    Episode,
+    Reply,
+    Request,
+    Status,
+    StreamingAgent,
+    StreamKey,
+    Turn,
+)
 
 TURN_FIELDS = ("reward_terms", "outcome", "success", "feedback")
 
@@ -45,16 +59,18 @@ def rollout(
     streams = _streams(len(seeds), groups, members, run_seed, step)
     envs = [] if pool is None else pool
     width = max(1, max_concurrency or len(seeds))
-    episodes: list[Episode] = []
     try:
-        for start in range(0, len(seeds), width):
-            runs: list[_Run] = []
-            for i in range(start, min(start + width, len(seeds))):
-                if len(runs) == len(envs):
-                    envs.append(make_env())
-                runs.append(_Run(envs[len(runs)], int(seeds[i]), streams[i]))
-            _play(runs, agent, len(episodes), len(seeds), on_progress)
-            episodes += [run.episode(agent) for run in runs]
+        if isinstance(agent, StreamingAgent):
+            jobs = [(int(seed), stream) for seed, stream in zip(seeds, streams, strict=True)]
+            runs = _stream(jobs, agent, envs, make_env, width, on_progress)
+        else:
+            runs = []
+            for start in range(0, len(seeds), width):
+                for place, i in enumerate(range(start, min(start + width, len(seeds)))):
+                    env = _env(envs, place, make_env)
+                    runs.append(_Run(env, int(seeds[i]), streams[i]))
+                _play(runs[start:], agent, start, len(seeds), on_progress)
+        episodes = [run.episode(agent) for run in runs]
     finally:
         forget: Callable[[], None] = getattr(agent, "forget", _nothing)
         forget()  # an agent may remember conversations, and these are over
@@ -105,6 +121,60 @@ def _streams(
 
 def _nothing() -> None:
     pass
+
+
+def _env(
+    envs: list[gym.Env[Any, Any]], place: int, make_env: Callable[[], gym.Env[Any, Any]]
+) -> gym.Env[Any, Any]:
+    if place == len(envs):
+        envs.append(make_env())
+    return envs[place]
+
+
+def _stream(
+    jobs: Sequence[tuple[int, StreamKey]],
+    agent: StreamingAgent,
+    envs: list[gym.Env[Any, Any]],
+    make_env: Callable[[], gym.Env[Any, Any]],
+    width: int,
+    on_progress: Callable[[int, int], None] | None,
+) -> list["_Run"]:
+    """Play all jobs (seed, stream), at most `width` at once; the runs in order of the jobs."""
+    width = min(width, agent.max_rows, len(jobs))
+    waiting = iter(jobs[width:])
+    ended: dict[StreamKey, _Run] = {}
+
+    def judge(run: _Run, reply: Reply) -> _Run | None:
+        """Who asks next in the environment of `run`."""
+        run.take(reply)
+        if run.status is None:
+            return run
+        ended[run.stream] = run
+        following = next(waiting, None)
+        return None if following is None else _Run(run.env, *following)
+
+    runs = [_Run(_env(envs, i, make_env), *job) for i, job in enumerate(jobs[:width])]
+    asked: dict[StreamKey, _Run] = {}
+    judged: list[tuple[_Run, Future[_Run | None]]] = []
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="environments") as worker:
+        while asked or runs or judged:
+            if agent.is_hungry:
+                for run, verdict in judged:
+                    following = verdict.result()
+                    if following is not run:
+                        agent.leave(run.stream)
+                    if following is not None:
+                        runs.append(following)
+                if on_progress is not None and judged:
+                    on_progress(len(ended), len(jobs))
+                judged = []
+                asked |= {run.stream: run for run in runs}
+                agent.ask([run.request() for run in runs])
+                runs = []
+            for stream, reply in agent.answers():
+                run = asked.pop(stream)
+                judged.append((run, worker.submit(judge, run, reply)))
+    return [ended[stream] for _, stream in jobs]
 
 
 def _play(

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from .chat import encode_answer, shown_images
+from .packing import Packed, pack
 from .policy import Policy
 from .types import ContextMode, Episode, Turn
 from .vision import Images, Vision
@@ -38,7 +39,7 @@ class Batch:
 
     input_ids, attention_mask: long [B, T]; mask, logprobs: float32 [B, T]; vision: the family's
     tensors (see `MllamaVision`), empty without pictures. padded_left: whether any row starts with
-    padding.
+    padding. packed: the rows once more, with shared prompts once; it brings its own pictures.
     """
 
     input_ids: torch.Tensor
@@ -47,6 +48,7 @@ class Batch:
     logprobs: torch.Tensor
     vision: Vision = field(default_factory=dict)
     padded_left: bool = False
+    packed: Packed | None = None
 
     def to(self, device: torch.device | str) -> "Batch":
         return replace(
@@ -56,6 +58,7 @@ class Batch:
             mask=self.mask.to(device),
             logprobs=self.logprobs.to(device),
             vision={name: tensor.to(device) for name, tensor in self.vision.items()},
+            packed=None if self.packed is None else self.packed.to(device),
         )
 
 
@@ -83,11 +86,18 @@ def row_from_answer(
 
 
 def collate(
-    policy: Policy, rows: Sequence[Row], pad_side: str = "right", extra_padding: int = 0
+    policy: Policy,
+    rows: Sequence[Row],
+    pad_side: str = "right",
+    extra_padding: int = 0,
+    *,
+    share_prompts: bool = False,
 ) -> Batch:
     """Pad rows to one length (the longest plus `extra_padding`).
 
     pad_side: "right" or "left"; log-probabilities do not depend on it, right is faster.
+    share_prompts: let the model read what rows begin with only once, where that costs less (see
+        `packing`); log-probabilities and gradients do not depend on it either.
     """
     if pad_side not in ("left", "right"):
         raise ValueError(f"pad_side must be left or right; got {pad_side!r}")
@@ -106,7 +116,8 @@ def collate(
     input_ids = torch.from_numpy(ids).to(policy.device)
     attention_mask = torch.from_numpy(present).to(policy.device)
     vision: Vision = {}
-    if policy.vision is not None:
+    packed = pack(policy, rows, length) if share_prompts and pad_side == "right" else None
+    if policy.vision is not None and packed is None:
         vision = policy.vision.batch([row.images for row in rows], input_ids, attention_mask)
     return Batch(
         input_ids=input_ids,
@@ -115,6 +126,7 @@ def collate(
         logprobs=torch.from_numpy(logprobs).to(policy.device),
         vision=vision,
         padded_left=bool((present[:, 0] == 0).any()),
+        packed=packed,
     )
 
 

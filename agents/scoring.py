@@ -70,6 +70,9 @@ def states_logprobs(
 
 def batch_states(policy: Policy, batch: Batch, cache: Any = None) -> torch.Tensor:
     """The last layer's states of a batch, [B, T, D]. `cache` is filled if given."""
+    if batch.packed is not None and cache is None:
+        packed = batch.packed
+        return packed.unpack(hidden_states(policy.model, packed.input_ids, **packed.inputs(policy)))
     inputs: dict[str, Any] = {}
     if batch.padded_left:
         # Right padding lies in every token's future: the causal mask hides it already.

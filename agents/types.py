@@ -9,7 +9,7 @@ training row is assembled from them. Loss masks come from lengths, never from te
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ..envs.core import Observation
 
@@ -141,4 +141,31 @@ class Agent(Protocol):
 
     def act(self, requests: Sequence[Request]) -> list[Reply]:
         """Answer every request, in order."""
+        ...
+
+
+@runtime_checkable
+class StreamingAgent(Agent, Protocol):
+    """An agent that answers episodes as it gets to them; a conversation is named by the stream of
+    its first turn.
+
+    max_rows: conversations held at once. is_hungry: whether requests made now are begun with at the
+    next `answers`; before that they wait.
+    """
+
+    max_rows: int
+
+    @property
+    def is_hungry(self) -> bool: ...
+
+    def ask(self, requests: Sequence[Request]) -> None:
+        """Ask for one answer each, in conversations that are not being answered."""
+        ...
+
+    def answers(self) -> list[tuple[StreamKey, Reply]]:
+        """Work until at least one conversation has its answer."""
+        ...
+
+    def leave(self, conversation: StreamKey) -> None:
+        """The conversation is over."""
         ...

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 import torch
 from cardinal_gym.agents.baselines import OracleAgent, RandomAgent
-from cardinal_gym.agents.cache import Memory
 from cardinal_gym.agents.config import Family, SamplingConfig
 from cardinal_gym.agents.policy import Policy
 from cardinal_gym.agents.policy_agent import PolicyAgent
 from cardinal_gym.agents.rollout import rollout
 from cardinal_gym.agents.rows import collate, rows_from_episode
 from cardinal_gym.agents.scoring import hidden_states, token_logprobs
-from cardinal_gym.agents.types import ContextMode, Episode, Status, StreamKey
+from cardinal_gym.agents.seating import Seat
+from cardinal_gym.agents.types import ContextMode, Episode, Status
 from conftest import tiny
 from toy import GuessEnv
 
@@ -72,7 +72,7 @@ def test_a_remembered_conversation_samples_what_a_fresh_reading_would(
     text_policy: Policy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     remembered = play(text_policy)
-    monkeypatch.setattr(Memory, "num_known", lambda *args: 0)
+    monkeypatch.setattr(Seat, "leads_to", lambda *args: False)
     fresh = play(text_policy)
     assert sampled_ids(remembered) == sampled_ids(fresh)
     for one, other in zip(logprobs(remembered), logprobs(fresh), strict=True):
@@ -88,7 +88,7 @@ def test_a_later_turn_reads_only_its_new_ids(
         widths.append(args[1].shape[1])
         return hidden_states(*args, **kwargs)
 
-    for module in ("prefill", "scoring"):
+    for module in ("engine", "prefill", "scoring"):
         monkeypatch.setattr(f"cardinal_gym.agents.{module}.hidden_states", watch)
     episodes = play(text_policy)
     assert max(len(episode.turns) for episode in episodes) == 3
@@ -100,10 +100,7 @@ def test_a_later_turn_reads_only_its_new_ids(
 def test_an_agent_remembers_nothing_after_a_rollout(text_policy: Policy) -> None:
     agent = PolicyAgent(text_policy, SAMPLING)
     rollout(GuessEnv, agent, SEEDS)
-    stream = StreamKey(seed=0, step=0, group=0, member=0)
-    assert agent._memory is not None
-    assert agent._memory.num_known(stream, range(100)) == 0
-    assert not agent._memory._rows
+    assert agent._engine is None
 
 
 def test_members_of_a_group_share_the_task_and_differ_in_their_answers(

@@ -12,7 +12,6 @@ from collections.abc import Callable
 import gymnasium as gym
 import pytest
 import torch
-from cardinal_gym.agents.cache import Memory
 from cardinal_gym.agents.chat import Prompt, encode_first
 from cardinal_gym.agents.config import BuildConfig, Family, PolicyConfig, SamplingConfig
 from cardinal_gym.agents.generation import generate
@@ -21,6 +20,7 @@ from cardinal_gym.agents.policy_agent import PolicyAgent
 from cardinal_gym.agents.rollout import rollout
 from cardinal_gym.agents.rows import Row, collate
 from cardinal_gym.agents.scoring import token_logprobs
+from cardinal_gym.agents.seating import Seat
 from cardinal_gym.agents.types import StreamKey
 from cardinal_gym.envs import core
 
@@ -61,7 +61,7 @@ def test_five_turn_rate(policy: Policy, remember: bool, monkeypatch: pytest.Monk
     if policy.family is not Family.text:
         pytest.skip("only text conversations are remembered")
     if not remember:
-        monkeypatch.setattr(Memory, "num_known", lambda *_: 0)
+        monkeypatch.setattr(Seat, "leads_to", lambda *_: False)
     agent = PolicyAgent(policy, SamplingConfig(max_new_tokens=NEW_TOKENS))
     pool: list[gym.Env] = []
 

@@ -1,0 +1,314 @@
+"""Continuous batching: rows join, decode, wait for their next turn and leave, and keep their cache.
+
+`submit` asks for a conversation's next answer; `advance` decodes until somebody has ended and hands
+out who did. A prompt is read once for all rows that have it (see `attention`), and a conversation
+that goes on keeps its row, so that only what is new is read. New rows are seated once a quarter of
+the batch has ended, all together: reading a few at a time would cost more than it wins.
+
+A row draws from its own stream, at its own step: what it says depends neither on who is decoded
+beside it, nor on when.
+"""
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import torch
+
+from .attention import Sharing, sharing_prompts
+from .cache import Layout, additive
+from .chat import Prompt, decode_answer
+from .config import SamplingConfig
+from .policy import Policy
+from .prefill import PromptStore, read_on
+from .sampling import draw, uniforms
+from .scoring import hidden_states
+from .seating import Order, Plan, Seat, plan
+from .types import Completion, FinishReason, StreamKey
+from .vision import Vision
+
+Ticket = TypeVar("Ticket", bound=Hashable)  # the name of a conversation
+
+IDLE_SHARE = 0.25  # of the batch: once more rows than that have ended, they leave it
+
+
+@dataclass(slots=True)
+class _Batch:
+    """The B rows being decoded, the first of the cache.
+
+    states: of the last token read, [B, D]. position: of the next, [B]. own: ids in the cache beside
+    the prompt, [B]. drawn: tokens of the present answer, [B]. running: [B] bool. random, ids,
+    logprobs: [B, max_new_tokens]. more: the vision family's inputs, [B, 1, ...] by name.
+    """
+
+    states: torch.Tensor
+    position: torch.Tensor
+    own: torch.Tensor
+    drawn: torch.Tensor
+    running: torch.Tensor
+    random: torch.Tensor
+    ids: torch.Tensor
+    logprobs: torch.Tensor
+    sharing: Sharing
+    more: Vision
+
+
+class Engine(Generic[Ticket]):
+    """Decodes conversations of one policy; valid while its weights stay the same.
+
+    num_rows: conversations in the cache at once, decoded and waiting ones; others queue.
+    on_tokens: told how many tokens each step drew.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        sampling: SamplingConfig,
+        *,
+        num_rows: int = 512,
+        on_tokens: Callable[[int], None] | None = None,
+    ) -> None:
+        if num_rows < 1:
+            raise ValueError(f"num_rows must be at least 1; got {num_rows}")
+        self.policy, self.sampling = policy, sampling
+        self.num_rows, self.on_tokens = num_rows, on_tokens
+        self._prompts = PromptStore(policy)
+        self._seats: list[Seat[Ticket]] = []  # in order of the cache's rows
+        self._queue: list[Order[Ticket]] = []
+        self._batch: _Batch | None = None
+        self._num_batch = self._num_running = 0
+        self._columns = (0, 0)  # where the rows' next ids go: the first and the last of them
+        self._banned = torch.tensor(policy.banned_ids, dtype=torch.long, device=policy.device)
+        self._ends = torch.tensor(policy.end_ids, device=policy.device)
+
+    @property
+    def is_hungry(self) -> bool:
+        """Whether the next `advance` seats who has been submitted."""
+        return self._num_running < (1 - IDLE_SHARE) * self._num_batch or self._num_running == 0
+
+    @property
+    def tickets(self) -> set[Ticket]:
+        """The conversations that have a row."""
+        return {seat.order.ticket for seat in self._seats if not seat.released}
+
+    def submit(self, ticket: Ticket, prompt: Prompt, stream: StreamKey) -> None:
+        """Ask for the next answer of conversation `ticket`, which must not be in the middle of one.
+
+        Raises ValueError if the prompt leaves no room for `max_new_tokens`.
+        """
+        limit, longest = self.policy.max_context, len(prompt.ids)
+        if longest + self.sampling.max_new_tokens > limit:
+            raise ValueError(
+                f"prompt plus max_new_tokens must be at most {limit} tokens; "
+                f"got {longest} + {self.sampling.max_new_tokens}"
+            )
+        self._queue.append(Order(ticket, prompt, stream))
+
+    def release(self, ticket: Ticket) -> None:
+        """The conversation is over: its row may be taken."""
+        for seat in self._seats:
+            if seat.order.ticket == ticket and not seat.running:
+                seat.released = True
+
+    def advance(self) -> list[tuple[Ticket, Completion]]:
+        """Decode until at least one row ends; nothing if there is nothing to do."""
+        with _measuring(self.policy):
+            if self.is_hungry:
+                self._seat()
+            return self._decode() if self._num_running else []
+
+    def _seat(self) -> None:
+        """Give rows to who waits for one, and read what they were asked."""
+        self._note_progress()
+        seats = [seat for seat in self._seats if not seat.released]
+        next_up = plan(seats, self._queue, self.num_rows, self._prompts.takes_pictures_later)
+        self._queue = next_up.queue
+        self._prompts.want({seat.shared: seat.order.prompt for seat in next_up.seats})
+        before = [seat.place for seat in next_up.running]
+        self._arrange(next_up)
+        going_on = self._read_on(next_up)
+        self._batch = self._gather(next_up, before, going_on)
+        self._num_batch = self._num_running = len(next_up.batch)
+        for seat in next_up.batch:
+            seat.running = True
+
+    def _note_progress(self) -> None:
+        """Tell the seats how far their rows have come."""
+        if self._batch is None:
+            return
+        counts = (self._batch.own.tolist(), self._batch.position.tolist())
+        for seat, own, position in zip(self._seats, *counts, strict=False):
+            if seat.running:  # others were noted when they ended
+                seat.num_own, seat.position = own, position
+
+    def _arrange(self, next_up: Plan[Ticket]) -> None:
+        """Move rows of the cache to their new places, with room for what will be added."""
+        cache, limit = self._prompts.cache, self.sampling.max_new_tokens
+        self._seats = next_up.seats
+        widest = max((seat.num_own for seat in self._seats), default=0)
+        needs = [seat.num_own for seat in next_up.running]
+        new = [len(order.prompt.ids) - seat.num_read for seat, order in next_up.going_on]
+        needs += [s.num_own + max(new) for s, _ in next_up.going_on]
+        cache.make_room(len(self._seats), max(needs, default=0) + limit)
+        moved = [(s.place, i) for i, s in enumerate(self._seats) if s.place not in (-1, i)]
+        if moved:
+            sources, targets = torch.tensor(moved, device=self.policy.device).unbind(1)
+            cache.move(sources, targets, widest)
+        for place, seat in enumerate(self._seats):
+            seat.place = place
+
+    def _read_on(self, next_up: Plan[Ticket]) -> torch.Tensor | None:
+        """Let the rows of a later turn read what is new in it. Their states, [E, D]."""
+        if not next_up.going_on:
+            return None
+        seats = [seat for seat, _ in next_up.going_on]
+        asked = [order.prompt for _, order in next_up.going_on]
+        known = [seat.num_read for seat in seats]
+        num_new = [len(prompt.ids) - count for prompt, count in zip(asked, known, strict=True)]
+        device, keys = self.policy.device, [seat.shared for seat in seats]
+        own = torch.tensor([seat.num_own for seat in seats], device=device)
+        width = max(seat.num_own for seat in seats) + max(num_new)
+        steps = torch.arange(max(num_new), device=device)
+        visible = torch.arange(width, device=device) <= (own[:, None] + steps)[..., None]
+        self._prompts.cache.layout = Layout(
+            sharing=self._prompts.sharing(keys),
+            first=len(next_up.running),
+            start=own,
+            width=width,
+            mask=additive(visible, self.policy.model.dtype)[:, None],  # [E, 1, n, L]
+        )
+        states, position = read_on(
+            self.policy,
+            asked,
+            known,
+            [len(seat.order.prompt.images) for seat in seats],
+            torch.tensor([seat.position for seat in seats], device=device),
+            self._prompts.cache,
+            self._prompts.more_of(keys),
+        )
+        news = zip(next_up.going_on, num_new, position.tolist(), strict=True)
+        for (seat, order), count, place in news:
+            seat.order, seat.num_own, seat.position = order, seat.num_own + count, place
+        return states
+
+    def _gather(
+        self, next_up: Plan[Ticket], before: Sequence[int], going_on: torch.Tensor | None
+    ) -> _Batch | None:
+        """The rows to decode. before: where the running ones stood in the last batch."""
+        seats, device = next_up.batch, self.policy.device
+        if not seats:
+            return None
+        known = self._prompts.known
+        for seat in next_up.fresh:
+            seat.position = known[seat.shared].position
+        states = [] if going_on is None else [going_on]
+        if next_up.fresh:
+            states.append(torch.stack([known[seat.shared].state for seat in next_up.fresh]))
+        num_new, limit = len(seats) - len(before), self.sampling.max_new_tokens
+        streams = [seat.order.stream for seat in seats[len(before) :]]
+        news = {
+            "drawn": torch.zeros(num_new, dtype=torch.long, device=device),
+            "random": uniforms(streams, limit).to(device),
+            "ids": torch.zeros(num_new, limit, dtype=torch.long, device=device),
+            "logprobs": torch.zeros(num_new, limit, device=device),
+        }
+        if before:
+            assert self._batch is not None
+            stay = torch.tensor(before, device=device)
+            states.insert(0, self._batch.states[stay])
+            for name, tensor in news.items():
+                news[name] = torch.cat((getattr(self._batch, name)[stay], tensor))
+        keys, own = [seat.shared for seat in seats], [seat.num_own for seat in seats]
+        self._columns = (min(own), max(own))
+        return _Batch(
+            states=torch.cat(states),
+            position=torch.tensor([seat.position for seat in seats], device=device),
+            own=torch.tensor(own, device=device),
+            running=torch.ones(len(seats), dtype=torch.bool, device=device),
+            sharing=self._prompts.sharing(keys),
+            more=self._prompts.more_of(keys),
+            **news,
+        )
+
+    def _decode(self) -> list[tuple[Ticket, Completion]]:
+        """Step until a row ends."""
+        batch = self._batch
+        assert batch is not None
+        head = self.policy.model.get_output_embeddings()
+        rows = torch.arange(self._num_batch, device=self.policy.device)
+        limit = self.sampling.max_new_tokens
+        with sharing_prompts(self.policy.model, self._prompts.cache.layers):
+            while True:
+                step = batch.drawn.clamp(max=limit - 1)  # ended rows may run on: nobody looks
+                new_ids, logprobs = draw(
+                    head(batch.states), batch.random[rows, step], self._banned, self.sampling
+                )
+                batch.ids[rows, step], batch.logprobs[rows, step] = new_ids, logprobs
+                batch.drawn += 1
+                if self.on_tokens is not None:
+                    self.on_tokens(self._num_running)
+                ended = batch.running & (torch.isin(new_ids, self._ends) | (batch.drawn >= limit))
+                answers = self._end(batch, ended.nonzero()[:, 0])
+                batch.running &= ~ended
+                if self._num_running > 0:
+                    self._feed(batch, new_ids)
+                if answers:
+                    return answers
+
+    def _end(self, batch: _Batch, places: torch.Tensor) -> list[tuple[Ticket, Completion]]:
+        """Hand out what the rows at `places` have said; they keep their rows."""
+        answers: list[tuple[Ticket, Completion]] = []
+        columns = (batch.ids, batch.logprobs, batch.drawn, batch.own, batch.position)
+        said = zip(places.tolist(), *(column[places].tolist() for column in columns), strict=True)
+        for place, ids, logprobs, length, own, position in said:
+            seat = self._seats[place]
+            seat.running, seat.num_own, seat.position = False, own, position
+            seat.answer = tuple(ids[:length])
+            stopped = seat.answer[-1] in self.policy.end_ids
+            completion = Completion(
+                text=decode_answer(self.policy, seat.answer),
+                token_ids=seat.answer,
+                logprobs=tuple(logprobs[:length]),
+                finish_reason=FinishReason.stop if stopped else FinishReason.length,
+            )
+            answers.append((seat.order.ticket, completion))
+        self._num_running -= len(answers)
+        return answers
+
+    def _feed(self, batch: _Batch, new_ids: torch.Tensor) -> None:
+        """Read one more token per row. new_ids: [B]"""
+        low, high = self._columns
+        mask = None
+        if low < high:
+            visible = torch.arange(high + 1, device=new_ids.device) <= batch.own[:, None]
+            mask = additive(visible, self.policy.model.dtype)[:, None, None]  # [B, 1, 1, L]
+        self._prompts.cache.layout = Layout(
+            sharing=batch.sharing,
+            first=0,
+            start=high if mask is None else batch.own,
+            width=high + 1,
+            mask=mask,
+        )
+        batch.states = hidden_states(
+            self.policy.model,
+            new_ids[:, None],
+            position_ids=batch.position[:, None],
+            cache=self._prompts.cache,
+            **batch.more,
+        )[:, -1]
+        batch.own += 1
+        batch.position += 1
+        self._columns = (low + 1, high + 1)
+
+
+@contextmanager
+def _measuring(policy: Policy) -> Iterator[None]:
+    """Without gradients and dropout; the model's mode is put back."""
+    was_training = policy.model.training
+    policy.model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        policy.model.train(was_training)

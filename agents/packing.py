@@ -1,0 +1,163 @@
+"""Training rows that begin alike, in one sequence: the prompt once, then every continuation.
+
+    row 1:  P P P a a a          packed:  P P P a a a b b
+    row 2:  P P P b b
+
+A block mask lets a continuation see the prompt and itself alone, and positions go on from the
+prompt's end in each, so that states and gradients are those of the rows apart. It is done where it
+costs less: attention over the packed sequence grows with the square of its length.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from .policy import Policy
+from .vision import Images, Vision, fingerprint
+
+if TYPE_CHECKING:
+    from .rows import Row
+
+MASKABLE = ("sdpa", "eager")  # kinds of attention that take a mask of any shape
+WORTHWHILE = 0.85  # of the cost of the rows apart: packing has costs of its own
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packed:
+    """B rows of at most L ids as U sequences of at most T.
+
+    input_ids: [U, T]. blocks: additive mask, [U, 1, T, T]. position_ids: [(3,) U, T].
+    places: where in the U * T packed ids each row's ids stand, [B, L]; padding is anywhere.
+    vision: the pictures of the prompts, as the family wants them.
+    """
+
+    input_ids: torch.Tensor
+    blocks: torch.Tensor
+    position_ids: torch.Tensor
+    places: torch.Tensor
+    vision: Vision
+
+    def to(self, device: torch.device | str) -> "Packed":
+        return Packed(
+            input_ids=self.input_ids.to(device),
+            blocks=self.blocks.to(device),
+            position_ids=self.position_ids.to(device),
+            places=self.places.to(device),
+            vision={name: tensor.to(device) for name, tensor in self.vision.items()},
+        )
+
+    def inputs(self, policy: Policy) -> dict[str, Any]:
+        """Keyword arguments of the model's forward; runs the vision tower."""
+        inputs: dict[str, Any] = {}
+        if policy.vision is not None and self.vision:
+            inputs = policy.vision.inputs(policy.model, self.vision)
+        return {**inputs, "attention_mask": self.blocks, "position_ids": self.position_ids}
+
+    def unpack(self, states: torch.Tensor) -> torch.Tensor:
+        """States of the packed sequences [U, T, D] as those of the rows, [B, L, D]."""
+        rows = states.flatten(0, 1).index_select(0, self.places.flatten())
+        return rows.view(*self.places.shape, -1)
+
+
+def pack(policy: Policy, rows: Sequence["Row"], length: int) -> Packed | None:
+    """The rows with shared prompts once each; None where that is not cheaper, or not possible.
+
+    length: L, that the rows are padded to. A prompt is what stands before the first sampled id;
+    rows share it if ids and pictures are equal and no picture comes later.
+    """
+    text = policy.model.config.get_text_config()
+    if text._attn_implementation not in MASKABLE or getattr(text, "sliding_window", None):
+        return None
+    groups: dict[Any, list[int]] = {}
+    for i, row in enumerate(rows):
+        groups.setdefault(_prompt_key(policy, row), []).append(i)
+    if len(groups) == len(rows) or any(key is None for key in groups):
+        return None
+    prompts = [key[0] for key in groups]
+    sizes = [
+        len(prompt) + sum(len(rows[i].ids) - len(prompt) for i in members)
+        for prompt, members in zip(prompts, groups.values(), strict=True)
+    ]
+    apart, together = len(rows) * length, len(groups) * max(sizes)
+    width = 6 * text.hidden_size  # what a token costs outside attention, in pairs of tokens
+    if together * (width + max(sizes)) > WORTHWHILE * apart * (width + length / 2):
+        return None
+    return _lay_out(
+        policy, rows, list(groups.values()), [len(p) for p in prompts], max(sizes), length
+    )
+
+
+def prompt_length(mask: Sequence[int]) -> int:
+    """Ids before the first that was sampled."""
+    return mask.index(1) if 1 in mask else len(mask)
+
+
+def _prompt_key(policy: Policy, row: "Row") -> tuple[tuple[int, ...], tuple[bytes, ...]] | None:
+    """Equal for rows that may share a prompt; None if the row has a picture after it."""
+    count = prompt_length(row.mask)
+    if not 0 < count < len(row.ids):
+        return None
+    if policy.vision is not None and policy.vision.image_token_id in row.ids[count:]:
+        return None
+    return tuple(row.ids[:count]), tuple(map(fingerprint, row.images))
+
+
+def _lay_out(
+    policy: Policy,
+    rows: Sequence["Row"],
+    groups: Sequence[Sequence[int]],
+    prompts: Sequence[int],
+    width: int,
+    length: int,
+) -> Packed:
+    """groups: numbers of the rows that share a prompt of `prompts[u]` ids."""
+    shape = (len(groups), width)
+    ids = torch.full(shape, policy.pad_id, dtype=torch.long)
+    segment = torch.full(shape, -1)  # 0: the prompt; 1, 2, ...: continuations; -1: padding
+    offset = torch.zeros(shape, dtype=torch.long)  # from the row's beginning
+    places = torch.zeros(len(rows), length, dtype=torch.long)
+    for u, (members, prompt) in enumerate(zip(groups, prompts, strict=True)):
+        ids[u, :prompt] = torch.tensor(rows[members[0]].ids[:prompt])
+        segment[u, :prompt], offset[u, :prompt] = 0, torch.arange(prompt)
+        start = prompt
+        for number, i in enumerate(members, start=1):
+            span = slice(start, start + len(rows[i].ids) - prompt)
+            ids[u, span] = torch.tensor(rows[i].ids[prompt:])
+            segment[u, span] = number
+            offset[u, span] = torch.arange(prompt, len(rows[i].ids))
+            places[i, :prompt] = u * width + torch.arange(prompt)
+            places[i, prompt : len(rows[i].ids)] = u * width + torch.arange(span.start, span.stop)
+            start = span.stop
+    device = policy.device
+    images: list[Images] = [rows[members[0]].images for members in groups]
+    ids, segment, offset = ids.to(device), segment.to(device), offset.to(device)
+    vision: Vision = {}
+    if policy.vision is not None:
+        vision = policy.vision.batch(images, ids, (segment >= 0).long())
+    return Packed(
+        input_ids=ids,
+        blocks=_blocks(segment, policy.model.dtype),
+        position_ids=_positions(vision, offset, torch.tensor(prompts, device=device)),
+        places=places.to(device),
+        vision=vision,
+    )
+
+
+def _blocks(segment: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Additive [U, 1, T, T]: an id sees those before it in the prompt and in its own segment."""
+    asking, asked = segment[:, :, None], segment[:, None, :]
+    visible = ((asked == 0) | (asked == asking)).tril()
+    mask = torch.zeros(visible.shape, dtype=dtype, device=segment.device)
+    return mask.masked_fill(~visible, torch.finfo(dtype).min)[:, None]
+
+
+def _positions(vision: Vision, offset: torch.Tensor, prompts: torch.Tensor) -> torch.Tensor:
+    """Positions as each row alone has them: a picture may take fewer positions than ids."""
+    positions = vision.get("position_ids")
+    if positions is None:
+        return offset
+    later = offset - prompts[:, None]  # from the prompt's end on: one position per id
+    first = prompts.clamp(max=offset.shape[1] - 1).expand(*positions.shape[:-1])[..., None]
+    return torch.where(later >= 0, positions.gather(-1, first) + later, positions)
