@@ -31,6 +31,7 @@ from .demonstrations import OracleDemonstrations
 from .distributed import Workers
 from .evaluate import MakeAgent, evaluate
 from .files import atomic_write_json, atomic_write_text
+from .length_request import with_length_requests
 from .loop import Stage, TrainState, train, trained_parameters
 from .metrics import Ledger
 from .policy_gradient import GrpoStage
@@ -189,7 +190,7 @@ class SeedRun:
         env = self.config.env
         return GrpoStage(
             self.config.grpo,
-            lambda: gym.make(env.id, config=env),
+            lambda: with_length_requests(gym.make(env.id, config=env), self.config.grpo.length),
             policy,
             run_seed=self.seed,
             reference=self._base() if self.config.grpo.kl_coef > 0 else None,

@@ -5,6 +5,7 @@ import pytest
 from cardinal_gym.training.advantages import (
     EPSILON,
     AdvantageKind,
+    anchor_advantages,
     group_advantages,
     turn_advantages,
 )
@@ -178,3 +179,48 @@ def test_the_gate_also_closes_turns_of_groups_without_a_success() -> None:
         outcome_gate=True,
     )
     assert [values[0] == 0.0 for values in found] == [True, True, False, False]
+
+
+@given(batch=BATCHES)
+@settings(max_examples=40, deadline=None)
+def test_the_batchs_deviation_divides_every_group_alike(batch: list[tuple[int, float]]) -> None:
+    groups, returns = [g for g, _ in batch], [r for _, r in batch]
+    std = float(np.std(returns, ddof=1)) if len(returns) > 1 else 0.0
+    found = group_advantages(returns, groups, AdvantageKind.batch_std, batch_std=std).values
+    centred = group_advantages(returns, groups, AdvantageKind.dr_grpo).values
+    np.testing.assert_allclose(found, centred / (std + EPSILON), atol=1e-9)
+
+
+ANCHORED = st.lists(
+    st.tuples(
+        st.integers(0, 1),
+        st.lists(st.tuples(st.sampled_from("xyz"), RETURNS), min_size=1, max_size=4),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(batch=ANCHORED)
+@settings(max_examples=60, deadline=None)
+def test_steps_with_an_equal_observation_form_an_anchor_group(
+    kind: AdvantageKind, batch: list[tuple[int, list[tuple[str, float]]]]
+) -> None:
+    groups = [group for group, _ in batch]
+    anchors = [[seen for seen, _ in episode] for _, episode in batch]
+    rewards = [[reward for _, reward in episode] for _, episode in batch]
+    found = anchor_advantages(rewards, groups, anchors, kind, discount=0.5)
+    places = [(i, k) for i, episode in enumerate(rewards) for k in range(len(episode))]
+    to_go = {(i, k): sum(0.5**j * r for j, r in enumerate(rewards[i][k:])) for i, k in places}
+    for i, k in places:
+        key = (groups[i], anchors[i][k])
+        mates = [(j, t) for j, t in places if (groups[j], anchors[j][t]) == key]
+        wanted = by_hand([to_go[p] for p in mates], [0] * len(mates), kind)
+        assert found[i][k] == pytest.approx(wanted[mates.index((i, k))], abs=1e-9)
+
+
+def test_what_needs_no_group_is_not_compared_within_one() -> None:
+    for kind in (AdvantageKind.gae, AdvantageKind.reinforce_plus_plus):
+        with pytest.raises(ValueError, match="must be one that compares within groups"):
+            group_advantages([0.0, 1.0], [0, 0], kind)
