@@ -75,7 +75,8 @@ def as_rule(rule: Rule | Mapping[str, Any] | str, field_name: str = "rule") -> R
     unknown = [key for key in rule if key not in known]
     if unknown or "name" not in rule:
         raise ValueError(
-            f"{field_name} must have a name and fields of {', '.join(known)}; got {dict(rule)}"
+            f"{field_name} must have a name and fields of {', '.join(known)}, as in "
+            f"{{'name': 'mine', 'face_values': {{'J': 10}}}}; got {dict(rule)}"
         )
     try:
         return Rule(**rule)
