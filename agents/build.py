@@ -4,13 +4,7 @@ They are ordinary Hugging Face models, so that `save_pretrained` folders load an
 """
 
 import torch
-from transformers import (
-    AutoModelForCausalLM,
-    AutoModelForImageTextToText,
-    BaseImageProcessor,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-)
+from transformers import BaseImageProcessor, PreTrainedModel, PreTrainedTokenizerFast
 
 from .config import BuildConfig
 from .families import FAMILIES
@@ -27,10 +21,9 @@ def build(
     family = FAMILIES[config.family]
     special = family.special_tokens(config)
     tokenizer = build_tokenizer(config.max_position, config.vocabulary, special)
-    auto = AutoModelForImageTextToText if family.sees else AutoModelForCausalLM
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        model = auto.from_config(
+        model = family.auto_class.from_config(
             family.shape(config, tokenizer), attn_implementation=attn_implementation
         )
     family.initialize(model)

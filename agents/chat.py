@@ -17,10 +17,9 @@ import numpy as np
 
 from ..envs.core import Observation
 from .policy import Policy
+from .tokens import MARKER, text_content
 from .types import ContextMode, Turn
 from .vision import Images
-
-MARKER = "ANSWERMARK"  # a plain word: templates strip whitespace around contents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +42,7 @@ def encode_first(policy: Policy, observation: Observation) -> Prompt:
     Raises ValueError if the observation has a picture and the policy cannot see.
     """
     images = _images(policy, observation)
-    messages = [_user(observation.text, bool(images))]
+    messages = [_user(policy, observation.text, bool(images))]
     ids = _encode(policy, _render(policy, messages, answer_next=True), images)
     return Prompt(ids=ids, images=images, new_ids=ids)
 
@@ -102,9 +101,9 @@ def _suffix(
 ) -> tuple[int, ...]:
     """Ids between two answers: end of turn (unless sampled), user turn, the answer's start."""
     messages = [
-        _user("first", False),
-        {"role": "assistant", "content": MARKER},
-        _user(update, bool(images)),
+        _user(policy, "first", False),
+        {"role": "assistant", "content": text_content(MARKER, policy.text_as_parts)},
+        _user(policy, update, bool(images)),
     ]
     rendered = _render(policy, messages, answer_next=True)
     _, found, after = rendered.partition(MARKER)
@@ -119,9 +118,9 @@ def _suffix(
     return ids
 
 
-def _user(text: str, with_image: bool) -> dict[str, Any]:
+def _user(policy: Policy, text: str, with_image: bool) -> dict[str, Any]:
     if not with_image:
-        return {"role": "user", "content": text}
+        return {"role": "user", "content": text_content(text, policy.text_as_parts)}
     return {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": text}]}
 
 

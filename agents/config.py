@@ -4,7 +4,7 @@ Dataclasses are OmegaConf-compatible (keyword-only, mutable, enums with lowercas
 themselves: a bad value raises ValueError with "must be ...; got ...".
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from .types import ContextMode
@@ -107,16 +107,43 @@ class BuildConfig:
             )
 
 
+LANGUAGE_LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+
+
+@dataclass(kw_only=True, slots=True)
+class LoraConfig:
+    """Low-rank adapters on a pretrained policy, trained in the place of its weights (LoRA).
+
+    rank: of every adapter; 0: none, all weights are trained.
+    alpha: an adapter's output is scaled by alpha / rank.
+    targets: linear layers of the language model that get one, by the end of their names.
+    """
+
+    rank: int = 0
+    alpha: float = 32.0
+    targets: list[str] = field(default_factory=lambda: list(LANGUAGE_LINEARS))
+
+    def __post_init__(self) -> None:
+        _require(self.rank >= 0, "policy.lora.rank", "at least 0", self.rank)
+        _require(self.alpha > 0, "policy.lora.alpha", "greater than 0", self.alpha)
+        _require(bool(self.targets), "policy.lora.targets", "one name or more", self.targets)
+
+
 @dataclass(kw_only=True, slots=True)
 class PolicyConfig:
     """Which policy, from where, on what.
 
-    path: a Hugging Face folder or hub name; wins over `build`.
+    path: a Hugging Face folder or hub name, or a saved adapter's folder; wins over `build`.
     build: shape of a policy to build when there is no `path`.
     attn_implementation: as transformers names it: sdpa, eager, flash_attention_2.
     device: auto, cpu, cuda, cuda:1, ...
     context: what the policy sees at later turns (see `ContextMode`).
     max_context: longest prompt plus completion, in tokens; None: the model's own limit.
+    max_image_tokens: most ids that one picture may take, where the family can shrink pictures;
+        None: as the model's image processor is set.
+    lora: train adapters in the place of the weights.
+    freeze_vision: keep the vision tower and its projector as they are; a picture is then seen once.
+    gradient_checkpointing: compute activations again in the backward pass: less memory, more time.
     """
 
     name: str
@@ -127,10 +154,15 @@ class PolicyConfig:
     device: str = "auto"
     context: ContextMode = ContextMode.concat
     max_context: int | None = None
+    max_image_tokens: int | None = None
+    lora: LoraConfig = field(default_factory=LoraConfig)
+    freeze_vision: bool = False
+    gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
-        limit = self.max_context
-        _require(limit is None or limit >= 1, "policy.max_context", "at least 1 or null", limit)
+        for name in ("max_context", "max_image_tokens"):
+            limit = getattr(self, name)
+            _require(limit is None or limit >= 1, f"policy.{name}", "at least 1 or null", limit)
 
 
 @dataclass(kw_only=True, slots=True)

@@ -17,12 +17,12 @@ from huggingface_hub.utils import validate_repo_id
 def check_reachable(path: str) -> None:
     """Return if `path` is a model folder, a cached hub model or one that the hub gives out.
 
-    Raises ValueError for a folder without config.json, and separately for a hub name that does not
-    exist, is gated, or cannot be looked up because there is no connection.
+    Raises ValueError for a folder with neither config.json nor adapter_config.json, and separately
+    for a hub name that does not exist, is gated, or cannot be looked up without a connection.
     """
     folder = Path(path)
     if folder.is_dir():
-        if not (folder / "config.json").is_file():
+        if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
             raise ValueError(f"policy folder must contain config.json; {path} does not")
         return
     if folder.is_absolute() or path.startswith(".") or path.count("/") > 1:

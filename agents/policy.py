@@ -6,6 +6,7 @@ step treats the three alike. `Policy.save` writes one folder that the Auto class
 
 import json
 import logging
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,6 @@ from torch import nn
 from transformers import (
     AutoConfig,
     AutoImageProcessor,
-    AutoModelForCausalLM,
-    AutoModelForImageTextToText,
     AutoTokenizer,
     BaseImageProcessor,
     PreTrainedModel,
@@ -25,10 +24,12 @@ from transformers import (
 )
 from transformers.utils import cached_file
 
+from .adapters import add_lora, base_of, is_adapter, load_lora, recompute_activations
 from .build import build
 from .config import BuildConfig, Dtype, PolicyConfig
 from .families import family_of
 from .hub import check_reachable
+from .tokens import banned_ids, end_ids, reads_parts_only
 from .types import ContextMode
 from .vision import VisionFamily
 
@@ -44,6 +45,7 @@ class Policy:
     tokenizer: with a chat template.
     processor: the image processor; None for text.
     vision: pictures -> tensors; None for text.
+    text_as_parts: the chat template reads lists of parts only, no plain strings.
     end_ids: ids that end an answer; the first is the one that SFT teaches.
     banned_ids: ids never sampled (special, image, padding and out-of-vocabulary ids).
     """
@@ -66,12 +68,15 @@ class Policy:
         self.vision: VisionFamily | None = None
         if spec.vision is not None:
             self.vision = spec.vision(processor, model.config, tokenizer)
+            seeing = self.vision.parameters(model)
+            self.vision.frozen = not any(parameter.requires_grad for parameter in seeing)
         spec.prepare(model)
         limit = model.config.get_text_config().max_position_embeddings
         self.max_context = min(max_context or limit, limit)
-        self.end_ids = _end_ids(model, tokenizer)
+        self.text_as_parts = reads_parts_only(tokenizer)
+        self.end_ids = end_ids(model, tokenizer)
         reserved = frozenset[int]() if self.vision is None else self.vision.reserved_ids
-        self.banned_ids = _banned_ids(model, tokenizer, self.end_ids, reserved)
+        self.banned_ids = banned_ids(model, tokenizer, self.end_ids, reserved)
 
     @property
     def device(self) -> torch.device:
@@ -81,13 +86,44 @@ class Policy:
     def num_parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.model.parameters())
 
+    @property
+    def num_trained(self) -> int:
+        return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+
     @cached_property
     def pad_id(self) -> int:
         pad = self.tokenizer.pad_token_id
         return int(self.end_ids[0] if pad is None else pad)
 
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """What training changes: all weights, or of adapters and a thawed part just those.
+
+        The rest is the base's, which a checkpoint need not hold.
+        """
+        trained = {name for name, p in self.model.named_parameters() if p.requires_grad}
+        whole: dict[str, torch.Tensor] = self.model.state_dict()
+        if all(parameter.requires_grad for parameter in self.model.parameters()):
+            return whole
+        return {name: tensor for name, tensor in whole.items() if name in trained}
+
+    def load_state_dict(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Put back what `state_dict` gave; ValueError if it was another kind of policy's."""
+        wanted = set(self.state_dict())
+        if wanted != set(state):
+            odd = sorted(wanted ^ set(state))
+            raise ValueError(
+                "a checkpoint must hold the weights that this policy trains (see policy.lora and "
+                f"policy.freeze_vision); {len(odd)} differ, as {odd[0]}"
+            )
+        self.model.load_state_dict(state, strict=False)
+        if self.vision is not None:
+            self.vision.forget()
+
     def save(self, folder: str | Path) -> None:
-        """Write model, tokenizer with chat template, and image processor, as Auto classes read."""
+        """Write model, tokenizer with chat template, and image processor, as Auto classes read.
+
+        Of a policy with adapters, those alone, with the name of their base.
+        """
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
         if self.processor is not None:
@@ -102,6 +138,13 @@ class Policy:
         if self.vision is None:
             raise ValueError(f"a policy of family {self.family.value} has no image features")
         return self.vision.features(self.model, images)
+
+    def freeze_vision(self) -> None:
+        """Train neither tower nor projector; from now on a picture is encoded once."""
+        for parameter in self.vision_parameters():
+            parameter.requires_grad_(False)
+        if self.vision is not None:
+            self.vision.frozen = True
 
     def vision_parameters(self) -> list[nn.Parameter]:
         """Of the vision tower and its projector; none in a text policy."""
@@ -119,6 +162,10 @@ def load_policy(config: PolicyConfig) -> Policy:
     device = torch_device(config.device)
     if config.path is not None:
         model, tokenizer, processor = _from_pretrained(config.path, config)
+    elif config.build is not None and config.lora.rank:
+        raise ValueError(
+            f"policy.lora must have a pretrained policy to adapt; {config.name!r} is new"
+        )
     elif config.build is not None:
         model, tokenizer, processor = build(config.build, config.attn_implementation)
         if config.dtype is Dtype.bfloat16:
@@ -126,6 +173,10 @@ def load_policy(config: PolicyConfig) -> Policy:
     else:
         raise ValueError(f"policy {config.name!r} must have a path or a build; got neither")
     model = model.to(device).eval()
+    if config.lora.rank and not getattr(model, "_hf_peft_config_loaded", False):
+        add_lora(model, config.lora)
+    if config.max_image_tokens is not None:
+        _limit_pictures(model, processor, config.max_image_tokens)
     policy = Policy(
         model,
         tokenizer,
@@ -133,32 +184,60 @@ def load_policy(config: PolicyConfig) -> Policy:
         context=config.context,
         max_context=config.max_context,
     )
-    logger.info("policy %s: %d parameters on %s", config.name, policy.num_parameters, device)
+    if config.freeze_vision:
+        policy.freeze_vision()
+    if config.gradient_checkpointing:
+        recompute_activations(model)
+    logger.info(
+        "policy %s: %d parameters, %d trained, on %s",
+        config.name, policy.num_parameters, policy.num_trained, device,
+    )  # fmt: skip
     return policy
 
 
 def _from_pretrained(
     path: str, config: PolicyConfig
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, BaseImageProcessor | None]:
+    """The model of a folder or hub name, with the adapter of a folder that is one."""
     path = str(Path(path).expanduser()) if path.startswith("~") else path
     check_reachable(path)
+    adapter = Path(path) if is_adapter(Path(path)) else None
+    base = path if adapter is None else base_of(adapter)
+    if adapter is not None:
+        try:
+            check_reachable(base)
+        except ValueError as error:
+            raise ValueError(f"the adapter in {path} needs its base model: {error}") from error
     dtype = "auto" if config.dtype is Dtype.auto else getattr(torch, config.dtype.value)
     try:
-        family = family_of(AutoConfig.from_pretrained(path).model_type)
-        auto = AutoModelForImageTextToText if family.sees else AutoModelForCausalLM
-        model = auto.from_pretrained(
-            path, dtype=dtype, attn_implementation=config.attn_implementation
+        family = family_of(AutoConfig.from_pretrained(base).model_type)
+        model = family.auto_class.from_pretrained(
+            base, dtype=dtype, attn_implementation=config.attn_implementation
         )
         tokenizer = AutoTokenizer.from_pretrained(path)
         processor = None
         if family.sees:
             processor = AutoImageProcessor.from_pretrained(path)
             tokenizer.chat_template = _processor_template(path) or tokenizer.chat_template
+        if adapter is not None:
+            load_lora(model, adapter, config.lora)
     except OSError as error:
         raise ValueError(f"policy {path!r} could not be loaded: {_first_line(error)}") from error
     if tokenizer.chat_template is None:
         raise ValueError(f"policy {path!r} must have a chat template; its tokenizer has none")
+    if adapter is None and Path(path).is_dir():
+        model.name_or_path = str(Path(path).resolve())  # an adapter's folder names its base by it
     return model, tokenizer, processor
+
+
+def _limit_pictures(model: Any, processor: Any, max_ids: int) -> None:
+    family = family_of(model.config.model_type)
+    if family.limit is None:
+        raise ValueError(
+            f"policy.max_image_tokens must be null for a policy of family {family.family.value}, "
+            f"which gives every picture the same room or none; got {max_ids}"
+        )
+    family.limit(processor, model.config, max_ids)
 
 
 def _processor_template(path: str) -> str | None:
@@ -190,29 +269,6 @@ def torch_device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"policy.device is {name!r}, but torch sees no CUDA device")
     return device
-
-
-def _end_ids(model: Any, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
-    """The tokenizer's end token first, then what the generation config names besides."""
-    declared = model.generation_config.eos_token_id
-    more = declared if isinstance(declared, list) else [declared]
-    ids = [i for i in (tokenizer.eos_token_id, *more) if i is not None]
-    if not ids:
-        raise ValueError("a policy's tokenizer must have an end token; it has none")
-    return tuple(dict.fromkeys(int(i) for i in ids))
-
-
-def _banned_ids(
-    model: Any,
-    tokenizer: PreTrainedTokenizerBase,
-    end_ids: tuple[int, ...],
-    reserved: frozenset[int],
-) -> tuple[int, ...]:
-    special = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
-    special |= set(tokenizer.all_special_ids)
-    rows = model.get_output_embeddings().weight.shape[0]
-    beyond = set(range(len(tokenizer), rows))  # rows of the head that no token has
-    return tuple(sorted(i for i in (special | beyond | reserved) - set(end_ids) if i < rows))
 
 
 def _first_line(error: Exception) -> str:

@@ -2,11 +2,12 @@
 
 A picture's ids are those of transformers' `Idefics3Processor`: for each tile an opening mark, its
 row and column, and its placeholders; then the whole picture, shrunk to one tile. Small renders need
-no tiles: set `do_image_splitting` to false in the processor's configuration (`policy.split_images`)
-and a picture costs one tile. Departure from transformers: it takes a tile of zeros for padding and
-drops it, so that a flat picture could vanish; here only real tiles are ever encoded.
+no cutting: `policy.max_image_tokens` limits the tiles, down to the whole picture alone. Departure
+from transformers: it takes a tile of zeros for padding and drops it, so that a flat picture could
+vanish; here only real tiles are ever encoded.
 """
 
+from math import isqrt
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,24 @@ def _processor(config: BuildConfig) -> dict[str, Any]:
     }
 
 
+def limit(processor: Any, config: Any, max_ids: int) -> None:
+    """A picture is cut into a square of tiles at most, or not at all, within `max_ids`.
+
+    Raises ValueError if even one tile takes more.
+    """
+    side = config.vision_config.image_size // config.vision_config.patch_size
+    tile_ids = side**2 // config.scale_factor**2 + 3  # with its marks
+    if max_ids < tile_ids:
+        raise ValueError(
+            f"policy.max_image_tokens must be at least {tile_ids}, one tile; got {max_ids}"
+        )
+    tiles_per_side = isqrt(max_ids // tile_ids - 1)
+    tile = processor.max_image_size["longest_edge"]
+    processor.do_image_splitting = processor.do_image_splitting and tiles_per_side > 1
+    longest = min(processor.size["longest_edge"], max(1, tiles_per_side) * tile)
+    processor.size = {"longest_edge": longest}
+
+
 def _special_tokens(config: BuildConfig) -> tuple[str, ...]:
     sides = range(1, config.max_tiles + 1)
     return (FAKE, WHOLE, *(f"<row_{row}_col_{column}>" for row in sides for column in sides))
@@ -117,4 +136,5 @@ FAMILY = FamilySpec(
     tiny_processor=_processor,
     vision=Idefics3Vision,
     special_tokens=_special_tokens,
+    limit=limit,
 )

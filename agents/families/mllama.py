@@ -146,15 +146,25 @@ class MllamaVision(VisionFamily):
 
 
 def mask_unseen_cross_attention(model: Any) -> None:
-    """Make positions that see no picture take nothing from cross-attention (see the module)."""
+    """Make positions that see no picture take nothing from cross-attention (see the module).
+
+    What is seen travels in the layer's own arguments, so that a layer that is computed again in the
+    backward pass (gradient checkpointing) masks what it masked before.
+    """
     for layer in model.model.language_model.layers:
         if hasattr(layer, "cross_attn"):
-            layer.register_forward_pre_hook(_remember_seen, with_kwargs=True)
+            layer.register_forward_pre_hook(_hand_on_seen, with_kwargs=True)
+            layer.cross_attn.register_forward_pre_hook(_take_seen, with_kwargs=True)
             layer.cross_attn.register_forward_hook(_mask_output)
 
 
-def _remember_seen(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    layer.cross_attn.seen = kwargs.get("full_text_row_masked_out_mask")  # [B, 1, L, 1] of 0 and 1
+def _hand_on_seen(layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    return args, {**kwargs, "seen": kwargs.get("full_text_row_masked_out_mask")}
+
+
+def _take_seen(attention: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    attention.seen = kwargs.pop("seen")  # [B, 1, L, 1] of 0 and 1
+    return args, kwargs
 
 
 def _mask_output(attention: Any, args: tuple[Any, ...], output: tuple[Any, ...]) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 from transformers import PreTrainedConfig, Qwen3VLConfig
 
 from ..config import BuildConfig, Family
-from .qwen_vl import QwenVision, mrope_section, picture_tokens, tiny_processor
+from .qwen_vl import QwenVision, limit, mrope_section, picture_tokens, tiny_processor
 from .spec import FamilySpec, Tokenizer, text_settings
 
 
@@ -55,4 +55,5 @@ FAMILY = FamilySpec(
     processor="Qwen2VLImageProcessor",
     tiny_processor=_processor,
     vision=QwenVision,
+    limit=limit,
 )

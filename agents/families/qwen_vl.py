@@ -104,6 +104,13 @@ def tiny_processor(config: BuildConfig) -> dict[str, Any]:
     return {"size": size, "patch_size": config.patch_size}
 
 
+def limit(processor: Any, config: Any, max_ids: int) -> None:
+    """A picture is shrunk to at most `max_ids` merged patches."""
+    pixels = max_ids * (processor.patch_size * processor.merge_size) ** 2
+    shortest = min(processor.size["shortest_edge"], pixels)
+    processor.size = {"shortest_edge": shortest, "longest_edge": pixels}
+
+
 def _shape(config: BuildConfig, tokenizer: Tokenizer) -> PreTrainedConfig:
     return Qwen2_5_VLConfig(
         text_config={
@@ -137,4 +144,5 @@ FAMILY = FamilySpec(
     processor="Qwen2VLImageProcessor",
     tiny_processor=tiny_processor,
     vision=QwenVision,
+    limit=limit,
 )

@@ -9,7 +9,13 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import transformers
-from transformers import BaseImageProcessor, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    BaseImageProcessor,
+    PreTrainedConfig,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import is_torchvision_available
 
 from ..config import BuildConfig, Family
@@ -33,6 +39,8 @@ class FamilySpec:
     tiny_processor: settings of that class for the tiny model.
     vision: (image processor, model configuration, tokenizer) -> how the family sees.
     special_tokens: those that the tiny model's tokenizer needs beside its own.
+    limit: makes an image processor shrink pictures to at most so many ids each, given the model's
+        configuration; None: this family cannot.
     prepare: adjusts a loaded or built model in place.
     initialize: adjusts the random weights of a built one in place.
     """
@@ -45,12 +53,18 @@ class FamilySpec:
     tiny_processor: Callable[[BuildConfig], dict[str, Any]] | None = None
     vision: Callable[[Any, Any, Tokenizer], VisionFamily] | None = None
     special_tokens: Callable[[BuildConfig], tuple[str, ...]] = lambda config: ()
+    limit: Callable[[Any, Any, int], None] | None = None
     prepare: Callable[[Any], None] = nothing
     initialize: Callable[[Any], None] = nothing
 
     @property
     def sees(self) -> bool:
         return self.vision is not None
+
+    @property
+    def auto_class(self) -> Any:
+        """The Auto class that loads and builds its models."""
+        return AutoModelForImageTextToText if self.sees else AutoModelForCausalLM
 
     @property
     def processor_class(self) -> type[BaseImageProcessor]:

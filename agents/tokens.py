@@ -1,0 +1,71 @@
+"""What a tokenizer and its chat template say: which ids end an answer, which are never sampled."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+MARKER = "ANSWERMARK"  # a plain word: templates strip whitespace around contents
+
+
+def text_content(text: str, as_parts: bool) -> Any:
+    """A message's content that is text alone, in the form that the template reads."""
+    return [{"type": "text", "text": text}] if as_parts else text
+
+
+def reads_parts_only(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the chat template loses a content that is a plain string (SmolVLM, LLaVA)."""
+    try:
+        return MARKER not in _render(tokenizer, as_parts=False)
+    except TypeError:  # a template that looks into the parts of a string
+        return True
+
+
+def end_ids(model: Any, tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
+    """The id that the template puts after an answer first, then all that are declared besides.
+
+    Raises ValueError if there is none.
+    """
+    declared = model.generation_config.eos_token_id
+    more = declared if isinstance(declared, list) else [declared]
+    ids = [_template_end(tokenizer), tokenizer.eos_token_id, *more]
+    found = [int(i) for i in ids if i is not None]
+    if not found:
+        raise ValueError("a policy's tokenizer must have an end token; it has none")
+    return tuple(dict.fromkeys(found))
+
+
+def banned_ids(
+    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    ends: Sequence[int],
+    reserved: frozenset[int] = frozenset(),
+) -> tuple[int, ...]:
+    """Ids that are never sampled: special and reserved ones, and rows of the head without token."""
+    rows = model.get_output_embeddings().weight.shape[0]
+    beyond = set(range(len(tokenizer), rows))
+    never = (special_ids(tokenizer) | beyond | reserved) - set(ends)
+    return tuple(sorted(i for i in never if i < rows))
+
+
+def special_ids(tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    added = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    return added | set(tokenizer.all_special_ids)
+
+
+def _template_end(tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """The special id right after an answer in the chat template, if there is one."""
+    if tokenizer.chat_template is None:
+        return None
+    rendered = _render(tokenizer, as_parts=reads_parts_only(tokenizer))
+    _, _, after = rendered.partition(MARKER)
+    ids = tokenizer.encode(after, add_special_tokens=False)
+    return ids[0] if ids and ids[0] in special_ids(tokenizer) else None
+
+
+def _render(tokenizer: PreTrainedTokenizerBase, *, as_parts: bool) -> str:
+    messages = [
+        {"role": "user", "content": text_content("question", as_parts)},
+        {"role": "assistant", "content": text_content(MARKER, as_parts)},
+    ]
+    return str(tokenizer.apply_chat_template(messages, tokenize=False))
