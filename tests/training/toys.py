@@ -219,6 +219,25 @@ def noisy_returns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grpo_rollout, "rollout", judged)
 
 
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Episode]:
+    """A list that all episodes played from now on are added to."""
+    played: list[Episode] = []
+    rollout = grpo_rollout.rollout
+
+    def play(*args: Any, **kwargs: Any) -> list[Episode]:
+        fresh = rollout(*args, **kwargs)
+        played.extend(fresh)
+        return fresh
+
+    monkeypatch.setattr(grpo_rollout, "rollout", play)
+    return played
+
+
+def needed(config: GrpoConfig) -> dict[str, Any]:
+    """What a stage of this configuration is given beside the policy."""
+    return {"reference": tiny_policy(spread=3.0)} if config.kl_coef > 0 else {}
+
+
 def _noisy(episode: Episode) -> Episode:
     random = np.random.default_rng([episode.group, episode.member])
     value = float(random.random())
