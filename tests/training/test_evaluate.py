@@ -190,7 +190,7 @@ def test_the_greedy_attempt_is_the_first_greedy_turn_to_the_token(
 
 
 @pytest.mark.parametrize("name", SUITES)
-def test_the_oracle_solves_every_cell_and_chance_none(tmp_path: Path, name: str) -> None:
+def test_the_oracle_solves_every_cell_and_legal_answers_at_random_few(tmp_path: Path, name: str) -> None:
     seeing = name.endswith("image")
     config = experiment(f"env={'gp_image' if seeing else 'gp_text'}", f"suite={name}")
     cells, count = config.suite, 12 if seeing else 50
@@ -201,7 +201,8 @@ def test_the_oracle_solves_every_cell_and_chance_none(tmp_path: Path, name: str)
         assert result.successes == result.n == count, key
         assert result.recognized == count
         assert result.mean_turns == 1.0
-        assert floor[key].successes <= 0.05 * count, key
+        assert floor[key].successes <= 0.25 * count, key
+        assert floor[key].outcomes.keys() <= {"correct", "wrong_value"}
 
 
 def test_measuring_leaves_random_numbers_and_the_policy_alone(tmp_path: Path) -> None:
