@@ -75,8 +75,12 @@ class SharedLayer(DynamicLayer):
         self.prompt_values = stack(self.prompt_values, values, left=self.grows)
         self._show()
 
-    def keep_prompts(self, kept: torch.Tensor) -> None:
+    def keep_prompts(self, kept: torch.Tensor, longest: int) -> None:
         self.prompt_keys, self.prompt_values = self.prompt_keys[kept], self.prompt_values[kept]
+        if self.grows:  # the padding that only a longer prompt needed goes with it
+            first = self.prompt_keys.shape[2] - longest
+            self.prompt_keys = self.prompt_keys[:, :, first:]
+            self.prompt_values = self.prompt_values[:, :, first:]
         self._show()
 
     def make_room(self, rows: int, room: int) -> None:
@@ -142,11 +146,11 @@ class SharedCache(DynamicCache):
             self.layers[index].add_prompts(*states, self.num_prompts, count)
         self.num_prompts += count
 
-    def keep_prompts(self, kept: torch.Tensor) -> None:
-        """Drop every other prompt. kept: places among the prompts."""
+    def keep_prompts(self, kept: torch.Tensor, longest: int) -> None:
+        """Drop every other prompt. kept: places among the prompts. longest: ids of one of them."""
         for layer in self.layers:
             if layer.is_initialized:
-                layer.keep_prompts(kept)
+                layer.keep_prompts(kept, longest)
         self.num_prompts = len(kept)
 
     def make_room(self, rows: int, room: int) -> None:

@@ -53,9 +53,10 @@ class PromptStore:
         kept = [place for place, key in enumerate(self.known) if key in prompts]
         if len(kept) < len(self.known):
             index = torch.tensor(kept, dtype=torch.long, device=self.policy.device)
-            self.cache.keep_prompts(index)
-            self.more = {name: tensor[index] for name, tensor in self.more.items()}
             self.known = {key: read for key, read in self.known.items() if key in prompts}
+            longest = max((read.num_ids for read in self.known.values()), default=0)
+            self.cache.keep_prompts(index, longest)
+            self.more = {name: tensor[index] for name, tensor in self.more.items()}
         new = {key: prompt for key, prompt in prompts.items() if key not in self.known}
         if new:
             self._read(new)
