@@ -94,6 +94,7 @@ def test_values_follow_the_state_before_each_token() -> None:
     assert torch.equal(entropy, same)
 
 
+@pytest.mark.slow
 def test_ppo_with_a_critic_solves_the_bandit_and_its_values_learn() -> None:
     config = grpo_config(
         **{**PPO, "groups_per_step": 32}, max_new_tokens=1, entropy_coef=0.001, optim=optim(5e-3)
