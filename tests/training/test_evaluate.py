@@ -190,7 +190,9 @@ def test_the_greedy_attempt_is_the_first_greedy_turn_to_the_token(
 
 
 @pytest.mark.parametrize("name", SUITES)
-def test_the_oracle_solves_every_cell_and_legal_answers_at_random_few(tmp_path: Path, name: str) -> None:
+def test_the_oracle_solves_every_cell_and_legal_answers_at_random_few(
+    tmp_path: Path, name: str
+) -> None:
     seeing = name.endswith("image")
     config = experiment(f"env={'gp_image' if seeing else 'gp_text'}", f"suite={name}")
     cells, count = config.suite, 12 if seeing else 50
