@@ -4,7 +4,7 @@ With one update per rollout the old log-probabilities are the detached present o
 with several they are fixed before the first, and so are a critic's values.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from .grpo_config import GrpoConfig, KLPlace
 from .loop import Metrics, TrainState
 from .losses import Totals
 from .objective import Fit, Scored, objective
+from .optim_config import OptimConfig
 
 if TYPE_CHECKING:
     from .distributed import Workers
@@ -99,8 +100,10 @@ def measure(
     """Log-probabilities before the first update, with a critic the values, and on demand the
     reference's log-probabilities; no gradients."""
     found = Measured()
-    for part in micro_batches(rows, config.optim.micro_batch_tokens):
-        packed = collate(policy, [row.row for row in part])
+    for part in _micro_batches(rows, config.optim):
+        packed = collate(
+            policy, [row.row for row in part], share_prompts=config.optim.share_prompts
+        )
         with torch.no_grad():
             logp, _, values = _forward(policy, packed, config, models.head)
             grids = [(found.old, logp)]
@@ -145,7 +148,7 @@ def train_on(
     batch: TrainRows, config: GrpoConfig, state: TrainState, models: Models, sums: UpdateSums
 ) -> Metrics:
     """One update: gradients over all micro-batches, one optimizer step."""
-    for rows in micro_batches(batch.rows, config.optim.micro_batch_tokens):
+    for rows in _micro_batches(batch.rows, config.optim):
         scored = _score(rows, batch, config, state.policy, models)
         loss, found = objective(scored, config, batch.totals)
         loss.backward()
@@ -178,6 +181,12 @@ def update_metrics(sums: UpdateSums, workers: "Workers") -> Metrics:
     return metrics
 
 
+def _micro_batches(
+    rows: Sequence[WeightedRow], optim: OptimConfig
+) -> Iterator[list[WeightedRow]]:
+    return micro_batches(rows, optim.micro_batch_tokens, share_prompts=optim.share_prompts)
+
+
 def _score(
     rows: Sequence[WeightedRow],
     batch: TrainRows,
@@ -186,7 +195,9 @@ def _score(
     models: Models,
 ) -> Scored:
     """The forward passes of one micro-batch, and its fixed numbers padded to it."""
-    packed = collate(policy, [row.row for row in rows])
+    packed = collate(
+        policy, [row.row for row in rows], share_prompts=config.optim.share_prompts
+    )
     logp, entropy, values = _forward(policy, packed, config, models.head)  # [B, T]
     fixed = batch.measured
     reference = None

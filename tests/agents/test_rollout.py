@@ -15,8 +15,9 @@ from cardinal_gym.agents.rows import collate, rows_from_episode
 from cardinal_gym.agents.scoring import hidden_states, token_logprobs
 from cardinal_gym.agents.seating import Seat
 from cardinal_gym.agents.types import ContextMode, Episode, Status
+from cardinal_gym.envs.core import Verdict
 from conftest import tiny
-from toy import GuessEnv
+from toy import GuessEnv, picture
 
 SAMPLING = SamplingConfig(max_new_tokens=6)
 SEEDS, GROUPS, MEMBERS = [1, 1, 2, 2, 3], [0, 0, 1, 1, 2], [0, 1, 0, 1, 0]
@@ -166,3 +167,33 @@ def test_baselines_and_rollouts_import_no_torch() -> None:
         "sys.exit(any(name in sys.modules for name in ('torch', 'transformers')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+class ChangingEnv(GuessEnv):
+    """Another picture at every turn."""
+
+    def _judge(self, action: str) -> Verdict:
+        self.image = picture(int(self.np_random.integers(1000)))
+        return super()._judge(action)
+
+
+def test_a_picture_in_every_turn_is_read_once_and_like_a_whole_prompt(
+    seeing_policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def play_pictures() -> list[Episode]:
+        agent = PolicyAgent(seeing_policy, SAMPLING)
+        options = {"groups": GROUPS, "members": MEMBERS}
+        return rollout(lambda: ChangingEnv(with_image=True), agent, SEEDS, **options)
+
+    kept = play_pictures()
+    monkeypatch.setattr(Seat, "leads_to", lambda *args: False)
+    fresh = play_pictures()
+    assert sampled_ids(kept) == sampled_ids(fresh)
+    for one, other in zip(logprobs(kept), logprobs(fresh), strict=True):
+        assert one == pytest.approx(other, abs=1e-4)
+    rows = [row for episode in kept for row in rows_from_episode(episode, seeing_policy)]
+    assert max(len(row.images) for row in rows) == 3
+    batch = collate(seeing_policy, rows)
+    with torch.no_grad():
+        scored = token_logprobs(seeing_policy, batch)
+    torch.testing.assert_close(scored, batch.logprobs, atol=1e-4, rtol=1e-4)
