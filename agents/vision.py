@@ -95,7 +95,11 @@ class VisionFamily(ABC):
         """The tower's tensors of these of the U entries alone."""
 
     def encode_once(self, model: Any, vision: Vision) -> list[torch.Tensor]:
-        """`encode`, but a frozen tower runs once for each of `vision["entry_keys"]`, int64 [U]."""
+        """`encode`, but a frozen tower runs once for each of `vision["entry_keys"]`, int64 [U].
+
+        On one entry at a time: in other company it would differ by a rounding, and a resumed run,
+        which meets its pictures in other batches, would no longer equal the uninterrupted one.
+        """
         if not self.frozen:
             return self.encode(model, vision)
         keys = vision["entry_keys"].tolist()
@@ -104,7 +108,7 @@ class VisionFamily(ABC):
         if new:
             # Outside inference mode: training may use what a rollout has computed.
             with torch.inference_mode(False), torch.no_grad():
-                fresh = self.encode(model, self.select(vision, new))
+                fresh = [self.encode(model, self.select(vision, [u]))[0] for u in new]
             for u, features in zip(new, fresh, strict=True):
                 found[keys[u]] = self._features[keys[u]] = features
         return [found[key] for key in keys]

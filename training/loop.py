@@ -241,7 +241,7 @@ def _save(stage: Stage, state: TrainState, folder: Path, logs: _Logs | None, kee
             folder / "checkpoints",
             state.step,
             {
-                "model": state.policy.model.state_dict(),
+                "model": state.policy.state_dict(),
                 "head": stage.head.state_dict() if stage.head is not None else {},
                 "optimizer": state.optimizer.state_dict(),
                 "ledger": state.ledger.asdict(),
@@ -264,7 +264,7 @@ def _resume(stage: Stage, state: TrainState, folder: Path, logs: _Logs | None, k
             logs.metrics.truncate(0)
         return
     saved: dict[str, Any] = checkpoint.load()
-    state.policy.model.load_state_dict(saved["model"])
+    state.policy.load_state_dict(saved["model"])
     if stage.head is not None:
         stage.head.load_state_dict(saved["head"])
     state.optimizer.load_state_dict(saved["optimizer"])

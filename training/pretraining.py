@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ..agents.config import LoraConfig
 from ..agents.policy import Policy, load_policy, torch_device
 from ..envs.general_points.config import GeneralPointsConfig
 from ..envs.settings import Modality
@@ -135,7 +136,8 @@ def _fresh(config: ExperimentConfig, seed: int) -> Policy:
     if build is None:
         raise ValueError(f"policy {config.policy.name!r} must have a build to be pretrained")
     seeded = dataclasses.replace(build, seed=build.seed + seed)
-    return load_policy(dataclasses.replace(config.policy, path=None, build=seeded))
+    whole = {"lora": LoraConfig(), "freeze_vision": False}  # adapters want something to adapt
+    return load_policy(dataclasses.replace(config.policy, path=None, build=seeded, **whole))
 
 
 def _recipe(config: ExperimentConfig, seed: int) -> dict[str, Any]:
