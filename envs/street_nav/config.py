@@ -1,15 +1,16 @@
 """Everything that can be set about street navigation, with the defaults."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from typing import Any
 
 from ..core import MAX_TEXT_CHARS
-from ..settings import Modality, PromptStyle, Split, member
+from ..settings import Modality, PromptStyle, Split, member, require_number
 from .actions import Rule
 from .answer import AnswerFormat
-from .city.config import CityConfig, RouteConfig, as_city, as_routes
+from .city.config import CityConfig, RouteConfig
 from .render.config import as_look
 from .reward import RewardConfig, RewardKind
 from .wording import Wording
@@ -17,6 +18,7 @@ from .wording import Wording
 MIN_VIEW_PX, MAX_VIEW_PX = 28, 640
 MIN_FOV_DEG, MAX_FOV_DEG = 40.0, 120.0
 MAX_FRAMES = 8
+MIN_SUCCESS_M = 1e-6
 PANORAMA_PX = (512, 1024, 2048, 3072)
 CROSS_PX = 5  # between the four views, and between grids
 
@@ -57,10 +59,8 @@ class ViewConfig:
     def __post_init__(self) -> None:
         _require_int("size", self.size, MIN_VIEW_PX, MAX_VIEW_PX)
         _require_int("frames", self.frames, 1, MAX_FRAMES)
-        if not MIN_FOV_DEG <= self.fov_deg <= MAX_FOV_DEG:
-            raise ValueError(
-                f"fov_deg must be {MIN_FOV_DEG:g} to {MAX_FOV_DEG:g}; got {self.fov_deg}"
-            )
+        span = f"{MIN_FOV_DEG:g} to {MAX_FOV_DEG:g}"
+        require_number("fov_deg", self.fov_deg, span, MIN_FOV_DEG, MAX_FOV_DEG)
 
     @property
     def grid_px(self) -> int:
@@ -124,10 +124,8 @@ class StreetNavConfig:
         _require_int("max_answer_chars", self.max_answer_chars, 1, 10**12)
         if self.history is not None:
             _require_int("history", self.history, 0, 1_000_000)
-        if not 0.0 <= self.discount <= 1.0:
-            raise ValueError(f"discount must be in [0, 1]; got {self.discount}")
-        if not self.success_m > 0.0:
-            raise ValueError(f"success_m must be positive; got {self.success_m}")
+        require_number("discount", self.discount, "in [0, 1]", 0.0, 1.0)
+        require_number("success_m", self.success_m, "positive", MIN_SUCCESS_M, math.inf)
         if (self.world is WorldKind.virl) != (self.data_dir is not None):
             raise ValueError(
                 "data_dir must be the folder of a V-IRL data set with world=virl, and null with "
@@ -150,11 +148,11 @@ class StreetNavConfig:
         """A copy with some fields replaced.
 
         A mapping for `city`, `routes` or `views` replaces only the fields that it names; another
-        `data_dir` brings its world with it.
+        `data_dir` brings its world with it. Raises ValueError, with the key, for an unknown field.
         """
-        for name in ("city", "routes", "views"):
-            if isinstance(changes.get(name), Mapping):
-                changes[name] = replace(getattr(self, name), **changes[name])
+        for name, kind in _SECTIONS.items():
+            if name in changes and name != "reward":  # of which each kind has its own fields
+                changes[name] = _section(kind, name, changes[name], getattr(self, name))
         if changes.get("data_dir") is not None:
             changes.setdefault("world", WorldKind.virl)
         return replace(self, **changes)
@@ -162,14 +160,11 @@ class StreetNavConfig:
     def _coerce(self) -> None:
         for name, kind in _ENUMS.items():
             setattr(self, name, member(kind, name, getattr(self, name)))
-        self.city, self.routes = as_city(self.city), as_routes(self.routes)
         as_look(self.look)  # raises ValueError for what is no look
-        if isinstance(self.views, Mapping):
-            self.views = ViewConfig(**_known(ViewConfig, "views", self.views))
         if isinstance(self.reward, str):
             self.reward = RewardConfig(kind=member(RewardKind, "reward", self.reward))
-        elif isinstance(self.reward, Mapping):
-            self.reward = RewardConfig(**_known(RewardConfig, "reward", self.reward))
+        for name, kind in _SECTIONS.items():
+            setattr(self, name, _section(kind, name, getattr(self, name)))
 
     def _refuse_paid_stalling(self) -> None:
         """Pay for a wrong answer must not exceed what it costs, or one would err on purpose."""
@@ -201,6 +196,32 @@ _ENUMS: dict[str, type[Enum]] = {
     "answer": AnswerFormat,
     "episode_return": EpisodeReturn,
 }
+
+
+_SECTIONS: dict[str, type] = {
+    "city": CityConfig,
+    "routes": RouteConfig,
+    "views": ViewConfig,
+    "reward": RewardConfig,
+}
+
+
+def _section(kind: Any, name: str, value: Any, base: Any = None) -> Any:
+    """A section from a mapping of its fields, or itself; what is not named is as in `base`.
+
+    Raises ValueError that begins with the section's name.
+    """
+    if isinstance(value, kind):
+        return value
+    if not isinstance(value, Mapping):
+        known = ", ".join(each.name for each in fields(kind))
+        raise ValueError(f"{name} must be a section with {known}; got {value!r}")
+    given = _known(kind, name, value)
+    try:
+        return kind(**given) if base is None else replace(base, **given)
+    except ValueError as error:
+        said = str(error)
+        raise ValueError(said if said.startswith(f"{name}.") else f"{name}.{said}") from error
 
 
 def _known(kind: Any, name: str, values: Mapping[str, Any]) -> dict[str, Any]:

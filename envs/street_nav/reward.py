@@ -21,11 +21,12 @@ without the field counts as a wrong remark; the last wrong answer at a place get
 no further -1. The study's -1.75 for the wrong instruction, which its code never pays, is left out.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ..settings import member
+from ..settings import member, require_number
 from .judge import Assessment
 
 STUDY_RIGHT, STUDY_WRONG, STUDY_MISREAD = 1.0, -1.0, -0.5
@@ -63,8 +64,8 @@ class RewardConfig:
             raise ValueError(
                 f"reward.weights must name {', '.join(WEIGHTED_TERMS)}; got {sorted(unknown)}"
             )
-        if any(weight < 0 for weight in self.weights.values()):
-            raise ValueError(f"reward.weights must not be negative; got {self.weights}")
+        for term, weight in self.weights.items():
+            require_number(f"reward.weights.{term}", weight, "at least 0", 0.0, math.inf)
 
 
 def rail_terms(assessment: Assessment, reward: RewardConfig) -> dict[str, float]:

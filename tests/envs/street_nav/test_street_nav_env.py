@@ -432,7 +432,7 @@ def test_configuration_by_fields_by_dataclass_and_mistakes() -> None:
         ({"data_dir": "/tmp"}, "data_dir must be the folder"),
         ({"reward": {"weights": {"luck": 1}}}, "reward.weights must name accuracy"),
         ({"reward": {"weights": {"format": 1}}}, "must punish a wrong answer"),
-        ({"city": {"blocks": 3}}, "CityConfig must have seed"),
+        ({"city": {"blocks": 3}}, "city must be among seed, .*; got blocks"),
     ):
         with pytest.raises(ValueError, match=said):
             StreetNavConfig(**fields) if "promt" not in fields else gym.make(ID, **fields)
