@@ -15,7 +15,7 @@ from ..agents.rows import Row
 from ..envs.core import LanguageEnv
 from ..envs.settings import Split
 from ..envs.street_nav.actions import Rule
-from ..envs.street_nav.config import StreetNavConfig
+from ..envs.street_nav.config import StreetNavConfig, WorldKind
 from ..envs.street_nav.wording import Wording
 from .config import PretrainConfig
 from .demonstrations import (
@@ -92,6 +92,8 @@ class StreetEnvs:
             shifted = self._env.shifted(
                 rule=walk.rule,
                 wording=walk.wording,
+                world=WorldKind.city,  # of real data the base sees nothing
+                data_dir=None,
                 city=city,
                 look=walk.look,
                 split=Split.all,

@@ -10,9 +10,10 @@ from typing import Any
 
 from ..envs.general_points.config import GeneralPointsConfig
 from ..envs.general_points.splits import contamination, task_keys
-from ..envs.settings import Modality
+from ..envs.settings import Modality, Split
+from ..envs.street_nav.config import StreetNavConfig, WorldKind
 from .broad_cards import BroadDealer
-from .broad_streets import BroadEpisodes
+from .broad_streets import BroadEpisodes, broad_walks
 from .config import ExperimentConfig, shifted
 from .demonstrations import bare_env
 from .sampler import task_rng, task_seed
@@ -29,6 +30,8 @@ def check_contamination(config: ExperimentConfig, stages: Iterable[str]) -> None
     """
     measured = set[str]().union(*evaluation_keys(config))
     for stage in stages:
+        if stage == "pretrain" and isinstance(config.env, StreetNavConfig):
+            _check_cities(config)
         trained = set[str]().union(*training_keys(config, stage, NUM_SAMPLED))
         try:
             contamination(trained, measured)
@@ -57,10 +60,28 @@ def training_keys(config: ExperimentConfig, stage: str, count: int) -> Iterator[
 
 def evaluation_keys(config: ExperimentConfig) -> Iterator[set[str]]:
     """The same of the first tasks that every cell of the suite is measured on."""
-    for cell in config.suite.cells.values():
-        env = shifted(config.env, {"split": "eval", **cell.shift})
-        if env.split.value == "eval":
-            yield from _dealt(config, env, config.evaluate.seed, "evaluate", NUM_SAMPLED)
+    for env in _measured(config).values():
+        yield from _dealt(config, env, config.evaluate.seed, "evaluate", NUM_SAMPLED)
+
+
+def _measured(config: ExperimentConfig) -> dict[str, Any]:
+    """The environments of the suite's cells by name, of the split `eval` alone."""
+    cells = config.suite.cells.items()
+    envs = {name: shifted(config.env, {"split": "eval", **cell.shift}) for name, cell in cells}
+    return {name: env for name, env in envs.items() if env.split is Split.eval}
+
+
+def _check_cities(config: ExperimentConfig) -> None:
+    """Refuse a base that walks where a cell measures: few of its routes would be met by chance."""
+    assert config.pretrain is not None
+    seeds = {walk.city_seed for walk in broad_walks(config.env, config.pretrain)}
+    for name, env in _measured(config).items():
+        if env.world is WorldKind.city and env.city.seed in seeds:
+            first = config.pretrain.streets.first_city_seed
+            raise ValueError(
+                f"pretrain.streets.first_city_seed must leave out city {env.city.seed} of "
+                f"suite.cells.{name}; got {first} with {len(seeds)} cities"
+            )
 
 
 def _dealt(
