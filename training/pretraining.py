@@ -136,8 +136,10 @@ def _fresh(config: ExperimentConfig, seed: int) -> Policy:
     if build is None:
         raise ValueError(f"policy {config.policy.name!r} must have a build to be pretrained")
     seeded = dataclasses.replace(build, seed=build.seed + seed)
-    whole = {"lora": LoraConfig(), "freeze_vision": False}  # adapters want something to adapt
-    return load_policy(dataclasses.replace(config.policy, path=None, build=seeded, **whole))
+    whole = dataclasses.replace(  # adapters and frozen towers come later: there is nothing to keep
+        config.policy, path=None, build=seeded, lora=LoraConfig(), freeze_vision=False
+    )
+    return load_policy(whole)
 
 
 def _recipe(config: ExperimentConfig, seed: int) -> dict[str, Any]:
