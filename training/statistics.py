@@ -9,6 +9,8 @@ Choices, and where they come from:
   with a Student quantile; the best all-round choice for cluster samples in Franco et al. 2019,
   *Comparative Study of Confidence Intervals for Proportions in Complex Sample Surveys*. A
   percentile bootstrap collapses to a point at 0 % and 100 %, which are common here.
+- Share of answers over walks of any length: the same at the linearised ratio's variance (Cochran
+  1977, *Sampling Techniques*, chapter 6), because the denominator is random, too.
 - Tasks crossed with seeds: variances add as in Cameron, Gelbach and Miller 2011, with their degrees
   of freedom (seeds less one; Satterthwaite's undercovers with three). Two seeds say too little of
   their own spread: below `MIN_SEEDS` an interval speaks of the given policies only.
@@ -22,17 +24,21 @@ Choices, and where they come from:
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 
-from .quantiles import checked, student_quantile, student_tail
-
-BOOTSTRAP_SEED = 20250124
-NUM_RESAMPLES = 4000
-MIN_SEEDS = 3
+from .clusters import (
+    MIN_SEEDS,
+    NUM_RESAMPLES,
+    Table,
+    crossed_variance,
+    normal_quantile,
+    reach_and_p_value,
+    score_limits,
+    tabulate,
+)
+from .quantiles import student_quantile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +90,7 @@ def wilson(
         raise ValueError(f"n must be at least 1; got {n}")
     if not 0 <= successes <= n:
         raise ValueError(f"successes must be between 0 and n = {n}; got {successes}")
-    critical = NormalDist().inv_cdf(0.5 + checked(confidence) / 2)
-    low, high = _score_limits(successes / n, n, critical)
+    low, high = score_limits(successes / n, n, normal_quantile(confidence))
     return Interval(
         estimate=successes / n,
         low=low,
@@ -108,27 +113,27 @@ def clustered_rate(
     seeds: the training seed of each episode [N], where several policies met the same tasks.
     At 0 % and 100 % the data cannot show how alike they are; then they count as identical.
     """
-    table = _tabulate(success, task_ids, seeds)
-    n, rate = int(table.counts.sum()), float(table.sums.sum() / table.counts.sum())
-    binomial = rate * (1 - rate) / n
-    num_tasks, num_seeds = table.counts.shape
-    if binomial > 0:
-        variance, freedom, _ = _crossed_variance(table, rate)
-        effective = n / max(variance / binomial, 1.0)
-    else:
-        by_task = table.counts.sum(axis=1)
-        effective, freedom = n * n / float((by_task**2).sum()), float(max(num_tasks - 1, 1))
-    low, high = _score_limits(rate, effective, student_quantile(confidence, freedom))
-    return Interval(
-        estimate=rate,
-        low=low,
-        high=high,
-        n=n,
-        num_tasks=num_tasks,
-        num_seeds=num_seeds,
-        effective_n=effective,
-        confidence=confidence,
-    )
+    return _score_interval(tabulate(success, task_ids, seeds), confidence)
+
+
+def clustered_ratio(
+    parts: Sequence[Any] | np.ndarray,
+    wholes: Sequence[Any] | np.ndarray,
+    task_ids: Sequence[Any] | np.ndarray,
+    seeds: Sequence[Any] | np.ndarray | None = None,
+    confidence: float = 0.95,
+) -> Interval:
+    """Interval for sum(parts) / sum(wholes), both [N] per episode, 0 <= parts <= wholes.
+
+    For shares whose denominator is random, as right answers among those that walks of any length
+    took: the variance is the linearised ratio's (residuals parts - ratio * wholes; Cochran 1977,
+    *Sampling Techniques*, 6.3), clustered as in `clustered_rate`, which it is where all wholes
+    are 1. `n` is sum(wholes). Episodes with a whole of 0 say nothing and are left out.
+    """
+    counted, total = _checked_parts(parts, wholes)
+    kept = total > 0
+    tasks, labels = _kept(task_ids, kept), None if seeds is None else _kept(seeds, kept)
+    return _score_interval(tabulate(counted[kept], tasks, labels, total[kept]), confidence)
 
 
 def paired_difference(
@@ -146,10 +151,10 @@ def paired_difference(
     first, second = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
     if first.shape != second.shape:
         raise ValueError(f"a and b must be equally long; got {first.size} and {second.size}")
-    table = _tabulate(second - first, task_ids, seeds)
+    table = tabulate(second - first, task_ids, seeds)
     estimate = float(table.sums.sum() / table.counts.sum())
     num_tasks, num_seeds = table.counts.shape
-    reach, p_value = _reach_and_p_value(table, estimate, confidence, num_resamples)
+    reach, p_value = reach_and_p_value(table, estimate, confidence, num_resamples)
     return PairedDifference(
         estimate=estimate,
         low=max(estimate - reach, -1.0),
@@ -162,6 +167,49 @@ def paired_difference(
         mean_b=float(second.mean()),
         only_a=int((first > second).sum()),
         only_b=int((second > first).sum()),
+        p_value=p_value,
+    )
+
+
+def paired_ratio_difference(
+    a: tuple[np.ndarray, np.ndarray],
+    b: tuple[np.ndarray, np.ndarray],
+    task_ids: Sequence[Any] | np.ndarray,
+    seeds: Sequence[Any] | np.ndarray | None = None,
+    confidence: float = 0.95,
+    num_resamples: int = NUM_RESAMPLES,
+) -> PairedDifference:
+    """Ratio of sums of b minus that of a; a, b: (parts [N], wholes [N]) of the same episodes.
+
+    The bootstrap of `paired_difference`, over the episodes' linearised contributions
+    (parts - ratio * wholes) / mean(wholes). `n` counts episodes, `only_a` and `only_b` those whose
+    own share is greater under one of the two. Episodes without a whole on either side are left out.
+    """
+    first, second = _checked_parts(*a), _checked_parts(*b)
+    if first[0].shape != second[0].shape:
+        raise ValueError(f"a and b must be equally long; got {first[0].size} and {second[0].size}")
+    kept = (first[1] > 0) & (second[1] > 0)
+    if not kept.any():
+        raise ValueError("a and b must share an episode with an answer; got none")
+    (ratio_a, lines_a, shares_a), (ratio_b, lines_b, shares_b) = (
+        _linearised(parts[kept], wholes[kept]) for parts, wholes in (first, second)
+    )
+    estimate = ratio_b - ratio_a
+    tasks, labels = _kept(task_ids, kept), None if seeds is None else _kept(seeds, kept)
+    table = tabulate(lines_b - lines_a + estimate, tasks, labels)
+    reach, p_value = reach_and_p_value(table, estimate, confidence, num_resamples)
+    return PairedDifference(
+        estimate=estimate,
+        low=max(estimate - reach, -1.0),
+        high=min(estimate + reach, 1.0),
+        n=int(kept.sum()),
+        num_tasks=table.counts.shape[0],
+        num_seeds=table.counts.shape[1],
+        confidence=confidence,
+        mean_a=ratio_a,
+        mean_b=ratio_b,
+        only_a=int((shares_a > shares_b).sum()),
+        only_b=int((shares_b > shares_a).sum()),
         p_value=p_value,
     )
 
@@ -187,96 +235,51 @@ def mean_over_seeds(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """Sums and counts of a value by task and training seed. [num_tasks, num_seeds]"""
-
-    sums: np.ndarray
-    counts: np.ndarray
-
-
-def _tabulate(values: Any, task_ids: Any, seeds: Any) -> _Table:
-    numbers = np.asarray(values, dtype=float)
-    ids = np.asarray(task_ids)
-    columns = np.zeros(numbers.size, dtype=int) if seeds is None else np.asarray(seeds)
-    if numbers.ndim != 1 or numbers.size == 0:
-        raise ValueError(f"values must be a non-empty list; got shape {numbers.shape}")
-    if ids.shape != numbers.shape or columns.shape != numbers.shape:
+def _checked_parts(parts: Any, wholes: Any) -> tuple[np.ndarray, np.ndarray]:
+    counted, total = np.asarray(parts, dtype=float), np.asarray(wholes, dtype=float)
+    if counted.shape != total.shape or counted.ndim != 1:
         raise ValueError(
-            f"task_ids and seeds must be as long as the {numbers.size} values; "
-            f"got {ids.size} and {columns.size}"
+            f"parts and wholes must be equally long lists; got {counted.shape} and {total.shape}"
         )
-    names, row = np.unique(ids, return_inverse=True)
-    labels, column = np.unique(columns, return_inverse=True)
-    shape = (len(names), len(labels))
-    cell = row * shape[1] + column
-    size = shape[0] * shape[1]
-    return _Table(
-        np.bincount(cell, weights=numbers, minlength=size).reshape(shape),
-        np.bincount(cell, minlength=size).reshape(shape).astype(float),
+    if (counted < 0).any() or (counted > total).any():
+        raise ValueError("parts must be between 0 and wholes; got others")
+    return counted, total
+
+
+def _kept(labels: Any, kept: np.ndarray) -> np.ndarray:
+    chosen = np.asarray(labels)
+    if chosen.shape != kept.shape:
+        raise ValueError(
+            f"task_ids and seeds must be as long as the {kept.size} values; got {chosen.size}"
+        )
+    return chosen[kept]
+
+
+def _linearised(parts: np.ndarray, wholes: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    """The ratio of sums, every episode's contribution to its error [N], and its own share [N]."""
+    ratio = float(parts.sum() / wholes.sum())
+    return ratio, (parts - ratio * wholes) / wholes.mean(), parts / wholes
+
+
+def _score_interval(table: Table, confidence: float) -> Interval:
+    """Of the ratio of a table's sums: Wilson's, at the effective size."""
+    n, rate = int(table.counts.sum()), float(table.sums.sum() / table.counts.sum())
+    binomial = rate * (1 - rate) / n
+    num_tasks, num_seeds = table.counts.shape
+    if binomial > 0:
+        variance, freedom, _ = crossed_variance(table, rate)
+        effective = n / max(variance / binomial, 1.0)
+    else:
+        by_task = table.counts.sum(axis=1)
+        effective, freedom = n * n / float((by_task**2).sum()), float(max(num_tasks - 1, 1))
+    low, high = score_limits(rate, effective, student_quantile(confidence, freedom))
+    return Interval(
+        estimate=rate,
+        low=low,
+        high=high,
+        n=n,
+        num_tasks=num_tasks,
+        num_seeds=num_seeds,
+        effective_n=effective,
+        confidence=confidence,
     )
-
-
-def _crossed_variance(table: _Table, mean: float) -> tuple[float, float, float]:
-    """Of the pooled mean over tasks crossed with seeds: variance, degrees of freedom, and the sum
-    of both levels' variances, in which the noise of single episodes is counted twice."""
-    residuals, total = table.sums - mean * table.counts, table.counts.sum()
-    num_tasks, num_seeds = residuals.shape
-
-    def spread(parts: np.ndarray) -> float:
-        groups = parts.size
-        return float((parts**2).sum() / total**2) * groups / (groups - 1) if groups > 1 else 0.0
-
-    by_task, by_seed = spread(residuals.sum(axis=1)), spread(residuals.sum(axis=0))
-    if num_seeds < MIN_SEEDS:
-        return by_task, float(max(num_tasks - 1, 1)), by_task
-    both = spread(residuals[table.counts > 0])
-    variance = max(by_task + by_seed - both, by_task, by_seed)
-    return variance, float(max(min(num_tasks, num_seeds) - 1, 1)), by_task + by_seed
-
-
-def _reach_and_p_value(
-    table: _Table, estimate: float, confidence: float, num_resamples: int
-) -> tuple[float, float]:
-    """Of a mean difference: half the interval's width, and the two-sided p-value of none."""
-    variance, freedom, counted_twice = _crossed_variance(table, estimate)
-    spread = float(_resampled_deviations(table, num_resamples).std())
-    if spread <= 1e-12:  # every task says the same: bound what an unseen task might say
-        num_tasks = table.counts.shape[0]
-        reach = wilson(0, num_tasks, confidence).high
-        return reach, 1.0 if estimate == 0 else 0.5 ** (num_tasks - 1)
-    spread *= math.sqrt(variance / counted_twice)
-    reach = spread * student_quantile(confidence, freedom)
-    return reach, 2 * student_tail(abs(estimate) / spread, freedom)
-
-
-def _resampled_deviations(table: _Table, num_resamples: int) -> np.ndarray:
-    """Deviations of the pooled mean under resampled tasks, plus those under resampled seeds. [R]"""
-    mean = table.sums.sum() / table.counts.sum()
-    deviations = np.zeros(num_resamples)
-    for axis in (1, 0) if table.counts.shape[1] >= MIN_SEEDS else (1,):
-        residuals = (table.sums - mean * table.counts).sum(axis=axis)
-        counts = table.counts.sum(axis=axis)
-        weights = _rescaled_weights(counts.size, num_resamples)  # [R, groups]
-        deviations += (weights @ residuals) / np.maximum(weights @ counts, 1.0)
-    return deviations
-
-
-@lru_cache(maxsize=4)
-def _rescaled_weights(groups: int, num_resamples: int) -> np.ndarray:
-    """How often each of `groups` is drawn, [R, G]: groups - 1 draws, for an unbiased variance.
-
-    Kept, because the comparisons of one report all have the same few sizes.
-    """
-    if groups == 1:
-        return np.ones((num_resamples, 1))
-    rng = np.random.default_rng([BOOTSTRAP_SEED, groups])
-    draws = rng.multinomial(groups - 1, np.full(groups, 1 / groups), size=num_resamples)
-    return draws.astype(float)
-
-
-def _score_limits(rate: float, n: float, critical: float) -> tuple[float, float]:
-    scale = 1 + critical**2 / n
-    centre = (rate + critical**2 / (2 * n)) / scale
-    reach = critical / scale * math.sqrt(rate * (1 - rate) / n + critical**2 / (4 * n * n))
-    return max(0.0, float(min(rate, centre - reach))), min(1.0, float(max(rate, centre + reach)))
