@@ -47,15 +47,42 @@ def encode_first(policy: Policy, observation: Observation) -> Prompt:
     return Prompt(ids=ids, images=images, new_ids=ids)
 
 
-def encode_next(policy: Policy, history: Sequence[Turn], observation: Observation) -> Prompt:
-    """The prompt after `history` (oldest first; may be empty) for the present observation."""
+def encode_next(
+    policy: Policy,
+    history: Sequence[Turn],
+    observation: Observation,
+    max_ids: int | None = None,
+) -> Prompt:
+    """The prompt after `history` (oldest first; may be empty) for the present observation.
+
+    max_ids: of a prompt; `last_k` drops turns to stay within it. None: the policy's whole context.
+    """
     if policy.context is ContextMode.single_turn or not history:
         return encode_first(policy, observation)
+    if policy.context is ContextMode.last_k:
+        return _encode_recent(policy, history, observation, max_ids or policy.max_context)
     ids = [i for turn in history for i in (*turn.prompt_ids, *turn.completion.token_ids)]
     shown = shown_images(policy, [turn.observation for turn in history])
     new = _new_images(policy, history[-1].observation, observation)
     suffix = _suffix(policy, observation.update, history[-1].completion.token_ids, new)
     return Prompt(ids=(*ids, *suffix), images=(*shown, *new), new_ids=suffix)
+
+
+def images_of_turn(policy: Policy, turns: Sequence[Turn]) -> Images:
+    """The pictures in the prompt of the last of `turns`, which had a prompt of its own."""
+    *history, turn = turns
+    if policy.context is ContextMode.last_k:
+        for start in range(max(0, len(turns) - policy.context_turns), len(turns)):
+            prompt = _encode_window(policy, history[start:], turn.observation)
+            if prompt.ids == turn.prompt_ids:
+                return prompt.images
+    return _images(policy, turn.observation)
+
+
+def has_room(policy: Policy, prompt: Prompt, max_ids: int) -> bool:
+    """Whether a prompt is within the budgets of ids and pictures."""
+    most = policy.max_images
+    return len(prompt.ids) <= max_ids and (most is None or len(prompt.images) <= most)
 
 
 def encode_answer(policy: Policy, text: str) -> tuple[int, ...]:
@@ -75,6 +102,34 @@ def shown_images(policy: Policy, observations: Sequence[Observation]) -> Images:
     for before, after in pairwise(observations):
         images = (*images, *_new_images(policy, before, after))
     return images
+
+
+def _encode_recent(
+    policy: Policy, history: Sequence[Turn], observation: Observation, max_ids: int
+) -> Prompt:
+    """As many of the last turns as may be shown; at least the present observation."""
+    first = max(0, len(history) + 1 - policy.context_turns)
+    windows = (
+        _encode_window(policy, history[start:], observation)
+        for start in range(first, len(history) + 1)
+    )
+    prompt = next(windows)
+    while not has_room(policy, prompt, max_ids) and (shorter := next(windows, None)) is not None:
+        prompt = shorter
+    return prompt
+
+
+def _encode_window(policy: Policy, turns: Sequence[Turn], observation: Observation) -> Prompt:
+    """A conversation that begins with the first of `turns`; every answer as it was sampled."""
+    seen = [*(turn.observation for turn in turns), observation]
+    start = encode_first(policy, seen[0])
+    ids, images = list(start.ids), start.images
+    for turn, after in zip(turns, seen[1:], strict=True):
+        sampled = turn.completion.token_ids
+        new = _new_images(policy, turn.observation, after)
+        ids += [*sampled, *_suffix(policy, after.update, sampled, new)]
+        images = (*images, *new)
+    return Prompt(ids=tuple(ids), images=images, new_ids=tuple(ids))
 
 
 def _images(policy: Policy, observation: Observation) -> Images:

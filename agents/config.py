@@ -138,7 +138,10 @@ class PolicyConfig:
     attn_implementation: as transformers names it: sdpa, eager, flash_attention_2.
     device: auto, cpu, cuda, cuda:1, ...
     context: what the policy sees at later turns (see `ContextMode`).
+    context_turns: turns that `context=last_k` shows, the present one included.
     max_context: longest prompt plus completion, in tokens; None: the model's own limit.
+    max_images: most pictures in a prompt; None: any number. Where this or `max_context` is reached,
+        `last_k` drops its oldest turns, and in `concat` the episode ends.
     max_image_tokens: most ids that one picture may take, where the family can shrink pictures;
         None: as the model's image processor is set.
     lora: train adapters in the place of the weights.
@@ -153,14 +156,16 @@ class PolicyConfig:
     attn_implementation: str = "sdpa"
     device: str = "auto"
     context: ContextMode = ContextMode.concat
+    context_turns: int = 3
     max_context: int | None = None
+    max_images: int | None = None
     max_image_tokens: int | None = None
     lora: LoraConfig = field(default_factory=LoraConfig)
     freeze_vision: bool = False
     gradient_checkpointing: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("max_context", "max_image_tokens"):
+        for name in ("context_turns", "max_context", "max_images", "max_image_tokens"):
             limit = getattr(self, name)
             _require(limit is None or limit >= 1, f"policy.{name}", "at least 1 or null", limit)
 

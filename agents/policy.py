@@ -58,11 +58,14 @@ class Policy:
         processor: BaseImageProcessor | None = None,
         context: ContextMode = ContextMode.concat,
         max_context: int | None = None,
+        context_turns: int = 3,
+        max_images: int | None = None,
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
         self.processor = processor
         self.context = ContextMode(context)
+        self.context_turns, self.max_images = context_turns, max_images
         spec = family_of(model.config.model_type)
         self.family = spec.family
         self.vision: VisionFamily | None = None
@@ -183,6 +186,8 @@ def load_policy(config: PolicyConfig) -> Policy:
         processor=processor,
         context=config.context,
         max_context=config.max_context,
+        context_turns=config.context_turns,
+        max_images=config.max_images,
     )
     if config.freeze_vision:
         policy.freeze_vision()

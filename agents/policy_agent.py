@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from .chat import encode_next
+from .chat import encode_next, has_room
 from .config import SamplingConfig
 from .engine import Engine
 from .policy import Policy
@@ -61,9 +61,9 @@ class PolicyAgent:
         """Ask for an answer in each conversation; errors as in `act`."""
         room = self.policy.max_context - self.sampling.max_new_tokens
         for request in requests:
-            prompt = encode_next(self.policy, request.history, request.observation)
+            prompt = encode_next(self.policy, request.history, request.observation, room)
             name = _conversation(request.stream)
-            if request.history and len(prompt.ids) > room:
+            if request.history and not has_room(self.policy, prompt, room):
                 self._refused.append((name, Reply(completion=None, prompt_ids=prompt.new_ids)))
                 continue
             self._running.submit(name, prompt, request.stream)

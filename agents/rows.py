@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from .chat import encode_answer, shown_images
+from .chat import encode_answer, images_of_turn, shown_images
 from .packing import Packed, pack
 from .policy import Policy
-from .types import ContextMode, Episode, Turn
+from .types import Episode, Turn
 from .vision import Images, Vision
 
 
@@ -63,9 +63,13 @@ class Batch:
 
 
 def rows_from_episode(episode: Episode, policy: Policy) -> list[Row]:
-    """`concat`: one row for the whole episode; `single_turn`: one row per turn, in order."""
-    if episode.context is ContextMode.single_turn:
-        return [_row([turn], shown_images(policy, [turn.observation])) for turn in episode.turns]
+    """`concat`: one row for the whole episode; otherwise one row per turn, in order."""
+    turns = episode.turns
+    if episode.context.row_per_turn:
+        return [
+            _row(turns[i : i + 1], images_of_turn(policy, turns[: i + 1]))
+            for i in range(len(turns))
+        ]
     if not episode.turns:
         return []
     seen = [turn.observation for turn in episode.turns]

@@ -33,12 +33,21 @@ class ContextMode(str, Enum):
     """What the policy sees at turn k.
 
     concat: the whole conversation so far, one training row per episode.
+    last_k: the last turns alone (`PolicyConfig.context_turns`), begun by their first observation,
+        which is self-contained; fewer where a budget is short: whole turns go, with their pictures.
+        One row per turn, which holds exactly what was seen.
     single_turn: the present self-contained observation alone, one row per turn (the correct mode
         for Mllama when later turns bring pictures: text before them would attend to them all).
     """
 
     concat = "concat"
+    last_k = "last_k"
     single_turn = "single_turn"
+
+    @property
+    def row_per_turn(self) -> bool:
+        """Whether every turn has a prompt and a training row of its own."""
+        return self is not ContextMode.concat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +83,8 @@ class Completion:
 class Turn:
     """One observation and its answer.
 
-    prompt_ids: the ids this turn put before the completion. `single_turn`: the whole prompt;
-        `concat`: the whole prompt in the first turn, only the environment's suffix later. [P]
+    prompt_ids: the ids this turn put before the completion. `last_k`, `single_turn`: the whole
+        prompt; `concat`: the whole prompt in the first turn, the environment's suffix later. [P]
     """
 
     observation: Observation

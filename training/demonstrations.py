@@ -16,7 +16,7 @@ from gymnasium.envs.registration import load_env_creator
 from ..agents.chat import encode_answer, encode_next
 from ..agents.policy import Policy
 from ..agents.rows import Row
-from ..agents.types import Completion, ContextMode, Turn
+from ..agents.types import Completion, Turn
 from ..envs.core import LanguageEnv, Observation
 from .sampler import Passes, task_rng, task_seed
 
@@ -157,7 +157,7 @@ def encode_rows(policy: Policy, conversation: Conversation) -> list[Row]:
     """Rows with the ids that the policy would see and sample in a rollout of this conversation.
 
     `concat`: one row, up to the last imitated answer, masked to the imitated ones.
-    `single_turn`: one row for each imitated answer, after its own self-contained observation.
+    Otherwise one row for each imitated answer, after the prompt that its turn has.
     """
     history: list[Turn] = []
     rows: list[Row] = []
@@ -167,7 +167,7 @@ def encode_rows(policy: Policy, conversation: Conversation) -> list[Row]:
     for observation, answer, imitated in turns:
         prompt = encode_next(policy, history, observation)
         answer_ids = encode_answer(policy, answer)
-        if policy.context is ContextMode.single_turn:
+        if policy.context.row_per_turn:
             ids, mask = [], []
         ids += [*prompt.new_ids, *answer_ids]
         mask += [0] * len(prompt.new_ids) + [int(imitated)] * len(answer_ids)
@@ -176,7 +176,7 @@ def encode_rows(policy: Policy, conversation: Conversation) -> list[Row]:
                 Row(ids=[*ids], mask=[*mask], logprobs=[0.0] * len(ids), images=prompt.images)
             )
         history.append(_turn(observation, prompt.new_ids, answer, answer_ids))
-    return rows if policy.context is ContextMode.single_turn else rows[-1:]
+    return rows if policy.context.row_per_turn else rows[-1:]
 
 
 def _turn(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..agents.policy import Policy
 from ..agents.rows import rows_from_episode
-from ..agents.types import ContextMode, Episode
+from ..agents.types import Episode
 from .batch import WeightedRow
 from .credit import ByTurn, Credited
 
@@ -68,7 +68,7 @@ def by_turn(episode: Episode, rows: Sequence[WeightedRow], tokens: Mapping[int, 
 def _turns_by_id(episode: Episode) -> list[list[int]]:
     """Per row of the episode, the turn within the row that each id belongs to."""
     lengths = [len(turn.prompt_ids) + len(turn.completion.token_ids) for turn in episode.turns]
-    if episode.context is ContextMode.single_turn:
+    if episode.context.row_per_turn:
         return [[0] * length for length in lengths]
     return [[turn for turn, length in enumerate(lengths) for _ in range(length)]] if lengths else []
 
@@ -79,6 +79,6 @@ def _by_row(episode: Episode, values: ByTurn) -> list[list[float]]:
         [0.0] * len(turn.prompt_ids) + [float(x) for x in numbers]
         for turn, numbers in zip(episode.turns, values, strict=True)
     ]
-    if episode.context is ContextMode.single_turn or not turns:
+    if episode.context.row_per_turn or not turns:
         return turns
     return [[value for turn in turns for value in turn]]

@@ -26,7 +26,7 @@ class OptimConfig:
     betas: list[float] = field(default_factory=lambda: [0.9, 0.98])
     max_grad_norm: float = 1.0
     micro_batch_tokens: int = 1024  # padded, per forward pass; small suits a CPU cache, large a GPU
-    share_prompts: bool = False  # read a prompt once for all rows that begin with it; same gradients
+    share_prompts: bool = False  # read it once for all rows that begin with it; same gradients
     max_bad_updates: int = 5  # non-finite updates in a row before the run stops
 
     def __post_init__(self) -> None:

@@ -29,7 +29,6 @@ from PIL import Image
 
 from ..agents.policy import Policy
 from ..agents.rows import Row
-from ..agents.types import ContextMode
 from ..envs.core import Observation
 from .chat_records import DATA_NAME, ChatRecord, read_records, records_file
 from .demonstrations import Conversation, OracleEpisodes, encode_rows
@@ -107,7 +106,7 @@ class FileDemonstrations:
     def _conversation(self, record: ChatRecord) -> Conversation:
         observations: list[Observation] = []
         picture: np.ndarray | None = None
-        alone = self._policy.context is ContextMode.single_turn
+        alone = self._policy.context.row_per_turn
         for turn in record.turns:
             picture = picture if turn.picture is None else self._picture(turn.picture)
             text = turn.standalone if alone else turn.text

@@ -197,3 +197,39 @@ def test_a_picture_in_every_turn_is_read_once_and_like_a_whole_prompt(
     with torch.no_grad():
         scored = token_logprobs(seeing_policy, batch)
     torch.testing.assert_close(scored, batch.logprobs, atol=1e-4, rtol=1e-4)
+
+
+def test_last_k_shows_the_last_turns_and_drops_whole_ones_with_their_pictures(
+    seeing_policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seeing_policy, "context", ContextMode.last_k)
+
+    def pictures_by_turn(**budgets: int | None) -> list[list[int]]:
+        for name, value in budgets.items():
+            monkeypatch.setattr(seeing_policy, name, value)
+        agent = PolicyAgent(seeing_policy, SAMPLING)
+        (episode,) = rollout(lambda: ChangingEnv(4, with_image=True), agent, [7])
+        rows = rows_from_episode(episode, seeing_policy)
+        batch = collate(seeing_policy, rows)
+        with torch.no_grad():
+            scored = token_logprobs(seeing_policy, batch)
+        torch.testing.assert_close(scored, batch.logprobs, atol=1e-4, rtol=1e-4)
+        seen = [turn.observation.image.tobytes() for turn in episode.turns]
+        return [[seen.index(image.tobytes()) for image in row.images] for row in rows]
+
+    assert pictures_by_turn(context_turns=2) == [[0], [0, 1], [1, 2], [2, 3]]
+    assert pictures_by_turn(context_turns=9) == [[0], [0, 1], [0, 1, 2], [0, 1, 2, 3]]
+    assert pictures_by_turn(max_images=3) == [[0], [0, 1], [0, 1, 2], [1, 2, 3]]
+    assert pictures_by_turn(max_images=1) == [[0], [1], [2], [3]]
+
+
+def test_last_k_drops_turns_that_do_not_fit(
+    text_policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_policy, "context", ContextMode.last_k)
+    whole = [len(turn.prompt_ids) for turn in play(text_policy)[0].turns]
+    assert whole[0] < whole[1] < whole[2]
+    monkeypatch.setattr(text_policy, "max_context", whole[2] - 1 + SAMPLING.max_new_tokens)
+    cut = play(text_policy)[0]
+    assert cut.status is Status.turn_limit
+    assert len(cut.turns[2].prompt_ids) < whole[2]
