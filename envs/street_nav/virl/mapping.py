@@ -8,7 +8,7 @@ from typing import Any
 
 from .geodesy import EARTH_RADIUS_M, Geocode, distance_m
 from .pickles import read_pickle
-from .problems import Problems
+from .problems import Problems, told
 
 MAX_OFF_M = 20.0
 MAX_NAME_CHARS = 200
@@ -38,7 +38,7 @@ def read_mapping(path: Path, problems: Problems) -> dict[Geocode, str]:
         num_bad += 1
         if num_bad <= _MAX_REPORTED:
             said = "must be (latitude, longitude): panorama"
-            problems.add(path, repr(key)[:80], f"{said}; got {repr(name)[:60]}")
+            problems.add(path, told(key, 80), f"{said}; got {told(name)}")
     if num_bad > _MAX_REPORTED:
         problems.add(path, "", f"{num_bad - _MAX_REPORTED} more entries are not what they must be")
     return sound
@@ -52,7 +52,7 @@ def as_geocode(value: Any) -> Geocode | None:
     for number, limit in ((lat, 90.0), (lon, 360.0)):
         if isinstance(number, bool) or not isinstance(number, (int, float)):
             return None
-        if not math.isfinite(number) or abs(number) > limit:
+        if not abs(number) <= limit:  # neither what is not a number nor a huge integer passes
             return None
     return float(lat), float(lon)
 

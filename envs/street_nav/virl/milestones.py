@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..wording import SIDES
+from .problems import told
 
 HEADING, LANDMARK = "to_next_intersection_heading", "landmarks"
 _MAX_CHARS = 1_000_000
@@ -98,7 +99,7 @@ def _milestone(block: Mapping[str, Any]) -> Milestone:
 def _heading(value: Any) -> float:
     found = _HEADING.match(value) if isinstance(value, str) else None
     if found is None or not float(found[1]) <= 360.0:
-        raise ValueError(f"{HEADING} must be like '298 (northwest)'; got {str(value)[:40]!r}")
+        raise ValueError(f"{HEADING} must be like '298 (northwest)'; got {told(value, 40)}")
     return float(found[1]) % 360.0
 
 

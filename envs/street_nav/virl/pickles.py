@@ -143,7 +143,17 @@ def _get(machine: _Machine, index: Any) -> None:
 def _paired(items: list[Any]) -> dict[Any, Any]:
     if len(items) % 2:
         raise ValueError("a pickle must give each key a value")
+    if not all(map(_is_key, items[::2])):
+        raise ValueError("a pickle must have numbers, strings or flat tuples of them as keys")
     return dict(zip(items[::2], items[1::2], strict=True))
+
+
+def _is_key(value: Any) -> bool:
+    """Nested tuples are none: to hash them takes a stack as deep as they are, and without end where
+    each holds the one before it twice.
+    """
+    inside = value if type(value) is tuple else (value,)
+    return not any(isinstance(item, (tuple, list, dict)) for item in inside)
 
 
 _STEPS: dict[str, _Step] = {

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from .problems import told
+
 MAX_WIDTH_PX = 16_384
 _START, _END = b"\xff\xd8", b"\xff\xd9"  # of a JPEG file
 _TAIL_BYTES = 64  # some cameras pad the end
@@ -70,10 +72,10 @@ def read_rotation(views: Path, panorama: str) -> float:
     rotation = value.get("rotation") if isinstance(value, dict) else None
     try:
         degrees = float(rotation)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         degrees = math.nan
     if isinstance(rotation, bool) or not math.isfinite(degrees):
-        raise ValueError(f"rotation must be a number of degrees; got {str(rotation)[:40]!r}")
+        raise ValueError(f"rotation must be a number of degrees; got {told(rotation, 40)}")
     return degrees % 360.0
 
 

@@ -7,7 +7,6 @@ places, and `route_results.landmark_list` names the landmarks.
 """
 
 import hashlib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +14,12 @@ from typing import Any
 from .geodesy import Geocode, bearing_deg, between, distance_m
 from .mapping import PanoramaMap, as_geocode
 from .milestones import Milestone, read_milestones
+from .problems import told
 
 POINTS_PER_LEG = 5  # the study's straight_line_length
 MIN_LEG_M = 5.0  # of legs that have points in between
 MAX_LEGS = 100
+MAX_HEADING_DEG = 1e6  # whatever the number of full turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def _ends(info: Mapping[str, Any]) -> list[Geocode]:
         if geocode is None:
             raise ValueError(
                 f"route_results.geocode_list[{number}] must be [latitude, longitude]; "
-                f"got {repr(value)[:60]}"
+                f"got {told(value)}"
             )
         ends.append(geocode)
     return ends
@@ -166,8 +167,8 @@ def _init_heading(info: Mapping[str, Any]) -> float | None:
     if value is None or value == 0:
         return None
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value):
-        raise ValueError(f"init_heading must be a number of degrees; got {repr(value)[:40]}")
+    if not is_number or not abs(value) <= MAX_HEADING_DEG:
+        raise ValueError(f"init_heading must be a number of degrees; got {told(value, 40)}")
     return float(value) % 360.0
 
 

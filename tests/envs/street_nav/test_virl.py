@@ -192,6 +192,11 @@ PROBLEMS: dict[str, tuple[dict[str, Any], str]] = {
     "milestone": ({"milestone_info": "{'a'}"}, "milestone_info: block 0 must hold"),
     "count": ({"milestone_info": MILESTONES[: MILESTONES.index("}") + 1]}, "each of 3 legs; got 1"),
     "heading": ({"init_heading": "north"}, "init_heading must be a number"),
+    "digits": ({"init_heading": 10**400}, "init_heading must be a number"),
+    "digits in a place": (
+        {"start_place": {"relocated_geocode": [10**400, 0]}},
+        "start_place.relocated_geocode must be",
+    ),
 }
 
 
@@ -215,6 +220,7 @@ def test_faulty_files_are_reported_by_name(tmp_path: Path) -> None:
     (views / "pano020.jpg").write_bytes((views / "pano020.jpg").read_bytes()[:500])
     (views / "pano036.metadata.json").write_text('{"rotation": "up"}')
     (views / "pano052.metadata.json").write_text("{")
+    (views / "pano053.metadata.json").write_text(json.dumps({"rotation": 10**400}))
     picture = bytearray((views / "pano068.jpg").read_bytes())
     picture[200:-2] = bytes(len(picture) - 202)
     (views / "pano068.jpg").write_bytes(bytes(picture))
@@ -225,6 +231,7 @@ def test_faulty_files_are_reported_by_name(tmp_path: Path) -> None:
         ("street_views/pano020.jpg", "must be a whole JPEG picture"),
         ("street_views/pano036.metadata.json", "rotation must be a number of degrees"),
         ("street_views/pano052.metadata.json", "must be JSON"),
+        ("street_views/pano053.metadata.json", "rotation must be a number of degrees"),
         ("street_views/pano068.jpg", "must be a picture that can be decoded"),
     } <= found
     keys = {problem.key for problem in report.problems if problem.file.endswith("pano003.jpg")}
@@ -248,6 +255,29 @@ def test_a_hostile_pickle_runs_nothing_and_is_reported(tmp_path: Path) -> None:
     assert "GLOBAL" in problems[0]
     with pytest.raises(ValueError, match=r"cardinal data check .* names them"):
         make(folder).reset(seed=0)
+
+
+DEEP = b"]" + b"\x85" * 20_000  # ((((...),),),)
+TWICE = b"]" + b"q\x00h\x00\x86" * 60  # each holds the one before it twice
+HUGE = pickle.dumps(10**6000, 2)[2:-1]
+
+
+@pytest.mark.parametrize("value", [DEEP, TWICE, HUGE, b"(" + HUGE + b"K\x01t"])
+def test_values_too_deep_or_too_large_to_be_written_out_are_reported(
+    value: bytes, tmp_path: Path
+) -> None:
+    folder = write_data(tmp_path / "data", [route()])
+    (folder / "gps_pano_mapping.pkl").write_bytes(b"\x80\x02}K\x01" + value + b"s.")
+    problem = read_dataset(folder).problems[0]
+    assert (problem.file, problem.key) == ("gps_pano_mapping.pkl", "1")
+    assert len(problem.message) < 200
+
+
+def test_a_place_of_400_digits_is_reported_as_a_place(tmp_path: Path) -> None:
+    folder = write_data(tmp_path / "data", [route()])
+    (folder / "gps_pano_mapping.pkl").write_bytes(pickle.dumps({(10**400, 0.5): "pano"}))
+    problem = read_dataset(folder).problems[0]
+    assert problem.key == "(a number of 1329 bits, 0.5)"
 
 
 @pytest.mark.parametrize("name", ["../../secret", "/etc/passwd", "a/b", "", "..", "a\0b", 3, None])
