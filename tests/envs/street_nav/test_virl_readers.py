@@ -85,9 +85,7 @@ def test_no_opcode_that_names_or_calls_anything_is_known(name: str) -> None:
         b"S'a'\n.",
         b"L" + b"9" * 10_000 + b"L\n.",
         b"\x80\x02})" + b"\x85" * 100_000 + b"K\x01s.",  # a key as deep as the stack is not
-        b"\x80\x02})"
-        + b"q\x00h\x00\x86" * 100
-        + b"K\x01s.",  # 2^100 steps to hash
+        b"\x80\x02})" + b"q\x00h\x00\x86" * 100 + b"K\x01s.",  # 2^100 steps to hash
     ],
 )
 def test_broken_pickles_are_refused_or_harmless(data: bytes) -> None:
