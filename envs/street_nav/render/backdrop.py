@@ -1,10 +1,10 @@
 """Compiled drawing of what the quads leave free: the ground below the horizon, the sky above.
 
-The ground is not a picture but coverage: where the roadway and the paint lie. Near the camera their
-edges are sharpened to the pixel and the surfaces take grain from tiles, so markings stay crisp at
-any distance; from afar the colours come from a raster with smaller and smaller versions. What
-depends on the row alone (distance, sharpness, levels) is worked out once a panorama. A wet ground
-mirrors the houses of its own column.
+The ground is not a picture but the distance to the kerb and the coverage by paint. Near the camera
+their edges are sharpened to the pixel and the surfaces take grain from tiles, so markings stay
+crisp at any distance; from afar the colours come from a raster with smaller and smaller versions.
+What depends on the row alone (distance, sharpness, levels) is worked out once a panorama. A wet
+ground mirrors the houses of its own column.
 """
 
 import math
@@ -13,11 +13,20 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from .buffers import FOG_STEP_M, FOG_STEPS, Air, Canvas, Ground, Rays
+from .buffers import (
+    FOG_STEP_M,
+    FOG_STEPS,
+    Air,
+    Canvas,
+    Ground,
+    Rays,
+)
+from .groundcover import far_color, kerb_metres, mark_at, near_color, parts_of, raster_at, sharpened
 from .projection import row_of
-from .sampling import blend
 
-EDGE_BLUR_TEXELS = 2.6  # how wide an edge of the fine raster was smoothed
+PAINT_BLUR_TEXELS = 1.6  # how wide an edge of paint was smoothed
+SAME_LIGHT_M = 0.06
+NEAR_LOSS_PER_M = 2.6  # how fast the near surface gives way, by the size of a pixel
 SKY_DEPTH_M = 1e9
 FRESNEL_BASE, FRESNEL_TOP = 0.10, 0.75
 MIRROR_STEPS = 512
@@ -29,7 +38,11 @@ class Rows(NamedTuple):
 
     r: np.ndarray  # float64, distance of the ground in metres
     near: np.ndarray  # float64, share of the near surface; the rest is the far raster
-    sharpness: np.ndarray  # float64, of edges
+    across: np.ndarray  # float64, width of a pixel on the ground in metres
+    size: np.ndarray  # float64, the mean of its width and its length
+    marks_sharpness: np.ndarray  # float64, of edges of paint
+    marks_start: np.ndarray  # int64, of the level of paint
+    marks_side: np.ndarray  # int64, without the rim
     far_level: np.ndarray  # int64
     tile_start: np.ndarray  # int64, of the tiles' level
     tile_side: np.ndarray  # int64
@@ -43,35 +56,68 @@ def draw_ground(ground: Ground, air: Air, rays: Rays, eye: np.ndarray, canvas: C
     horizon = num_rows // 2
     rows = _rows_of(ground, air, rays, eye)
     mirrored = _mirror_rows(rays)
+    tiles_per_m = ground.marks_scale / ground.marks_side
+    road_green = max(1.0, float((ground.tiles[0, -1] >> np.uint32(8)) & _BYTE))
+    coarse, edge, tiles, paint = ground.coarse, ground.edge, ground.tiles, ground.paint
+    kerb, gutter, marks_at, marks = ground.kerb, ground.gutter, ground.marks_at, ground.marks
+    far, far_offsets, far_sizes = ground.far, ground.far_offsets, ground.far_sizes
+    color, depth = canvas.color, canvas.depth
     for column in range(num_columns):
         dx, dy = rays.columns[column, 0], rays.columns[column, 1]
-        backdrop = canvas.depth[column, horizon - 1]
+        backdrop = depth[column, horizon - 1]
+        last_row, last_metres = -9, 0.0  # what was drawn above in this column
+        cell, cell_r = np.uint32(0), 1e9  # rows come nearer, and light changes slowly
+        metres, free_r = 0.0, 1e9  # where the next kerb may be
         for row in range(horizon, num_rows):
             k = row - horizon
             r = rows.r[k]
-            if canvas.depth[column, row] <= r:
+            if depth[column, row] <= r:
                 continue
             x, y = eye[0] + r * dx - ground.origin[0], eye[1] + r * dy - ground.origin[1]
-            cell = _raster(ground.coarse, x * ground.coarse_scale, y * ground.coarse_scale)
+            if r < cell_r - SAME_LIGHT_M:
+                cell = raster_at(coarse, x * ground.coarse_scale, y * ground.coarse_scale)
+                cell_r = r
             near = rows.near[k]
             red, green, blue = 0.0, 0.0, 0.0
             if near < 1.0:
                 level = rows.far_level[k]
                 scale = ground.far_scale / (1 << level)
-                far = _far_color(
-                    ground.far, ground.far_offsets[level], ground.far_sizes[level, 0],
-                    ground.far_sizes[level, 1], x * scale - 0.5, y * scale - 0.5,
+                distant = far_color(
+                    far, far_offsets[level], far_sizes[level, 0],
+                    far_sizes[level, 1], x * scale - 0.5, y * scale - 0.5,
                 )  # fmt: skip
-                red, green, blue = _parts(far)
+                red, green, blue = parts_of(distant)
             if near > 0.0:
-                covers = _fine(
-                    ground.fine, x * ground.fine_scale - 0.5, y * ground.fine_scale - 0.5
-                )
+                footprint = rows.size[k]
+                if r <= free_r:
+                    metres = kerb_metres(
+                        edge, x * ground.edge_scale - 0.5, y * ground.edge_scale - 0.5
+                    )
+                    if last_row == row - 1:  # an edge is as wide as a pixel is across it
+                        footprint = abs(metres - last_metres) + 0.6 * rows.across[k]
+                    last_row, last_metres = row, metres
+                    free_r = r - (abs(metres) - ground.gutter_m - 2.0 * ground.gutter_soft_m)
+                else:
+                    last_row = -9
                 scale = ground.tile_scale * rows.tile_side[k] / ground.tile_px
-                r1, g1, b1 = _near_color(
-                    ground.tiles, ground.kerb, ground.paint, x * scale, y * scale, covers, cell,
-                    rows.sharpness[k], rows.tile_start[k], rows.tile_side[k],
+                r1, g1, b1 = near_color(
+                    tiles, kerb, gutter, ground.gutter_m,
+                    ground.gutter_soft_m, x * scale, y * scale, metres, cell,
+                    footprint, rows.size[k], rows.tile_start[k], rows.tile_side[k],
                 )  # fmt: skip
+                mark = 0.0
+                if metres > 0.0:
+                    mark = mark_at(
+                        marks_at, marks, x * tiles_per_m, y * tiles_per_m,
+                        rows.marks_start[k], rows.marks_side[k],
+                    )  # fmt: skip
+                if mark > 0.02:
+                    wear = min(1.0, 0.62 + 0.34 * g1 / road_green)
+                    mark = sharpened(mark, rows.marks_sharpness[k]) * wear
+                    hue = 1 if (cell >> np.uint32(16)) & _BYTE > 127 else 0
+                    r1 += mark * (paint[hue, 0] - r1)
+                    g1 += mark * (paint[hue, 1] - g1)
+                    b1 += mark * (paint[hue, 2] - b1)
                 if near < 1.0:
                     red, green = red + near * (r1 - red), green + near * (g1 - green)
                     blue += near * (b1 - blue)
@@ -84,16 +130,16 @@ def draw_ground(ground: Ground, air: Air, rays: Rays, eye: np.ndarray, canvas: C
             blue *= air.sun[2] + shade * (air.shade[2] - air.sun[2]) + lamp * air.lamp[2]
             if ground.wet > 0.0:
                 red, green, blue = _mirror(
-                    ground.wet, eye[2], canvas.color, column, r, -rays.slopes[row], backdrop,
+                    ground.wet, eye[2], color, column, r, -rays.slopes[row], backdrop,
                     rays.slopes[0], mirrored, red, green, blue,
                 )  # fmt: skip
             fog = rows.fog[k]
             red, green = red + fog * (air.fog[0] - red), green + fog * (air.fog[1] - green)
             blue += fog * (air.fog[2] - blue)
-            canvas.color[column, row, 0] = np.uint8(min(255.0, red + 0.5))
-            canvas.color[column, row, 1] = np.uint8(min(255.0, green + 0.5))
-            canvas.color[column, row, 2] = np.uint8(min(255.0, blue + 0.5))
-            canvas.depth[column, row] = r
+            color[column, row, 0] = np.uint8(min(255.0, red + 0.5))
+            color[column, row, 1] = np.uint8(min(255.0, green + 0.5))
+            color[column, row, 2] = np.uint8(min(255.0, blue + 0.5))
+            depth[column, row] = r
 
 
 @njit(cache=True, nogil=True)
@@ -111,7 +157,8 @@ def _rows_of(ground: Ground, air: Air, rays: Rays, eye: np.ndarray) -> Rows:
     horizon = len(rays.slopes) // 2
     count = len(rays.slopes) - horizon
     rows = Rows(
-        np.empty(count), np.empty(count), np.empty(count), np.empty(count, np.int64),
+        np.empty(count), np.empty(count), np.empty(count), np.empty(count), np.empty(count),
+        np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count, np.int64),
         np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count),
     )  # fmt: skip
     for k in range(count):
@@ -122,8 +169,15 @@ def _rows_of(ground: Ground, air: Air, rays: Rays, eye: np.ndarray) -> Rows:
         size = math.sqrt(across * away)  # of a pixel on the ground
         finer = math.sqrt(across * size)  # between its width and its mean: sharper from afar
         rows.r[k] = r
-        rows.near[k] = min(1.0, max(0.0, 2.0 - 0.35 * size * ground.fine_scale))
-        rows.sharpness[k] = max(1.0, EDGE_BLUR_TEXELS / max(0.12, size * ground.fine_scale))
+        rows.near[k] = min(1.0, max(0.0, 2.0 - NEAR_LOSS_PER_M * size))
+        rows.across[k], rows.size[k] = across, size
+        texels, side, start = size * ground.marks_scale, ground.marks_side, 0
+        for _ in range(ground.marks_levels - 1):
+            if texels > 1.4:
+                start += (side + 2) * (side + 2)
+                texels, side = 0.5 * texels, side >> 1
+        rows.marks_start[k], rows.marks_side[k] = start, side
+        rows.marks_sharpness[k] = max(1.0, PAINT_BLUR_TEXELS / max(0.1, texels))
         rows.far_level[k] = _level(finer * ground.far_scale, len(ground.far_offsets) - 1)
         texels, side, start = finer * ground.tile_scale, ground.tile_px, 0
         while texels > 1.4 and side > 1:
@@ -141,121 +195,6 @@ def _level(texels_per_pixel: float, most: int) -> int:
         texels_per_pixel *= 0.5
         level += 1
     return level
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _near_color(
-    tiles: np.ndarray,
-    kerb_color: np.ndarray,
-    paint: np.ndarray,
-    tx: float,
-    ty: float,
-    covers: np.uint32,
-    cell: np.uint32,
-    sharpness: float,
-    start: int,
-    side: int,
-) -> tuple[float, float, float]:
-    """Roadway, kerb, paving or lawn with their grain, and paint over them.
-
-    tx, ty: place in texels of the tiles. covers, cell: of the fine and the coarse raster there.
-    """  # fmt: skip
-    edge = (covers & _BYTE) * (1.0 / 255.0)
-    road = _sharp(edge, sharpness)
-    red, green, blue = 0.0, 0.0, 0.0
-    if road < 1.0:
-        lawn = _sharp(((cell >> np.uint32(8)) & _BYTE) * (1.0 / 255.0), 0.25 * sharpness)
-        texel = _tile(tiles, 1 if lawn < 0.5 else 2, tx, ty, start, side)
-        red, green, blue = _parts(texel)
-    if road > 0.0:
-        texel = _tile(tiles, 0, tx, ty, start, side)
-        r1, g1, b1 = _parts(texel)
-        red += road * (r1 - red)
-        green += road * (g1 - green)
-        blue += road * (b1 - blue)
-    if 0.02 < edge < 0.98:
-        kerb = _sharp(edge + 0.22, sharpness) - road
-        red += kerb * (kerb_color[0] - red)
-        green += kerb * (kerb_color[1] - green)
-        blue += kerb * (kerb_color[2] - blue)
-    mark = (covers >> np.uint32(16)) * (1.0 / 255.0)
-    if mark > 0.02:
-        cover = _sharp(mark, sharpness) * (0.75 + 0.25 * min(1.0, green / 90.0))
-        hue = 1 if (cell >> np.uint32(16)) & _BYTE > 127 else 0
-        red += cover * (paint[hue, 0] - red)
-        green += cover * (paint[hue, 1] - green)
-        blue += cover * (paint[hue, 2] - blue)
-    return red, green, blue
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _parts(texel: np.uint32) -> tuple[float, float, float]:
-    red = float(texel & _BYTE)
-    green = float((texel >> np.uint32(8)) & _BYTE)
-    blue = float((texel >> np.uint32(16)) & _BYTE)
-    return red, green, blue
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _sharp(cover: float, sharpness: float) -> float:
-    return min(1.0, max(0.0, (cover - 0.5) * max(1.0, sharpness) + 0.5))
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _tile(tiles: np.ndarray, which: int, fx: float, fy: float, start: int, side: int) -> np.uint32:
-    """Bilinear from a level of a repeating tile."""
-    i, j = math.floor(fx), math.floor(fy)
-    share_x, share_y = np.uint32((fx - i) * 256.0), np.uint32((fy - j) * 256.0)
-    mask = side - 1
-    low, high = start + (j & mask) * side, start + ((j + 1) & mask) * side
-    i0, i1 = i & mask, (i + 1) & mask
-    first = blend(tiles[which, low + i0], tiles[which, low + i1], share_x)
-    second = blend(tiles[which, high + i0], tiles[which, high + i1], share_x)
-    return blend(first, second, share_y)
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _fine(fine: np.ndarray, fx: float, fy: float) -> np.uint32:
-    """Bilinear, 0 outside: roadway | paint << 16."""
-    i, j = math.floor(fx), math.floor(fy)
-    if i < 0 or j < 0 or i >= fine.shape[1] - 1 or j >= fine.shape[0] - 1:
-        return np.uint32(0)
-    share_x, share_y = np.uint32((fx - i) * 256.0), np.uint32((fy - j) * 256.0)
-    low = blend(_spread(fine[j, i]), _spread(fine[j, i + 1]), share_x)
-    high = blend(_spread(fine[j + 1, i]), _spread(fine[j + 1, i + 1]), share_x)
-    return blend(low, high, share_y)
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _spread(pair: np.uint16) -> np.uint32:
-    return (np.uint32(pair) & _BYTE) | ((np.uint32(pair) >> np.uint32(8)) << np.uint32(16))
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _raster(texels: np.ndarray, fx: float, fy: float) -> np.uint32:
-    """Bilinear from uint32 [h, w], the rim repeated; in texels, whose centres lie at halves."""
-    fx = min(texels.shape[1] - 1.001, max(0.0, fx - 0.5))
-    fy = min(texels.shape[0] - 1.001, max(0.0, fy - 0.5))
-    i, j = int(fx), int(fy)
-    share_x, share_y = np.uint32((fx - i) * 256.0), np.uint32((fy - j) * 256.0)
-    low = blend(texels[j, i], texels[j, i + 1], share_x)
-    high = blend(texels[j + 1, i], texels[j + 1, i + 1], share_x)
-    return blend(low, high, share_y)
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _far_color(
-    far: np.ndarray, offset: int, height: int, width: int, fx: float, fy: float
-) -> np.uint32:
-    """Bilinear from a level of the raster of colours."""
-    fx = min(width - 1.001, max(0.0, fx))
-    fy = min(height - 1.001, max(0.0, fy))
-    i, j = int(fx), int(fy)
-    share_x, share_y = np.uint32((fx - i) * 256.0), np.uint32((fy - j) * 256.0)
-    here = offset + j * width + i
-    low = blend(far[here], far[here + 1], share_x)
-    high = blend(far[here + width], far[here + width + 1], share_x)
-    return blend(low, high, share_y)
 
 
 @njit(cache=True, nogil=True)

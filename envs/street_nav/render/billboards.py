@@ -1,4 +1,4 @@
-"""Compiled drawing of what is blended: shadows under cars, then sprites from far to near."""
+"""Compiled drawing of what is blended: what lies on the ground, then sprites from far to near."""
 
 import math
 
@@ -35,7 +35,7 @@ def draw_soft_quads(
     eye: np.ndarray,
     canvas: Canvas,
 ) -> None:
-    """Darkens the ground by the alpha of the soft quads."""  # fmt: skip
+    """Multiplies the ground by the soft quads (see `decals`)."""  # fmt: skip
     num_columns = len(rays.columns)
     ends = np.empty((2, 4), np.float64)
     for i in order:
@@ -46,11 +46,11 @@ def draw_soft_quads(
             column = unwrapped % num_columns
             dx, dy = rays.columns[column, 0], rays.columns[column, 1]
             if segment_in_plane(i, quads, eye, dx, dy, ends):
-                _darken_column(i, column, quads, textures, rays, canvas, ends)
+                _tint_column(i, column, quads, textures, rays, canvas, ends)
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _darken_column(
+def _tint_column(
     i: int, column: int, quads: Quads, textures: Textures, rays: Rays, canvas: Canvas,
     ends: np.ndarray,
 ) -> None:  # fmt: skip
@@ -58,9 +58,16 @@ def _darken_column(
     dr, dz, da, db = ends[1, 0] - r0, ends[1, 1] - z0, ends[1, 2] - a0, ends[1, 3] - b0
     slope0, slope1 = z0 / r0, (z0 + dz) / (r0 + dr)
     first, last = row_range(min(slope0, slope1), max(slope0, slope1), rays)
+    if first > last:
+        return
     tex = quads.texture[i]
     log_w, log_h = textures.sizes[tex, 0], textures.sizes[tex, 1]
-    offset = textures.offsets[tex, 0]
+    span = max(1.0, abs(math.atan(slope1) - math.atan(slope0)) / rays.step)
+    steps = max(abs(da) * (1 << log_w), abs(db) * (1 << log_h)) / span
+    level = level_of(steps, textures.sizes[tex, 2])
+    offset = textures.offsets[tex, level]
+    log_w, log_h = max(0, log_w - level), max(0, log_h - level)
+    mask_w, mask_h = (1 << log_w) - 1, (1 << log_h) - 1
     for row in range(first, last + 1):
         bend = dz - rays.slopes[row] * dr
         if bend == 0.0:
@@ -68,11 +75,16 @@ def _darken_column(
         share = min(1.0, max(0.0, (rays.slopes[row] * r0 - z0) / bend))
         if canvas.depth[column, row] < r0 + share * dr - LIFT_M:
             continue
-        x, y = (a0 + share * da) * (1 << log_w) - 0.5, (b0 + share * db) * (1 << log_h) - 0.5
-        texel = fetch(textures.texels, offset, log_h, (1 << log_w) - 1, (1 << log_h) - 1, x, y)
-        keep = 1.0 - (texel >> np.uint32(24)) * (1.0 / 255.0)
+        x = min(max((a0 + share * da) * (1 << log_w) - 0.5, 0.0), mask_w - 0.001)
+        y = min(max((b0 + share * db) * (1 << log_h) - 0.5, 0.0), mask_h - 0.001)
+        texel = fetch(textures.texels, offset, log_h, mask_w, mask_h, x, y)
+        cover = (texel >> np.uint32(24)) * (1.0 / 255.0)
+        if cover <= 0.0:
+            continue
         for k in range(3):
-            canvas.color[column, row, k] = np.uint8(canvas.color[column, row, k] * keep + 0.5)
+            factor = ((texel >> np.uint32(8 * k)) & np.uint32(255)) * (1.0 / 128.0)
+            value = canvas.color[column, row, k] * (1.0 + cover * (factor - 1.0))
+            canvas.color[column, row, k] = np.uint8(min(255.0, value + 0.5))
 
 
 @njit(cache=True, nogil=True)

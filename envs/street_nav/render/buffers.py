@@ -12,12 +12,13 @@ import numpy as np
 VERTICAL = 1  # V is vertical: the fast path
 TWO_SIDED = 2  # drawn from behind too
 CUTOUT = 4  # alpha is coverage; otherwise alpha is how much the texel shines by itself
-SOFT = 8  # blended over the ground: shadows of cars
+SOFT = 8  # multiplies the ground: shadows, covers, leaves
 # Flags of a sprite.
 ADDED = 1  # light: added, not blended
 
 MAX_LEVELS = 12
 SHADOW_SAMPLES = 9
+EDGE_ZERO, EDGE_STEPS_PER_M = 128, 100.0  # of distances to the kerb, in bytes
 HEIGHT_STEPS, STEPS_PER_M = 64, 4  # of the tables by height above the pavement
 FOG_STEPS, FOG_STEP_M = 512, 1.0
 
@@ -59,11 +60,16 @@ class Sprites(NamedTuple):
 
 
 class Ground(NamedTuple):
-    """What lies at height 0. Two rasters, fine and coarse; row 0 is the southern edge."""
+    """What lies at height 0. Row 0 of every raster is the southern edge."""
 
     origin: np.ndarray  # float64 [2], west and south edge
-    fine: np.ndarray  # uint16 [H, W]: roadway | paint << 8; 128 is an edge
-    fine_scale: float  # texels per metre
+    edge: np.ndarray  # uint8 [H, W]: metres to the kerb, positive on the roadway; see EDGE_ZERO
+    edge_scale: float  # texels per metre
+    marks_at: np.ndarray  # int32 [rows, columns]: which tile of paint lies there, or -1
+    marks: np.ndarray  # uint8 [tiles, total]: coverage, level after level, a rim of 1 around each
+    marks_side: int  # texels of a tile's first level, without the rim
+    marks_levels: int
+    marks_scale: float  # texels per metre of the first level
     coarse: np.ndarray  # uint32 [h, w]: shadow | lawn << 8 | yellow paint << 16 | lamps << 24
     coarse_scale: float
     far: np.ndarray  # uint32 [total], colours seen from afar, smaller and smaller
@@ -74,6 +80,9 @@ class Ground(NamedTuple):
     tile_px: int  # side of their first level, a power of two
     tile_scale: float  # texels per metre of their first level
     kerb: np.ndarray  # float32 [3] colour
+    gutter: np.ndarray  # float32 [3] colour of the strip along the kerb
+    gutter_m: float  # its width
+    gutter_soft_m: float  # how far its edge wanders; 0 is straight
     paint: np.ndarray  # float32 [2, 3]: white, yellow
     wet: float  # 0 dry to 1
 

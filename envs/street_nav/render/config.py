@@ -204,7 +204,7 @@ def _member(kind: type[Enum], field: str, value: object) -> Enum:
         raise ValueError(f"{field} must be one of {names}; got {value!r}") from None
 
 
-_HARBOR = LookConfig(name="harbor")
+_HARBOR = LookConfig(name="harbor", min_storeys=3)
 _NEON = LookConfig(
     name="neon",
     stock=Stock.curtain,
@@ -217,7 +217,7 @@ _NEON = LookConfig(
     zenith="#1b1440", middle="#5a2c78", horizon="#ff7d86",
     clouds=0.55, cloud_color="#b4508c", haze="#6d3f7c", haze_m=340.0,
     sun=0.0, sky=0.56, sky_color="#c4b4ff",
-    lit_windows=0.42, glow=0.75, lamps=0.55, wet=0.75,
+    lit_windows=0.42, glow=0.75, lamps=0.85, wet=0.75,
     tree=Tree.dark, weather=Weather.rain,
     asphalt="#3a3a48", paving="#6a6678", lawn="#2f5a48", stripes="#d9a83a",
     cars=("#7a1f2a", "#c98a24", "#232a3a", "#4a4f66", "#1f5a5a"),
@@ -285,9 +285,9 @@ _LAGOON = LookConfig(
     roofs=("#f2ede2",),
     storey_factor=0.85, min_storeys=2, max_storeys=5,
     zenith="#1f8fd0", middle="#6cc8ea", horizon="#e2f6f4",
-    clouds=0.36, haze="#d3eef2", haze_m=600.0,
+    clouds=0.5, haze="#d3eef2", haze_m=600.0,
     sun_azimuth=115.0, sun_elevation=42.0, sun=0.40, sun_color="#fff6e0",
-    sky=0.76, sky_color="#e8f6ff",
+    sky=0.84, sky_color="#f0f6ff",
     lit_windows=0.0,
     tree=Tree.palm,
     asphalt="#777a80", paving="#dccdb8", lawn="#63b062", stripes="#ffffff",

@@ -1,20 +1,22 @@
-"""The ground of a city: roadway, paint, lawns and shadows as rasters, and tiles for their grain."""
+"""The ground of a city: kerbs, paint, lawns and shadows as rasters, and tiles for their grain."""
 
 import cv2
 import numpy as np
 
 from ..city.scene import BlockKind, City, FurnitureKind, StreetClass
 from .board import Color, clouds, color_of, mix, scaled
-from .buffers import Ground
+from .buffers import EDGE_STEPS_PER_M, EDGE_ZERO, Ground
 from .config import LookConfig, Tree
-from .paving import TILE_M, TILE_PX, lawn_tile, paving_tile, road_tile
+from .kerbs import EDGE_SCALE, kerb_distance
+from .markings import LEVELS, SCALE, SIDE, TILE_M, ZEBRA_M, axes, coverage, paint_roads, rectangle
+from .paving import TILE_M as GRAIN_M
+from .paving import TILE_PX, lawn_tile, paving_tile, road_tile
 from .sunlight import SCALE as COARSE_SCALE
 from .sunlight import Sunlight, fill_lots
 
-MAX_FINE_SCALE, MAX_FINE_TEXELS = 8.0, 24e6
-BAR_M, GAP_M, ZEBRA_M = 0.5, 0.6, 2.8
+GUTTER_M = 0.42
+LAMP_POOL_M = 2.8
 _SHIFT = 4
-_SOFTEN = np.array([0.18, 0.64, 0.18])  # paint keeps its corners
 
 
 class _Raster:
@@ -55,19 +57,23 @@ class _Raster:
 def build_ground(city: City, look: LookConfig, sunlight: Sunlight) -> Ground:
     """Everything at height 0 under a look."""
     west, south, east, north = city.extent.tolist()
-    area = (east - west) * (north - south)
-    scale = min(MAX_FINE_SCALE, float(np.sqrt(MAX_FINE_TEXELS / area)))
-    road, marks = _roadway(city, scale), _paint(city, look, scale)
+    edge = kerb_distance(city)
+    rows, columns = (int(np.ceil(span / TILE_M)) for span in (north - south, east - west))
+    marks_at, marks = paint_roads(city).packed(rows, columns)
     coarse = _coarse(city, look, sunlight)
     tiles = [road_tile(look), paving_tile(look), lawn_tile(look)]
     paint = np.array([_worn((236.0, 238.0, 236.0), look), _worn(color_of(look.stripes), look)])
-    far, offsets, sizes = _far(road, marks, coarse, tiles, paint.astype(np.float32))
-    fine = road.astype(np.uint16)
-    fine |= marks.astype(np.uint16) << 8
+    inked = coverage(marks_at, marks, *coarse.shape[:2])
+    far, offsets, sizes = _far(edge, inked, coarse, tiles, paint.astype(np.float32))
     return Ground(
         origin=np.array([west, south], np.float64),
-        fine=fine,
-        fine_scale=scale,
+        edge=edge,
+        edge_scale=EDGE_SCALE,
+        marks_at=marks_at,
+        marks=marks,
+        marks_side=SIDE,
+        marks_levels=LEVELS,
+        marks_scale=SCALE,
         coarse=np.ascontiguousarray(coarse).view(np.uint32)[..., 0],
         coarse_scale=COARSE_SCALE,
         far=far,
@@ -76,8 +82,11 @@ def build_ground(city: City, look: LookConfig, sunlight: Sunlight) -> Ground:
         far_scale=COARSE_SCALE,
         tiles=np.stack([_packed(_halved(tile)) for tile in tiles]),
         tile_px=TILE_PX,
-        tile_scale=TILE_PX / TILE_M,
+        tile_scale=TILE_PX / GRAIN_M,
         kerb=np.array(scaled(color_of(look.paving), 1.12), np.float32),
+        gutter=np.array(_gutter(look), np.float32),
+        gutter_m=0.55 if look.snow else GUTTER_M,
+        gutter_soft_m=0.5 if look.snow else 0.0,
         paint=paint.astype(np.float32),
         wet=look.wet,
     )
@@ -92,69 +101,6 @@ def color_map(ground: Ground, light: bool = True) -> np.ndarray:
         shade = (ground.coarse[..., None] & 255).astype(np.float32) / 255.0
         colors = (colors * (1.0 - 0.38 * shade)).astype(np.uint8)
     return np.ascontiguousarray(colors[::-1])
-
-
-def _roadway(city: City, scale: float) -> np.ndarray:
-    raster = _Raster(city, scale)
-    raster.fill(city.outer_kerb, 255)
-    for kerb in city.kerbs:
-        raster.fill(kerb, 0)
-    return cv2.blur(raster.pixels, (3, 3))
-
-
-def _paint(city: City, look: LookConfig, scale: float) -> np.ndarray:
-    raster = _Raster(city, scale)
-    for line, street in zip(city.lines, city.line_street, strict=True):
-        _center_line(raster, city, line, StreetClass(city.street_class[street]))
-    for x, y, heading, width in city.crossings:
-        along, across = _axes(float(heading))
-        centre = np.array([x, y])
-        count = int((width - 0.6) / (BAR_M + GAP_M))
-        for k in range(count):
-            middle = centre + across * (k - (count - 1) / 2) * (BAR_M + GAP_M)
-            raster.fill(_rectangle(middle, along, across, ZEBRA_M, BAR_M), 255)
-        if width > 7.5:  # the line where traffic towards the junction stops
-            lane = centre + along * (ZEBRA_M / 2 + 1.1) - across * width / 4
-            raster.fill(_rectangle(lane, along, across, 0.35, width / 2 - 0.7), 255)
-    return cv2.sepFilter2D(raster.pixels, -1, _SOFTEN, _SOFTEN)
-
-
-def _center_line(raster: _Raster, city: City, line: np.ndarray, kind: StreetClass) -> None:
-    """Double where the street is wide, dashed where it is not, none in lanes."""
-    if kind is StreetClass.lane:
-        return
-    steps = np.linalg.norm(np.diff(line, axis=0), axis=1)
-    at = np.concatenate([[0.0], np.cumsum(steps)])
-    low, high = _between_crossings(city, line, at)
-    if high - low < 3.0:
-        return
-    where = np.arange(low, high, 0.5)
-    points = np.stack([np.interp(where, at, line[:, k]) for k in (0, 1)], axis=1)
-    along = np.gradient(points, axis=0)
-    along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
-    side = np.stack([-along[:, 1], along[:, 0]], axis=1)
-    if kind is StreetClass.street:
-        for start in range(0, len(points) - 4, 8):
-            dash = np.s_[start : start + 5]
-            raster.ribbon(points[dash], 0.08 * side[dash])
-        return
-    for offset in (-0.17, 0.17):
-        raster.ribbon(points + offset * side, 0.07 * side)
-
-
-def _between_crossings(city: City, line: np.ndarray, at: np.ndarray) -> tuple[float, float]:
-    """The stretch of a line between the zebra crossings at its ends, in metres along it."""
-    total = float(at[-1])
-    low, high = 9.0, total - 9.0
-    gaps = np.linalg.norm(line[:, None] - city.crossings[None, :, :2], axis=2)  # [points, C]
-    nearest = gaps.argmin(axis=0)
-    for k in np.flatnonzero(gaps.min(axis=0) < 1.5):
-        place = float(at[nearest[k]])
-        if place < total / 2:
-            low = place + ZEBRA_M / 2 + 1.4
-        else:
-            high = place - ZEBRA_M / 2 - 1.4
-    return low, high
 
 
 def _coarse(city: City, look: LookConfig, sunlight: Sunlight) -> np.ndarray:
@@ -174,8 +120,9 @@ def _coarse(city: City, look: LookConfig, sunlight: Sunlight) -> np.ndarray:
         for xy in city.furniture_xy[city.furniture_kind == FurnitureKind.lamp]:
             column, row = ((xy - sunlight.origin) * COARSE_SCALE).astype(int)
             lamps[min(max(row, 0), height - 1), min(max(column, 0), width - 1)] = 1.0
-        lamps = cv2.GaussianBlur(lamps, (0, 0), 4.2 * COARSE_SCALE / 2)
-        lamps = np.clip(lamps / 0.016, 0, 1)
+        sigma = LAMP_POOL_M * COARSE_SCALE
+        lamps = cv2.GaussianBlur(lamps, (0, 0), sigma)
+        lamps = np.clip(lamps * (2 * np.pi * sigma**2), 0, 1)
     layers = [shade * 255, _lawns(city), _yellow(city), lamps * 255]
     return np.stack([np.rint(layer).astype(np.uint8) for layer in layers], axis=2)
 
@@ -185,7 +132,7 @@ def _tree_shadows(city: City, look: LookConfig, sunlight: Sunlight) -> np.ndarra
     flat = float(np.hypot(*sunlight.towards[:2]))
     fall = -sunlight.towards[:2] / flat / float(np.tan(np.radians(look.sun_elevation)))
     radius = 1.1 if look.tree in (Tree.palm, Tree.bare, Tree.cypress) else 1.9
-    strength = 150 if look.sun > 0 else 60
+    strength = 40  # sharper shadows are laid over it near the camera
     for xy in city.furniture_xy[city.furniture_kind == FurnitureKind.tree]:
         drop = fall * 3.6 if look.sun > 0 else np.zeros(2)
         raster.disc(xy + drop, radius, strength)
@@ -213,31 +160,30 @@ def _yellow(city: City) -> np.ndarray:
         if city.street_class[street] >= StreetClass.avenue:
             raster.stroke(line, 2.4, 255)
     for x, y, heading, width in city.crossings:
-        along, across = _axes(float(heading))
+        along, across = axes(float(heading))
         middle = np.array([x, y]) + 0.7 * along
-        raster.fill(_rectangle(middle, along, across, ZEBRA_M + 2.2, float(width)), 0)
+        raster.fill(rectangle(middle, along, across, ZEBRA_M + 2.2, float(width)), 0)
     return raster.pixels
 
 
 def _far(
-    roadway: np.ndarray,
-    marks: np.ndarray,
+    edge: np.ndarray,
+    inked: np.ndarray,
     coarse: np.ndarray,
     tiles: list[np.ndarray],
     paint: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean colours at the coarse scale, and halves of it: texels, offsets, sizes."""
     height, width = coarse.shape[:2]
-    street, mark = (
-        cv2.resize(layer, (width, height), interpolation=cv2.INTER_AREA)[..., None] / 255.0
-        for layer in (roadway, marks)
-    )
+    metres = (edge.astype(np.float32) - EDGE_ZERO) / EDGE_STEPS_PER_M
+    roadway = np.clip(metres * EDGE_SCALE + 0.5, 0.0, 1.0)
+    street = cv2.resize(roadway, (width, height), interpolation=cv2.INTER_AREA)[..., None]
     road, paving, lawn = (tile.reshape(-1, 3).mean(axis=0) for tile in tiles)
     green = coarse[..., 1:2].astype(np.float32) / 255.0
     colors = paving + green * (lawn - paving)
     colors = colors + street * (road - colors)
     ink = np.where(coarse[..., 2:3] > 127, paint[1], paint[0])
-    colors = colors + np.minimum(1.1 * mark, 1) * (ink - colors)
+    colors = colors + np.minimum(1.1 * inked[..., None], 1) * (ink - colors)
     levels = _halved(np.rint(np.clip(colors, 0, 255)).astype(np.uint8), least=16)
     sizes = np.array([level.shape[:2] for level in levels], np.int32)
     offsets = np.concatenate([[0], np.cumsum(sizes.prod(axis=1))[:-1]]).astype(np.int64)
@@ -260,18 +206,12 @@ def _packed(levels: list[np.ndarray]) -> np.ndarray:
     return padded.view(np.uint32)[:, 0]
 
 
+def _gutter(look: LookConfig) -> Color:
+    """What lies along the kerb: concrete, or the slush that the traffic leaves."""
+    if look.snow:
+        return mix(color_of(look.paving), color_of(look.asphalt), 0.35)
+    return scaled(mix(color_of(look.paving), color_of(look.asphalt), 0.4), 0.86)
+
+
 def _worn(color: Color, look: LookConfig) -> Color:
     return mix(color, color_of(look.asphalt), 0.15 if not look.snow else 0.35)
-
-
-def _axes(heading: float) -> tuple[np.ndarray, np.ndarray]:
-    """Unit vectors along a heading and to its right."""
-    turn = np.radians(heading)
-    return np.array([np.sin(turn), np.cos(turn)]), np.array([np.cos(turn), -np.sin(turn)])
-
-
-def _rectangle(
-    middle: np.ndarray, along: np.ndarray, across: np.ndarray, long: float, wide: float
-) -> np.ndarray:
-    a, b = along * long / 2, across * wide / 2
-    return np.stack([middle - a - b, middle + a - b, middle + a + b, middle - a + b])

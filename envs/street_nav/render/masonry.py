@@ -19,12 +19,12 @@ def ashlar(board: Board, color: Color, rng: np.random.Generator, courses_per_4m:
 
 
 def render(board: Board, color: Color, rng: np.random.Generator) -> None:
-    """Covers the board with plaster: blotches, fine grain and a little rain under it."""
+    """Covers the board with plaster: blotches and fine grain."""
     height, width = board.pixels.shape[:2]
     board.pixels[..., :3] = np.rint(color)
     light = 1 + 0.030 * clouds(rng, height, width, height / 3)
-    light += 0.016 * rng.normal(size=(height, width)).astype(np.float32)
-    light += 0.018 * np.repeat(tile_noise(rng, 4, width, 6)[:1], height, axis=0)
+    light += 0.010 * tile_noise(rng, height, width, 5)
+    light += 0.012 * rng.normal(size=(height, width)).astype(np.float32)
     lit_by(board.pixels, light)
 
 

@@ -11,8 +11,8 @@ TILE_PX, TILE_M = 512, 4.0  # of every tile
 
 def road_tile(look: LookConfig) -> np.ndarray:
     rng, size = np.random.default_rng(11), TILE_PX
-    light = 1 + 0.035 * clouds(rng, size, size, 90)
-    light += 0.085 * clouds(rng, size, size, 5) + 0.05 * rng.normal(size=(size, size))
+    light = 1 + 0.030 * clouds(rng, size, size, 90)
+    light += 0.050 * clouds(rng, size, size, 4) + 0.055 * rng.normal(size=(size, size))
     if look.snow:
         light += 0.06 * clouds(rng, size, size, 160)
     if look.stock is Stock.timber:

@@ -9,9 +9,10 @@ import math
 import numpy as np
 from numba import njit
 
-from .buffers import TWO_SIDED, Quads, Rays
+from .buffers import SOFT, TWO_SIDED, Quads, Rays
 
 NEAR_M = 0.3
+SOFT_FAR_M = 45.0  # what lies on the ground is left out beyond
 
 
 @njit(cache=True, nogil=True)
@@ -31,7 +32,8 @@ def visible_quads(quads: Quads, eye: np.ndarray, far_m: float) -> tuple[np.ndarr
         vx, vy, vz = quads.v[i, 0], quads.v[i, 1], quads.v[i, 2]
         mx, my = px + 0.5 * (ux + vx), py + 0.5 * (uy + vy)
         reach = 0.5 * (math.hypot(ux, uy) + math.hypot(vx, vy))
-        if math.hypot(mx, my) - reach > far_m:
+        most = SOFT_FAR_M if quads.flags[i] & SOFT else far_m
+        if math.hypot(mx, my) - reach > most:
             continue
         nx, ny, nz = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
         faces = nx * px + ny * py + nz * pz < 0.0

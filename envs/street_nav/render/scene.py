@@ -19,6 +19,7 @@ from .buffers import (
 )
 from .buildings import Palette, add_buildings, lot_heights
 from .config import LookConfig
+from .decals import add_decals
 from .ground import build_ground
 from .streetside import add_cars, add_name_plates, add_signs, furniture_sprites
 from .sunlight import cast_shadows
@@ -50,6 +51,7 @@ def build_scene(city: City, look: LookConfig, fine: bool) -> Scene:
     add_signs(city, look, pool, surfaces, 64.0 if fine else 40.0)
     add_name_plates(city, pool, surfaces, 64.0 if fine else 40.0)
     add_cars(city, look, pool, surfaces, size // 2)
+    add_decals(city, look, sunlight, pool, surfaces)
     sprites = furniture_sprites(city, look, pool, size // 2)
     return Scene(
         quads=surfaces.lit(look, sunlight),
@@ -70,6 +72,6 @@ def _air(look: LookConfig) -> Air:
     height = (np.arange(HEIGHT_STEPS) + 0.5) / STEPS_PER_M
     by_height = np.empty((HEIGHT_STEPS, 4))
     by_height[:, 0] = 1 - 0.26 * np.exp(-height / 0.7)
-    by_height[:, 1:] = 0.62 * lamp * np.exp(-((height / 4.2) ** 2))[:, None]
+    by_height[:, 1:] = 0.42 * lamp * np.exp(-((height / 4.2) ** 2))[:, None]
     arrays = (sky + sun * up**0.5, sky * 0.94, lamp, color_of(look.haze), fog, by_height)
     return Air(*(np.array(array, np.float32) for array in arrays))

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .board import Board, Color, lit_by, mix, scaled, tile_noise
-from .config import LookConfig
+from .board import Board, Color, color_of, lit_by, mix, scaled, tile_noise
+from .config import LookConfig, SignStyle
 
 SHOP_M = (8.0, 4.4)  # a front; it is stretched a little to fill a house
 VARIANTS = 3
@@ -39,6 +39,8 @@ def paint_shop(look: LookConfig, wood: Color, variant: int, seed: int, size: int
         else:
             _shop_window(board, left, right, wood, lights, variant, rng)
     board.tint(0.38, 2.82, 7.62, 3.04, 0.7)
+    if look.sign_style is SignStyle.tube:
+        _tube_light(board, color_of(look.signs[seed % len(look.signs)].split("/")[1]))
     return board.pixels
 
 
@@ -53,6 +55,12 @@ def paint_awning(first: Color, second: Color, size: int) -> np.ndarray:
         board.disc(left + 0.4, 0.26, 0.4, 0.24, scaled(color, 0.78), 1.0)
     board.pixels[..., 3] = np.where(board.pixels[..., 3] > 96, 255, 0)
     return board.pixels
+
+
+def _tube_light(board: Board, color: Color) -> None:
+    """A tube of light above the fascia and its shine upon it."""
+    board.fade(0, 3.7, 8, 4.22, scaled(color, 0.06), scaled(color, 0.45), 0.5)
+    board.rect(0, 4.22, 8, 4.34, mix(color, (255.0, 255.0, 255.0), 0.25), 1.0)
 
 
 def _slots(variant: int) -> list[tuple[float, float, bool]]:

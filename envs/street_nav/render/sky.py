@@ -39,7 +39,7 @@ def _add_sun(
     cosine = np.sin(elevation)[None] * np.sin(sun_el)
     cosine = cosine + np.cos(elevation)[None] * np.cos(sun_el) * np.cos(azimuth - sun_az)[:, None]
     glow = 0.30 * np.clip(cosine, 0, 1) ** 10 + 0.45 * np.clip(cosine, 0, 1) ** 160
-    disc = np.clip((cosine - 0.9990) / 0.0005, 0, 1)
+    disc = np.clip((cosine - 0.99955) / 0.0002, 0, 1) + 0.5 * np.clip(cosine, 0, 1) ** 1500
     share = np.clip(glow + disc, 0, 1)[..., None]
     colors += share * (np.array(color_of(look.sun_color)) * 1.02 - colors)
 

@@ -27,6 +27,7 @@ from .textures import TexturePool
 
 TREE_VARIANTS = 3
 CAR_NEAR_M = 6.8  # cars closer to the camera are left out: wide angles distort them
+CROSSING_FREE_M = 4.4  # along the street, from the middle of a zebra crossing to that of a car
 PLATE_LOW_M = 3.35
 _TWO_SIDED_SIGNS = (SignKind.blade, SignKind.monument)
 
@@ -80,7 +81,7 @@ def add_cars(
     """Parked cars; those next to the camera are not drawn."""
     shapes = list(dict.fromkeys(MODELS))
     textures = _paint_cars(look, shapes, pool, size)
-    for index in np.flatnonzero(city.furniture_kind == FurnitureKind.car):
+    for index in _parked(city):
         seed = int(city.furniture_seed[index])
         model, paint = MODELS[seed % len(MODELS)], (seed // 16) % len(look.cars)
         xy = city.furniture_xy[index].astype(np.float64)
@@ -100,6 +101,17 @@ def add_cars(
                 part.corner, part.u, part.v, textures[key], uv=uv, flags=flags, light=part.light,
                 anchor=anchor,
             )  # fmt: skip
+
+
+def _parked(city: City) -> np.ndarray:
+    """Indices of the cars, but for those on a zebra crossing or its stop line."""
+    cars = np.flatnonzero(city.furniture_kind == FurnitureKind.car)
+    gap = city.furniture_xy[cars][:, None].astype(np.float64) - city.crossings[None, :, :2]
+    turn = np.radians(city.crossings[:, 2].astype(np.float64))
+    ahead = gap[..., 0] * np.sin(turn) + gap[..., 1] * np.cos(turn)
+    aside = gap[..., 0] * np.cos(turn) - gap[..., 1] * np.sin(turn)
+    on_it = (np.abs(ahead) < CROSSING_FREE_M) & (np.abs(aside) < city.crossings[:, 3] / 2 + 1.0)
+    return cars[~on_it.any(axis=1)]
 
 
 def _paint_cars(

@@ -50,7 +50,7 @@ def band(board: Board, pane: Pane) -> None:
     parts = 3
     for k in range(parts):
         left = x + k * w / parts
-        _glass(board, pane, left, y, w / parts, h)
+        _glass(board, pane, left, y, w / parts, h, cloth=False)
         if pane.lit:
             dim = float(pane.rng.uniform(0.8, 1.0))
             board.tint(left, y, left + w / parts, y + h, dim)
@@ -132,7 +132,9 @@ def leaded(board: Board, pane: Pane) -> None:
             board.disc(x + at, y + up, 0.09, 0.08, hue[int(pane.rng.integers(3))])
 
 
-def _glass(board: Board, pane: Pane, x: float, y: float, w: float, h: float) -> None:
+def _glass(
+    board: Board, pane: Pane, x: float, y: float, w: float, h: float, cloth: bool = True
+) -> None:
     """Glass with what it mirrors, or a lit room; a curtain now and then."""
     rng = pane.rng
     if pane.lit:
@@ -141,18 +143,21 @@ def _glass(board: Board, pane: Pane, x: float, y: float, w: float, h: float) -> 
         board.fade(x, y, x + w, y + h, scaled(warm, 0.78 * power), scaled(warm, power), 0.92)
         if rng.random() < 0.5:
             board.rect(x, y + 0.62 * h, x + w, y + h, scaled(warm, 0.66 * power), 0.85)
+        at, wide = (float(rng.uniform(low, high)) * w for low, high in ((0.0, 0.6), (0.2, 0.4)))
+        tall = float(rng.uniform(0.14, 0.34)) * h  # furniture against the light
+        board.rect(x + at, y, x + at + wide, y + tall, scaled(warm, 0.42 * power), 0.6)
         return
     dark = mix(pane.sky, (24.0, 30.0, 40.0), 0.72)
     board.fade(x, y, x + w, y + h, scaled(dark, 0.9), mix(pane.sky, dark, float(rng.random())))
-    if rng.random() < 0.6:
-        cloth = ((222.0, 214.0, 196.0), (170.0, 92.0, 84.0), (196.0, 190.0, 160.0))[
+    if cloth and rng.random() < 0.6:
+        stuff = ((222.0, 214.0, 196.0), (170.0, 92.0, 84.0), (196.0, 190.0, 160.0))[
             int(rng.integers(3))
         ]
-        cloth = mix(cloth, dark, 0.45)
+        stuff = mix(stuff, dark, 0.45)
         drawn = float(rng.uniform(0.16, 0.3)) * w
-        board.rect(x, y, x + drawn, y + h, cloth)
-        board.rect(x + w - drawn, y, x + w, y + h, cloth)
-        board.rect(x + 0.4 * drawn, y, x + 0.6 * drawn, y + h, scaled(cloth, 0.85))
+        board.rect(x, y, x + drawn, y + h, stuff)
+        board.rect(x + w - drawn, y, x + w, y + h, stuff)
+        board.rect(x + 0.4 * drawn, y, x + 0.6 * drawn, y + h, scaled(stuff, 0.85))
     if rng.random() < 0.7:
         shine = mix(pane.sky, dark, 0.35)
         at = x + float(rng.uniform(0.15, 0.5)) * w
