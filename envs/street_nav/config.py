@@ -20,6 +20,7 @@ MIN_FOV_DEG, MAX_FOV_DEG = 40.0, 120.0
 MAX_FRAMES = 8
 MIN_SUCCESS_M = 1e-6
 PANORAMA_PX = (512, 1024, 2048, 3072)
+PANORAMA_PITCH_DEG = 48.0  # above and below the horizon; wider views need more
 CROSS_PX = 5  # between the four views, and between grids
 
 
@@ -72,6 +73,11 @@ class ViewConfig:
         """Width of a panorama with about one column for each column of a view."""
         wanted = self.size * 360.0 / self.fov_deg
         return next((width for width in PANORAMA_PX if width >= 0.9 * wanted), PANORAMA_PX[-1])
+
+    @property
+    def pitch_deg(self) -> float:
+        """How far above and below the horizon a panorama must reach to fill a view."""
+        return max(PANORAMA_PITCH_DEG, self.fov_deg / 2)
 
     @property
     def shape(self) -> tuple[int, int, int]:

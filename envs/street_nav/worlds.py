@@ -41,7 +41,14 @@ def _make(config: StreetNavConfig) -> World:
         return VirlWorld(Path(config.data_dir).expanduser(), config.routes)
     from .city.world import CityWorld
 
-    return CityWorld(config.city, config.look, config.routes, width=config.views.panorama_px)
+    views = config.views
+    return CityWorld(
+        config.city,
+        config.look,
+        config.routes,
+        width=views.panorama_px,
+        pitch_deg=views.pitch_deg,
+    )
 
 
 def _key(config: StreetNavConfig) -> str:
@@ -49,7 +56,8 @@ def _key(config: StreetNavConfig) -> str:
         assert config.data_dir is not None
         parts: list[Any] = [str(Path(config.data_dir).expanduser().resolve()), config.routes]
     else:
-        parts = [config.city, config.look, config.routes, config.views.panorama_px]
+        views = config.views
+        parts = [config.city, config.look, config.routes, views.panorama_px, views.pitch_deg]
     return json.dumps([config.world, *map(_plain, parts)], default=_plain, sort_keys=True)
 
 

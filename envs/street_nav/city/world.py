@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..render import LookConfig, PanoramaRenderer
 
 DEFAULT_WIDTH_PX = 1024
+DEFAULT_PITCH_DEG = 48.0
 MEMORY_BYTES = 96 * 2**20  # of panoramas that are kept
 
 
@@ -27,7 +28,8 @@ class CityWorld:
     """A city with its routes and, in one look, its panoramas. Implements `types.World`.
 
     config, routes: dataclasses or mappings of their fields. look: a preset's name, a mapping or a
-    `LookConfig`. width: of panoramas, in pixels. folder: of the disk cache.
+    `LookConfig`. width: of panoramas, in pixels. pitch_deg: how far they reach above and below the
+    horizon. folder: of the disk cache.
     Nothing that draws is imported before the first panorama. Safe to share between threads.
     """
 
@@ -38,11 +40,12 @@ class CityWorld:
         routes: RouteConfig | Mapping[str, Any] | None = None,
         *,
         width: int = DEFAULT_WIDTH_PX,
+        pitch_deg: float = DEFAULT_PITCH_DEG,
         folder: Path | None = None,
     ) -> None:
         self.config = as_city(config)
         self.look = look
-        self.width = width
+        self.width, self.pitch_deg = width, pitch_deg
         self.city: City = open_city(self.config, folder)
         self.network = StreetNetwork(self.city)
         self.routes = RouteBook(self.city, self.network, as_routes(routes or {}))
@@ -69,7 +72,9 @@ class CityWorld:
             if self._renderer is None:
                 from ..render import PanoramaRenderer
 
-                self._renderer = PanoramaRenderer(self.city, self.look, self.width)
+                self._renderer = PanoramaRenderer(
+                    self.city, self.look, self.width, pitch_deg=self.pitch_deg
+                )
             return self._renderer
 
     def pool(self, split: str) -> RoutePool:

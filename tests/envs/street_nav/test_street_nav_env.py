@@ -332,6 +332,16 @@ def test_a_city_is_seen_and_drawn_on_a_map() -> None:
     assert not np.array_equal(snowy["image"], observation["image"])
 
 
+@pytest.mark.parametrize(("fov_deg", "reach_deg"), [(90.0, 48.0), (120.0, 60.0)])
+def test_a_panorama_reaches_as_far_up_and_down_as_the_views(
+    fov_deg: float, reach_deg: float
+) -> None:
+    """Beyond its edge a view could only repeat the last row."""
+    env = make(modality="image", views={"size": 112, "fov_deg": fov_deg}).unwrapped
+    height, width, _ = env.world.renderer.shape
+    assert height / 2 * 360 / width == pytest.approx(reach_deg, abs=360 / width)
+
+
 def test_human_rendering_writes_text_and_names_the_picture(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
