@@ -87,7 +87,8 @@ def _start(info: Mapping[str, Any]) -> Geocode:
     place = info.get("start_place")
     found = None
     if isinstance(place, Mapping):
-        found = as_geocode(place.get("relocated_geocode", place.get("geocode")))
+        relocated = place.get("relocated_geocode")
+        found = as_geocode(place.get("geocode") if relocated is None else relocated)
     if found is None:
         raise ValueError("start_place.relocated_geocode must be [latitude, longitude]")
     return found

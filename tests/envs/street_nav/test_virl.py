@@ -155,7 +155,9 @@ def test_optional_keys_may_be_missing(tmp_path: Path) -> None:
     bare = route(milestone_info=..., init_heading=..., dest_place=...)
     del bare["route_results"]["landmark_list"]
     other = shifted(0.02) | {"milestone_info": None, "init_heading": 0}
-    folder = write_data(tmp_path / "data", [bare, other])
+    start = {"geocode": other["start_place"]["relocated_geocode"], "relocated_geocode": None}
+    told = [bare, {**other, "start_place": start}]
+    folder = write_data(tmp_path / "data", [bare, other], value=[told, 2])
     dataset = read_dataset(folder)
     assert not dataset.problems
     first, second = dataset.routes
