@@ -97,25 +97,25 @@ def measure(
     *,
     reference: bool = False,
 ) -> Measured:
-    """Log-probabilities before the first update, with a critic the values, and on demand the
-    reference's log-probabilities; no gradients."""
+    """What the updates hold fixed, without gradients: where there are several, log-probabilities
+    before the first; with a critic, values; on demand, the reference's log-probabilities.
+    """
     found = Measured()
+    several = config.epochs * config.minibatches > 1
     for part in _micro_batches(rows, config.optim):
         packed = collate(
             policy, [row.row for row in part], share_prompts=config.optim.share_prompts
         )
+        grids: list[tuple[dict[int, Tensor], Tensor]] = []
         with torch.no_grad():
-            logp, _, values = _forward(policy, packed, config, models.head)
-            grids = [(found.old, logp)]
-            if values is not None:
-                grids.append((found.values, values))
+            if several or models.head is not None:
+                logp, _, values = _forward(policy, packed, config, models.head)
+                grids.append((found.old, logp))
+                if values is not None:
+                    grids.append((found.values, values))
             if reference and models.reference is not None:
-                grids.append(
-                    (
-                        found.reference,
-                        token_logprobs(models.reference, packed, config.temperature),
-                    )
-                )
+                logp = token_logprobs(models.reference, packed, config.temperature)
+                grids.append((found.reference, logp))
         for store, grid in grids:
             for row, numbers in zip(part, grid, strict=True):
                 store[row.index] = numbers[: row.num_tokens]
