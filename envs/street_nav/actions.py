@@ -144,7 +144,7 @@ def spelt_action(typed: str, rule: TurnRule) -> str:
 
 _CALL = re.compile(r"(?P<name>[a-z_]+)\s*(?:\((?P<argument>[^()]*)\))?\s*[.;]?")
 _NOT_A_LETTER = re.compile(r"[^a-z]+")
-_NUMBER = re.compile(r"([+-]?[0-9]{1,3})\s*(?:°|degrees|deg|o'?clock)?")
+_NUMBER = re.compile(r"([+-]?[0-9]{1,3})\s*(?:(?P<degrees>°|degrees|deg)|(?P<clock>o'?clock))?")
 
 
 def _word(argument: str, rule: TurnRule) -> str | None:
@@ -152,6 +152,8 @@ def _word(argument: str, rule: TurnRule) -> str | None:
     number = _NUMBER.fullmatch(argument)
     if number is None:
         return rule.spelt.get(_NOT_A_LETTER.sub("", argument))
+    if number.lastgroup not in (None, rule.rule.value):  # "3 o'clock" is no heading of 3 degrees
+        return None
     value = int(number[1])
     if rule.rule is Rule.clock:
         return str(value) if 1 <= value <= 12 else None

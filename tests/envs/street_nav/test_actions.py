@@ -118,6 +118,8 @@ def test_actions_are_read_with_goodwill(rule: str, text: str, canonical: str) ->
         ("degrees", "turn_direction(361)"),
         ("degrees", "turn_direction(east)"),
         ("relative", "turn_direction(-90)"),
+        ("degrees", "turn_direction(3 o'clock)"),
+        ("clock", "turn_direction(10 degrees)"),
     ],
 )
 def test_actions_of_another_rule_are_not_allowed(rule: str, text: str) -> None:
