@@ -282,6 +282,11 @@ def _tracked(results: Sequence[CellResult]) -> dict[str, float]:
     values: dict[str, float] = {}
     for result in results:
         values[f"eval/{result.cell}/{result.metric}"] = result.successes / result.n
+        if result.answers and result.answers_right is not None:
+            rate = result.answers_right / result.answers
+            values[f"eval/{result.cell}/{result.metric}/per_step"] = rate
+        for name, value in result.measures.items():
+            values[f"eval/{result.cell}/{result.metric}/{name}"] = value
         if result.recognized is not None:
             values.setdefault(f"eval/{result.cell}/recognition", result.recognized / result.n)
     return values

@@ -3,12 +3,14 @@
 import io
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ..agents.types import Episode, Turn
 from .config import MetricKind
+
+FREE_MEASURES = ("spl", "ndtw", "distance_m")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,8 +20,12 @@ class CellResult:
     n: episodes; num_tasks: distinct task ids among them (episodes of one task are not independent).
     recognized: episodes whose last answer named the cards rightly, on walks those whose every
         answer told rightly what was to be seen; None when nothing was to be read.
-    answers, answers_right: of walks, over all episodes; their ratio is the accuracy per step.
+    answers, answers_right: of walks on the rail, over all episodes; their ratio is the accuracy per
+        step.
+    measures: of walks in free movement, means over episodes: `spl` and `ndtw` (0 to 1), and
+        `distance_m` from the destination at the end (metres).
     """
+
     cell: str
     metric: str
     n: int
@@ -32,6 +38,7 @@ class CellResult:
     per_episode: str
     answers: int | None = None
     answers_right: int | None = None
+    measures: dict[str, float] = field(default_factory=dict)
 
 
 def count_cell(
@@ -54,6 +61,7 @@ def count_cell(
         per_episode=per_episode,
         answers=len(steps) if steps else None,
         answers_right=sum(steps) if steps else None,
+        measures=_measures(episodes),
     )
 
 
@@ -71,6 +79,7 @@ def packed(episodes: Sequence[Episode]) -> bytes:
         num_turns=np.array([len(episode.turns) for episode in episodes], dtype=np.int16),
         num_tokens=np.array([episode.num_sampled_tokens for episode in episodes], dtype=np.int32),
         num_right=np.array([_num_right(episode) for episode in episodes], dtype=np.int16),
+        **{name: _last(episodes, name) for name in FREE_MEASURES},
     )
     return buffer.getvalue()
 
@@ -105,5 +114,21 @@ def _num_right(episode: Episode) -> int:
 
 
 def _is_walk(episode: Episode) -> bool:
-    """Whether every answer is a step of its own, not another attempt at the whole task."""
-    return bool(episode.turns) and "correct" in episode.turns[-1].details
+    """Whether every answer is a step of its own that is right or wrong: walks on the rail."""
+    if not episode.turns:
+        return False
+    details = episode.turns[-1].details
+    return "correct" in details and details.get("mode") != "free"
+
+
+def _last(episodes: Sequence[Episode], name: str) -> np.ndarray:
+    """One of the free measures by episode, NaN where there is none. float32 [n]"""
+    ends = [episode.turns[-1].details if episode.turns else {} for episode in episodes]
+    return np.array([end.get(name, np.nan) for end in ends], dtype=np.float32)
+
+
+def _measures(episodes: Sequence[Episode]) -> dict[str, float]:
+    """Means of what free movement reports at an episode's end."""
+    ends = [episode.turns[-1].details for episode in episodes if episode.turns]
+    found = {name: [end[name] for end in ends if name in end] for name in FREE_MEASURES}
+    return {name: float(np.mean(values)) for name, values in found.items() if values}

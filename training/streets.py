@@ -10,8 +10,10 @@ Every key but the marking ones is one answer, judged as a policy's would be.
 """
 
 import os
+import re
 import shutil
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -236,12 +238,21 @@ def _raw_keys() -> Iterator[Callable[[], str]]:
 
     descriptor = sys.stdin.fileno()
     before = termios.tcgetattr(descriptor)
+    waiting: deque[str] = deque()
+
+    def read_key() -> str:
+        while not waiting:
+            waiting.extend(key_names(os.read(descriptor, 1024).decode(errors="ignore")))
+        return waiting.popleft()
+
     try:
         tty.setcbreak(descriptor)
-        yield lambda: _key_name(os.read(descriptor, 8).decode(errors="ignore"))
+        yield read_key
     finally:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
-def _key_name(typed: str) -> str:
-    return _ESCAPES.get(typed, typed if typed else "q")
+def key_names(typed: str) -> list[str]:
+    """The keys in what a terminal sent at once: several, where one is held; `q` at its end."""
+    keys = re.findall(r"\x1b[\[O].|.", typed, flags=re.DOTALL)
+    return [_ESCAPES.get(key, key) for key in keys] or ["q"]

@@ -9,7 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cardinal_gym.envs.street_nav.env import StreetNavEnv
-from cardinal_gym.training.streets import Walker, export_walk, half_blocks, walk_in_window
+from cardinal_gym.training.streets import (
+    Walker,
+    export_walk,
+    half_blocks,
+    key_names,
+    walk_in_window,
+)
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "envs" / "street_nav"))
@@ -150,3 +156,8 @@ def test_without_a_screen_a_window_is_refused_in_one_line(monkeypatch: pytest.Mo
     env = make()
     with pytest.raises(ValueError, match="window must be false on a machine without"):
         walk_in_window(env, lambda: env.reset()[0])
+
+
+def test_keys_that_arrive_together_are_told_apart() -> None:
+    assert key_names("\x1b[A\x1b[A\x1bOC\rm") == ["up", "up", "right", "enter", "m"]
+    assert key_names("") == ["q"]
