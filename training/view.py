@@ -63,12 +63,16 @@ def describe(sample: Sample, number: int) -> str:
     return printable(f"{number:>4} {mark} {where}, {task}: {sample.outcome}")
 
 
-def transcript(sample: Sample) -> list[str]:
-    """Every turn as lines: what the policy saw, what it answered, the verdict and the feedback."""
+def transcript(sample: Sample, pictures: Sequence[Sequence[str]] = ()) -> list[str]:
+    """Every turn as lines: what the policy saw, what it answered, the verdict and the feedback.
+
+    pictures: for every turn the lines of its picture, where each turn has its own.
+    """
     record = sample.record
     lines = [f"rule {record.get('rule')}, look {record.get('visual')}, seed {record.get('seed')}"]
     for number, turn in enumerate(sample.turns, start=1):
         lines += ["", f"--- turn {number}", printable(str(turn.get("observation") or ""))]
+        lines += pictures[number - 1] if pictures else []
         lines += [f"> {printable(str(turn.get('answer') or ''))}"]
         terms = turn.get("reward_terms")
         named = terms.items() if isinstance(terms, dict) else ()
@@ -139,8 +143,11 @@ def _show_episodes(run: Run, options: argparse.Namespace) -> None:
         raise NoSuchEpisode(f"episode must be between 0 and {limit}; got {options.episode}")
     number, sample = samples[options.episode]
     print(describe(sample, number))
-    _show_pictures(sample, number, options.save)
-    print("\n".join(transcript(sample)))
+    pictures = _pictures(sample, number, options.save)
+    own = len(set(pictures) - {()}) > 1  # a picture at every turn; else one, before the first
+    for line in () if own else next((each for each in pictures if each), ()):
+        print(line)
+    print("\n".join(transcript(sample, pictures if own else ())))
 
 
 def _passes(sample: Sample, options: argparse.Namespace) -> bool:
@@ -160,21 +167,25 @@ def _nothing_passes(samples: Sequence[tuple[int, Sample]], options: argparse.Nam
     return "no stored episode has all of these properties"
 
 
-def _show_pictures(sample: Sample, number: int, folder: Path | None) -> None:
-    """Each picture of the episode once: drawn where the terminal can, saved where asked."""
+def _pictures(sample: Sample, number: int, folder: Path | None) -> list[tuple[str, ...]]:
+    """For every turn its picture as lines: drawn where the terminal can, saved where asked, each
+    picture once; a turn that shows one again has the same lines, without any there are none."""
     named = [picture_path(sample, turn.get("image")) for turn in sample.turns]
+    can_draw = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    told: dict[Path, tuple[str, ...]] = {}
     for place, path in enumerate(dict.fromkeys(path for path in named if path is not None)):
-        if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+        lines = []
+        if can_draw:
             columns = min(MAX_PICTURE_COLUMNS, shutil.get_terminal_size().columns)
             with Image.open(path) as picture:
-                print(half_blocks(picture, columns))
-        if folder is None:
-            print(f"picture: {path}")
-            continue
-        folder.mkdir(parents=True, exist_ok=True)
-        target = folder / f"episode_{number}_{place}.png"
-        shutil.copyfile(path, target)
-        print(f"picture: {target}")
+                lines.append(half_blocks(picture, columns))
+        target = path
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            target = folder / f"episode_{number}_{place}.png"
+            shutil.copyfile(path, target)
+        told[path] = (*lines, f"picture: {target}")
+    return [() if path is None else told[path] for path in named]
 
 
 def _open_report(folder: Path, run: Run) -> None:

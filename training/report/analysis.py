@@ -4,13 +4,14 @@ Every rate is clustered by task id and, over several training seeds, by seed (`.
 every comparison is between the same episodes (the same reset seed) of the same training seed.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from ..statistics import Interval, PairedDifference, clustered_rate, paired_difference, wilson
+from ..statistics import Interval, PairedDifference, clustered_rate, wilson
+from .pairing import difference, pooled_rate, step_accuracy, step_difference
 from .results import COMPUTE_FIELDS, SOLVED, Evaluation, Run
 from .words import CellWords
 
@@ -42,7 +43,8 @@ class Curve:
 class TableRow:
     """Final success of every arm on one cell, and the differences (a, b) -> b - a between arms.
 
-    recognition: share of final episodes whose cards were read rightly; empty in text mode.
+    recognition: share of final episodes whose pictures were read rightly; empty in text mode.
+    steps, step_differences: share of right answers over walks; empty in other games.
     """
 
     cell: str
@@ -51,6 +53,8 @@ class TableRow:
     rates: dict[str, Interval]
     recognition: dict[str, Interval]
     differences: dict[tuple[str, str], PairedDifference]
+    steps: dict[str, Interval] = field(default_factory=dict)
+    step_differences: dict[tuple[str, str], PairedDifference] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,16 +66,6 @@ class OutcomeRow:
     words: CellWords
     arm: str
     shares: dict[str, Interval]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shared:
-    """Success of two policies on the episodes that both played. All [N]"""
-
-    first: np.ndarray
-    second: np.ndarray
-    task_ids: np.ndarray
-    seeds: np.ndarray  # training seeds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,27 +120,6 @@ def has_compute(run: Run) -> bool:
     return all("flops" in each.compute for each in run.evaluations)
 
 
-def pooled_rate(evaluations: Sequence[Evaluation], *, recognition: bool = False) -> Interval:
-    """Success (or recognition) rate of one policy per training seed, tasks and seeds as clusters.
-
-    Without per-episode files the interval is Wilson's, which takes episodes as independent.
-    """
-    parts = [each.episodes for each in evaluations]
-    if any(part is None for part in parts):
-        counts = [(e.recognized or 0) if recognition else e.successes for e in evaluations]
-        num_tasks = max(each.num_tasks for each in evaluations)
-        return wilson(sum(counts), sum(each.n for each in evaluations), num_tasks=num_tasks)
-    known = [part for part in parts if part is not None]
-    values = [part.recognized if recognition else part.success for part in known]
-    keep = np.concatenate(values) >= 0
-    seeds = np.repeat([e.train_seed for e in evaluations], [v.size for v in values])
-    return clustered_rate(
-        np.concatenate(values)[keep],
-        np.concatenate([part.task_ids for part in known])[keep],
-        seeds[keep],
-    )
-
-
 def finals(run: Run, arm: str, cell: str, metric: str) -> dict[int, Evaluation]:
     """The latest evaluation of an arm, by training seed."""
     return {seed: track[-1] for seed, track in run.select(arm, cell, metric).items()}
@@ -161,11 +134,7 @@ def table(run: Run) -> list[TableRow]:
             last = {arm: found for arm, found in last.items() if found}
             if not last:
                 continue
-            differences = {}
-            for a, b in _pairs(list(last)):
-                found = difference(last[a], last[b])
-                if found is not None:
-                    differences[a, b] = found
+            steps = {arm: step_accuracy(list(found.values())) for arm, found in last.items()}
             rates = {arm: pooled_rate(list(found.values())) for arm, found in last.items()}
             rows.append(
                 TableRow(
@@ -174,38 +143,12 @@ def table(run: Run) -> list[TableRow]:
                     metric=metric,
                     rates=rates,
                     recognition=_recognition(run, last),
-                    differences=differences,
+                    differences=_differences(last, difference),
+                    steps={arm: rate for arm, rate in steps.items() if rate is not None},
+                    step_differences=_differences(last, step_difference),
                 )
             )
     return rows
-
-
-def difference(a: dict[int, Evaluation], b: dict[int, Evaluation]) -> PairedDifference | None:
-    """Success of b minus a on the episodes that both played; None if there are none."""
-    shared = shared_episodes(a, b)
-    if shared is None:
-        return None
-    return paired_difference(shared.first, shared.second, shared.task_ids, shared.seeds)
-
-
-def shared_episodes(a: dict[int, Evaluation], b: dict[int, Evaluation]) -> Shared | None:
-    """The same task under the same reset seed and training seed; None if there are none."""
-    columns: list[tuple[np.ndarray, ...]] = []
-    for seed in sorted(a.keys() & b.keys()):
-        first, second = a[seed].episodes, b[seed].episodes
-        if first is None or second is None:
-            continue
-        _, i, j = np.intersect1d(first.seeds, second.seeds, return_indices=True)
-        same = first.task_ids[i] == second.task_ids[j]
-        i, j = i[same], j[same]
-        columns.append(
-            (first.success[i], second.success[j], first.task_ids[i], np.full(i.size, seed))
-        )
-    columns = [column for column in columns if column[0].size]
-    if not columns:
-        return None
-    before, after, task_ids, seeds = (np.concatenate(part) for part in zip(*columns, strict=True))
-    return Shared(first=before, second=after, task_ids=task_ids, seeds=seeds)
 
 
 def spending(run: Run) -> list[Spending]:
@@ -277,6 +220,15 @@ def _recognition(run: Run, last: Mapping[str, dict[int, Evaluation]]) -> dict[st
         for arm, found in last.items()
         if all(each.recognized is not None for each in found.values())
     }
+
+
+def _differences(
+    last: Mapping[str, dict[int, Evaluation]],
+    between: Callable[[dict[int, Evaluation], dict[int, Evaluation]], PairedDifference | None],
+) -> dict[tuple[str, str], PairedDifference]:
+    """Of every pair of arms that has episodes in common."""
+    found = {(a, b): between(last[a], last[b]) for a, b in _pairs(list(last))}
+    return {pair: each for pair, each in found.items() if each is not None}
 
 
 def _pairs(arms: list[str]) -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ from ..bar import Bar
 from ..files import atomic_write_bytes, atomic_write_text
 from . import export, plots
 from .analysis import outcome_rows, spending, table
+from .games import WALKS
 from .load import load_run
 from .matching import matched
 from .page import Page, Report, render
@@ -20,7 +21,6 @@ from .samples import browser, read_samples
 from .style import svg_text
 from .tables import curve_sizes
 from .verdict import judge
-from .words import metric_words
 
 REPORT_FOLDER = "report"
 INDEX = "index.html"
@@ -62,6 +62,8 @@ def collect(run: Run) -> Report:
         "evaluations.csv": export.evaluations_csv(run),
         "compute.csv": export.compute_csv(spent),
     }
+    if any(row.step_differences for row in rows):
+        downloads["step_differences.csv"] = export.step_differences_csv(rows)
     return Report(
         run=run,
         verdict=judge(rows, matches, metric, is_done=run.is_done, has_one_base=run.has_one_base),
@@ -70,7 +72,7 @@ def collect(run: Run) -> Report:
         matches=matches,
         outcomes=answers,
         spending=spent,
-        browser=browser(read_samples(run)),
+        browser=browser(read_samples(run), compress=run.game is WALKS),
         downloads=downloads,
     )
 
@@ -92,7 +94,7 @@ def _write_slide(folder: Path, contents: Report, plotter: plots.Plotter) -> None
     over = "tasks and training seeds" if spans_seeds else "tasks"
     sizes = curve_sizes(curves, is_done=run.is_done)
     footer = [
-        f"{metric_words(metric)} · {run.title} · bands: 95% intervals over {over}",
+        f"{run.game.metric(metric)} · {run.title} · bands: 95% intervals over {over}",
         f"{sizes}, per cell and arm",
         *contents.verdict.cautions,
     ]

@@ -1,17 +1,18 @@
 """Figures behind the answer: training curves, what answers were, reading beside solving."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ..quantiles import student_quantile
-from ..statistics import MIN_SEEDS
+from ..statistics import MIN_SEEDS, Interval
 from .analysis import OutcomeRow, TableRow
 from .figures import name_rows
 from .results import SOLVED, Run
 from .style import FAULTS, arm_style, light
+from .words import sample_sizes, step_sizes
 
 # (arm, key of metrics.jsonl, title, whether it is a share)
 TRAINING_CURVES = (
@@ -157,14 +158,42 @@ def outcome_colours(names: Sequence[str]) -> dict[str, str]:
 
 
 def draw_recognition(axes: Axes, run: Run, rows: Sequence[TableRow]) -> None:
-    """Reading the cards (open) and solving the hand (filled) at the end of training."""
+    """Reading the pictures (open) and solving the task (filled) at the end of training."""
+    groups = [row.recognition for row in rows]
+    sizes = [sample_sizes([*row.recognition.values(), *row.rates.values()]) for row in rows]
+    _draw_beside(axes, run, rows, groups, sizes)
+    axes.set_xlabel(run.game.read_axis)
+
+
+def draw_steps(axes: Axes, run: Run, rows: Sequence[TableRow]) -> None:
+    """Right answers (open) and solved walks (filled) at the end of training."""
+    sizes = [
+        f"{sample_sizes(row.rates.values())} · {step_sizes(row.steps.values())}" for row in rows
+    ]
+    _draw_beside(axes, run, rows, [row.steps for row in rows], sizes)
+    axes.set_xlabel("○ share of right steps, ● share of solved walks")
+
+
+def beside_height(groups: Sequence[Mapping[str, Interval]]) -> float:
+    """Inches that `draw_recognition` and `draw_steps` want."""
+    return 0.7 + 0.3 * sum(len(group) + 1.4 for group in groups)
+
+
+def _draw_beside(
+    axes: Axes,
+    run: Run,
+    rows: Sequence[TableRow],
+    groups: Sequence[Mapping[str, Interval]],
+    sizes: Sequence[str],
+) -> None:
+    """Another share of every arm (open) beside its success (filled)."""
     place, ticks = 0.0, []
-    for row in rows:
-        name_rows(axes, place, row.words.title, [*row.recognition.values(), *row.rates.values()])
-        for arm, read in row.recognition.items():
+    for row, group, size in zip(rows, groups, sizes, strict=True):
+        name_rows(axes, place, row.words.title, [], size)
+        for arm, other in group.items():
             place += 1
             colour = arm_style(arm).colour
-            for rate, inside in ((read, light("paper")), (row.rates[arm], colour)):
+            for rate, inside in ((other, light("paper")), (row.rates[arm], colour)):
                 axes.plot([rate.low, rate.high], [place] * 2, color=colour, lw=2, alpha=0.5)
                 axes.plot(rate.estimate, place, marker="o", ms=8.5, color=colour, mew=2, mfc=inside)
             ticks.append((place, run.arm_words(arm)))
@@ -174,7 +203,6 @@ def draw_recognition(axes: Axes, run: Run, rows: Sequence[TableRow]) -> None:
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:.0f}%"))
-    axes.set_xlabel("share of episodes: ○ cards read rightly, ● hand solved")
 
 
 def _smoothed(values: np.ndarray) -> np.ndarray:

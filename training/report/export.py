@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from ..statistics import Interval
 from .analysis import OutcomeRow, Spending, TableRow
@@ -15,16 +16,20 @@ _RATE = ("rate", "low", "high", "n", "num_tasks", "num_seeds")
 
 
 def final_csv(rows: Sequence[TableRow]) -> str:
-    """Final rates: one line per metric, cell and arm; recognition where cards were to be read."""
+    """Final rates: one line per metric, cell and arm; recognition where pictures were to be read;
+    on walks the accuracy per step, whose n counts answers."""
     head = ["metric", "cell", "arm", *_RATE, *(f"recognition_{name}" for name in _RATE)]
+    has_steps = any(row.steps for row in rows)
+    head += [f"step_accuracy_{name}" for name in _RATE] if has_steps else []
     return _csv(
         head,
         (
-            [r.metric, r.cell, arm, *_rate(rate), *_rate(r.recognition.get(arm))]
+            [r.metric, r.cell, arm, *_rate(rate), *_rate(r.recognition.get(arm)),
+             *(_rate(r.steps.get(arm)) if has_steps else [])]
             for r in rows
             for arm, rate in r.rates.items()
         ),
-    )
+    )  # fmt: skip
 
 
 def outcomes_csv(rows: Sequence[OutcomeRow]) -> str:
@@ -37,6 +42,12 @@ def outcomes_csv(rows: Sequence[OutcomeRow]) -> str:
             for name, share in r.shares.items()
         ),
     )
+
+
+def step_differences_csv(rows: Sequence[TableRow]) -> str:
+    """Paired differences of accuracy per step, as `differences_csv`; n counts walks, only_from and
+    only_to those on which one policy had the greater share of right answers."""
+    return differences_csv([replace(row, differences=row.step_differences) for row in rows])
 
 
 def differences_csv(rows: Sequence[TableRow]) -> str:
@@ -71,14 +82,17 @@ def curves_csv(curves: Curves) -> str:
 
 
 def evaluations_csv(run: Run) -> str:
-    """Every single evaluation, as counted."""
+    """Every single evaluation, as counted; on walks also answers and those that were right."""
+    has_steps = any(each.answers is not None for each in run.evaluations)
+    steps = ["answers", "answers_right"] if has_steps else []
     head = ["train_seed", "arm", "step", "cell", "metric", "successes", "n", "num_tasks",
-            "recognized", *COMPUTE_FIELDS]  # fmt: skip
+            "recognized", *steps, *COMPUTE_FIELDS]  # fmt: skip
     return _csv(
         head,
         (
             [e.train_seed, e.arm, e.step, e.cell, e.metric, e.successes, e.n, e.num_tasks,
-             "" if e.recognized is None else e.recognized,
+             *("" if count is None else count
+               for count in (e.recognized, e.answers, e.answers_right)[: 1 + len(steps)]),
              *(f"{e.compute[k]:.6g}" if k in e.compute else "" for k in COMPUTE_FIELDS)]
             for e in run.evaluations
         ),

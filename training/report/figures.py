@@ -163,12 +163,14 @@ def differences_height(rows: Sequence[TableRow]) -> float:
     return 0.75 + 0.3 * sum(len(row.differences) + 1.4 for row in rows)
 
 
-def name_rows(axes: Axes, place: float, title: str, intervals: Iterable[Interval]) -> None:
-    """The line above a group of rows: what they are, and at its right end n."""
+def name_rows(
+    axes: Axes, place: float, title: str, intervals: Iterable[Interval], size: str = ""
+) -> None:
+    """The line above a group of rows: what they are, and at its right end n, or another `size`."""
     across = axes.get_yaxis_transform()
     axes.text(0, place, title, transform=across, fontweight="bold", va="center", ha="left")
     axes.text(
-        1, place, sample_sizes(intervals), transform=across, color=light("muted"),
+        1, place, size or sample_sizes(intervals), transform=across, color=light("muted"),
         fontsize="small", va="center", ha="right",
     )  # fmt: skip
 

@@ -126,11 +126,18 @@ def _evaluation(seed: int, part: Path, line: Mapping[str, Any]) -> Evaluation:
         successes=successes,
         n=n,
         num_tasks=int(line.get("num_tasks") or n),
-        recognized=None if line.get("recognized") is None else int(line["recognized"]),
+        recognized=_count(line, "recognized"),
         outcomes={str(k): int(v) for k, v in (line.get("outcomes") or {}).items()},
         compute={name: float(line[name]) for name in COMPUTE_FIELDS if line.get(name) is not None},
         arrays=_inside(part, arrays) if isinstance(arrays, str) else None,
+        answers=_count(line, "answers"),
+        answers_right=_count(line, "answers_right"),
     )
+
+
+def _count(line: Mapping[str, Any], name: str) -> int | None:
+    """A count that not every game has, and not every run kept."""
+    return None if line.get(name) is None else int(line[name])
 
 
 def _inside(folder: Path, relative: str) -> Path | None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..statistics import Interval, PairedDifference, clustered_rate, paired_difference
-from .analysis import pooled_rate, shared_episodes
+from .pairing import pooled_rate, shared_episodes
 from .results import Evaluation, Run
 from .words import CellWords
 

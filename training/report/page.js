@@ -35,6 +35,8 @@
   const list = browser.querySelector(".list");
   const detail = browser.querySelector(".detail");
   const count = browser.querySelector(".count");
+  const isWalk = Boolean(data.walks); // many steps with a picture each, instead of a few attempts
+  const taskName = (episode) => isWalk ? "route " + episode.task.split("/").pop() : episode.task;
   const words = (kind, value) => (data.words[kind] || {})[value] || String(value).replaceAll("_", " ");
   const FIELDS = ["cell", "arm", "outcome", "metric", "step", "seed"];
   const LAST = "last";
@@ -91,9 +93,11 @@
     button.append(make("span", episode.success ? "ok" : "no", episode.success ? "✓" : "✗"));
     button.append(make("span", "arm-" + episode.arm, words("arm", episode.arm)));
     button.append(make("span", "", words("cell", episode.cell)));
-    button.append(make("small", "", `${episode.task}  ·  ${words("outcome", episode.outcome)}`));
+    const told = isWalk ? `${episode.turns.length} answers  ·  ${words("outcome", episode.outcome)}  ·  ${taskName(episode)}`
+      : `${episode.task}  ·  ${words("outcome", episode.outcome)}`;
+    button.append(make("small", "", told));
     button.setAttribute("aria-label",
-      `${words("arm", episode.arm)}, ${words("cell", episode.cell)}, ${episode.task}: ${words("outcome", episode.outcome)}`);
+      `${words("arm", episode.arm)}, ${words("cell", episode.cell)}, ${taskName(episode)}: ${words("outcome", episode.outcome)}`);
     button.addEventListener("click", () => select(place, false));
     const item = make("li");
     item.append(button);
@@ -128,30 +132,65 @@
     else detail.replaceChildren(make("p", "empty", "No episode passes these filters."));
   };
 
-  const turnNode = (turn, number) => {
-    const node = make("div", "turn");
+  const isRight = (turn) => turn.outcome === "correct"
+    && (isWalk || turn.success === undefined || turn.success === null) || Boolean(turn.success);
+
+  const pictureNode = (turn, text) => {
+    const picture = make("img");
+    picture.alt = text;
+    picture.src = data.pictures[turn.img];
+    picture.addEventListener("load", () => picture.classList.toggle("small", picture.naturalWidth < 200));
+    return picture;
+  };
+
+  const turnBody = (node, turn, number, next) => {
     node.append(make("span", "label", number === 0 ? "The policy sees" : `Turn ${number + 1}: the policy is told`));
     if (turn.obs) node.append(make("pre", "", turn.obs));
-    if (turn.img !== null && turn.img !== undefined && number === 0) {
-      const picture = make("img");
-      picture.alt = "The picture of the task";
-      picture.src = data.pictures[turn.img];
-      picture.addEventListener("load", () => picture.classList.toggle("small", picture.naturalWidth < 200));
-      node.append(picture);
+    if (turn.img !== null && turn.img !== undefined && (isWalk || number === 0)) {
+      node.append(pictureNode(turn, isWalk ? `The views at answer ${number + 1}` : "The picture of the task"));
     }
     node.append(make("span", "label", "It answers"));
     node.append(make("pre", "answer", turn.answer));
-    const good = turn.success === undefined || turn.success === null ? turn.outcome === "correct" : turn.success;
+    const good = isRight(turn);
     node.append(make("span", "chip " + (good ? "ok" : "no"), (good ? "✓ " : "✗ ") + words("outcome", turn.outcome)));
     const terms = Object.entries(turn.terms).map(([name, value]) => `${name} ${value}`).join(", ");
     if (turn.reward !== null && turn.reward !== undefined) {
       node.append(make("span", "fine", `reward ${turn.reward}${terms ? ` (${terms})` : ""}`));
     }
-    if (turn.feedback) {
+    const repeated = isWalk && next && next.obs.startsWith(turn.feedback);
+    if (turn.feedback && !repeated) {
       node.append(make("span", "label", "Feedback"));
       node.append(make("pre", "", turn.feedback));
     }
     return node;
+  };
+
+  // What a walk's answer does; the whole answer if it names no action.
+  const actionOf = (answer) => {
+    try { return String(JSON.parse(answer).action ?? answer); } catch { return answer; }
+  };
+
+  // A step of a walk is one line that opens: a walk has up to dozens of them.
+  const stepNode = (turn, number, next, isOpen) => {
+    const good = isRight(turn);
+    const node = make("details", "turn step");
+    const line = make("summary");
+    line.append(make("span", "number", String(number + 1)));
+    if (turn.img !== null && turn.img !== undefined) line.append(pictureNode(turn, ""));
+    line.append(make("code", "", actionOf(turn.answer)));
+    line.append(make("span", good ? "ok" : "no", good ? "✓" : "✗ " + words("outcome", turn.outcome)));
+    node.append(line);
+    const fill = () => { if (node.open && node.childElementCount === 1) node.append(turnBody(make("div"), turn, number, next)); };
+    node.addEventListener("toggle", fill);
+    node.open = isOpen;
+    fill();
+    return node;
+  };
+
+  const turnNodes = (turns) => {
+    if (!isWalk) return turns.map((turn, number) => turnBody(make("div", "turn"), turn, number));
+    const wrong = turns.findIndex((turn) => !isRight(turn));
+    return turns.map((turn, number) => stepNode(turn, number, turns[number + 1], number === 0 || number === wrong));
   };
 
   const episodeNode = (episode, isCurrent) => {
@@ -161,7 +200,7 @@
     title.append(make("span", "", ` step ${episode.step} `));
     title.append(make("span", episode.success ? "ok" : "no", episode.success ? "✓ solved" : "✗ not solved"));
     node.append(title);
-    episode.turns.forEach((turn, number) => node.append(turnNode(turn, number)));
+    node.append(...turnNodes(episode.turns));
     const ended = episode.ret === null || episode.ret === undefined ? "" : `return ${episode.ret}, `;
     node.append(make("p", "fine", `${ended}${words("status", episode.status)}`));
     return node;
@@ -182,7 +221,7 @@
     const order = [...data.arms];
     const arms = [episode, ...same].sort((a, b) => order.indexOf(a.arm) - order.indexOf(b.arm));
     const head = make("div");
-    head.append(make("h3", "", `${words("cell", episode.cell)}: ${episode.task}`));
+    head.append(make("h3", "", `${words("cell", episode.cell)}: ${taskName(episode)}`));
     const facts = [episode.rule && `rule ${episode.rule}`, episode.look && episode.turns.some((turn) => turn.img !== null) && `look ${episode.look}`,
       episode.deal && `seed ${episode.deal}`, `training seed ${episode.seed}`, words("metric", episode.metric)];
     head.append(make("p", "sub", facts.filter(Boolean).join(" · ")));

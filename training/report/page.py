@@ -14,6 +14,7 @@ import yaml
 from ..statistics import MIN_SEEDS
 from . import plots, tables
 from .analysis import OutcomeRow, Spending, TableRow, has_compute
+from .games import WALKS
 from .matching import Match
 from .results import Run
 from .samples import Browser
@@ -21,19 +22,12 @@ from .style import COLOURS, css_variables
 from .verdict import Verdict
 from .words import (
     arm_words,
-    metric_words,
     percent,
 )
 
-DEFINITIONS = {
-    "success_within_turns": "an episode counts as solved if any of its sampled answers is right, "
-    "with the environment's feedback in between (the study's own metric).",
-    "greedy_single": "one answer, the most likely one.",
-    "sampled_single": "the first sampled answer alone.",
-}
 METHOD = (
-    "The unit is the task. Episodes that deal the same hand are not independent, so every interval "
-    "clusters by canonical task id; the number of distinct ids stands beside every n.",
+    "The unit is the task. {alike} are not independent, so every interval clusters by canonical "
+    "task id; the number of distinct ids stands beside every n.",
     "Rates: Wilson's interval at the effective sample size (n divided by the design effect), with "
     "Student's quantile. Differences: paired on the same episodes of the same training seed, by a "
     "bootstrap over tasks and, from three seeds on, over training seeds; degrees of freedom are "
@@ -43,6 +37,16 @@ METHOD = (
     "Curves pool the training seeds' checkpoints by their order. p-values are two-sided and not "
     "corrected for the number of comparisons.",
 )
+STEP_METHOD = (
+    "Accuracy per step: right answers of all walks over all their answers, a ratio of sums. The "
+    "same intervals and paired differences, at the linearised ratio's variance, because walks "
+    "differ in length."
+)
+WORDING_NOTES = {
+    "matching": "in matching words, the description uses the words of the actions alone",
+    "other": "in other words, only those of the other kind of directions, so that the policy must "
+    "convert by its heading",
+}
 FACTS = ("started", "python", "platform", "cpu", "cpu_cores", "accelerator", "torch_threads",
          "git_commit")  # fmt: skip
 
@@ -101,13 +105,15 @@ def _summary(report: Report) -> dict[str, Any]:
         "spans_seeds": len(run.train_seeds) >= MIN_SEEDS,
         "confidence": "95%",
         "axis_note": _axis_note(run),
+        "game": run.game,
+        "cell_note": _cell_note(run),
         "interval_note": _interval_note(report.rows),
         "arms": [{"name": arm, "words": run.arm_words(arm)} for arm in run.arms],
         "pairs": [
             {"words": f"{arm_words(b)} − {arm_words(a)}"} for a, b in tables.pairs(report.rows)
         ],
         "matches": [tables.match(match) for match in report.matches],
-        "matched_metric": metric_words(run.metric_names[0]).lower() if run.metric_names else "",
+        "matched_metric": run.game.metric(run.metric_names[0]).lower() if run.metric_names else "",
     }
 
 
@@ -123,7 +129,7 @@ def _provenance(report: Report) -> dict[str, Any]:
         "commands": _commands(run),
         "facts": _facts(run),
         "config": config if run.config else "",
-        "method": METHOD,
+        "method": _method(report),
         "downloads": [(name, _data_uri(text)) for name, text in report.downloads.items()],
         "notes": run.notes,
     }
@@ -149,12 +155,14 @@ def _metric(report: Report, plotter: plots.Plotter, metric: str) -> dict[str, An
               for curve in found]  # fmt: skip
     return {
         "name": metric,
-        "words": metric_words(metric),
-        "definition": DEFINITIONS.get(metric, ""),
+        "words": run.game.metric(metric),
+        "definition": run.game.definitions.get(metric, ""),
         "plots": plotter.answer(metric),
         "sizes": tables.curve_sizes(curves, is_done=run.is_done) if curves else "",
         "differences": plotter.differences(rows, metric),
         "recognition": plotter.recognition(rows, metric),
+        "steps": plotter.steps(rows, metric),
+        "step_differences": plotter.step_differences(rows, metric),
         "outcomes": outcomes
         and {
             "svg": outcomes.svg,
@@ -167,7 +175,8 @@ def _metric(report: Report, plotter: plots.Plotter, metric: str) -> dict[str, An
 
 
 def _plots_of(metric: dict[str, Any]) -> list[plots.Plot]:
-    single = [metric["differences"], metric["recognition"]]
+    names = ("differences", "recognition", "steps", "step_differences")
+    single = [metric[name] for name in names]
     bars = [metric["outcomes"]["plot"]] if metric["outcomes"] else []
     return [*metric["plots"], *[plot for plot in single if plot is not None], *bars]
 
@@ -208,6 +217,20 @@ def _interval_note(rows: Sequence[TableRow]) -> str:
     return "They span tasks, not training seeds."
 
 
+def _cell_note(run: Run) -> str:
+    """What the wordings of routes are, where cells differ in them."""
+    wordings = {str(run.shifts.get(cell, {}).get("wording")) for cell in run.cells}
+    told = [text for wording, text in WORDING_NOTES.items() if wording in wordings]
+    return f"Routes: {'; '.join(told)}." if told else ""
+
+
+def _method(report: Report) -> list[str]:
+    """How the intervals are made, in the game's words."""
+    steps = [STEP_METHOD] if any(row.steps for row in report.rows) else []
+    unit, *others = METHOD
+    return [unit.format(alike=report.run.game.alike), *others, *steps]
+
+
 def _commands(run: Run) -> list[str]:
     records = [run.environment, *(run.environment.get("resumed") or [])]
     commands = [r.get("command") for r in records if isinstance(r, dict)]
@@ -235,11 +258,12 @@ def _data(report: Report) -> str:
         "episodes": report.browser.episodes,
         "pictures": report.browser.pictures,
         "arms": run.arms,
+        "walks": run.game is WALKS,
         "metric": run.metric_names[0] if run.metric_names else "",
         "words": {
             "cell": cells,
             "arm": {arm: run.arm_words(arm) for arm in run.arms},
-            "metric": {metric: metric_words(metric) for metric in DEFINITIONS},
+            "metric": dict(run.game.metrics),
         },
     }
     text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), default=str)

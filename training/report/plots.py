@@ -16,12 +16,13 @@ from . import details, figures
 from .analysis import Curve, OutcomeRow, TableRow, curve, has_compute
 from .results import Run
 from .style import drawing, inline_svg, light, svg_text
-from .words import arm_words, grouped, metric_words, rate_words
+from .words import arm_words, grouped, rate_words
 
 Curves = dict[tuple[str, str], list[Curve]]
 
 SLIDE = (13.333, 7.5)  # inches, 16:9
 SLIDE_DPI = 144  # 1920 x 1080
+TITLE_CHARS = 23  # that fit above one of its panels
 FOOTER_CHARS = 150  # that fit into a line of the slide's foot
 
 
@@ -77,7 +78,7 @@ class Plotter:
         return self._plot(
             f"differences_{metric}",
             lambda axes: figures.draw_differences(axes, shown),
-            f"Paired differences between arms, {metric_words(metric)}.",
+            f"Paired differences between arms, {self.run.game.metric(metric)}.",
             frame=figures.wide_frame(figures.differences_height(shown), right=1.9),
         )
 
@@ -119,8 +120,33 @@ class Plotter:
         return self._plot(
             f"recognition_{metric}",
             lambda axes: details.draw_recognition(axes, self.run, shown),
-            "Cards read rightly and hands solved, per arm and cell.",
-            frame=figures.wide_frame(0.7 + 0.3 * sum(len(row.recognition) + 1.4 for row in shown)),
+            self.run.game.read_spoken,
+            frame=figures.wide_frame(details.beside_height([row.recognition for row in shown])),
+        )
+
+    def steps(self, rows: Sequence[TableRow], metric: str) -> Plot | None:
+        """Right answers beside solved walks; None in other games."""
+        shown = [row for row in rows if row.metric == metric and row.steps]
+        if not shown:
+            return None
+        return self._plot(
+            f"steps_{metric}",
+            lambda axes: details.draw_steps(axes, self.run, shown),
+            "Share of right steps and of solved walks, per arm and cell.",
+            frame=figures.wide_frame(details.beside_height([row.steps for row in shown])),
+        )
+
+    def step_differences(self, rows: Sequence[TableRow], metric: str) -> Plot | None:
+        """The forest of paired differences of accuracy per step."""
+        shown = [replace(row, differences=row.step_differences) for row in rows]
+        shown = [row for row in shown if row.metric == metric and row.differences]
+        if not shown:
+            return None
+        return self._plot(
+            f"stepdifferences_{metric}",
+            lambda axes: figures.draw_differences(axes, shown),
+            f"Paired differences of accuracy per step, {self.run.game.metric(metric)}.",
+            frame=figures.wide_frame(figures.differences_height(shown), right=1.9),
         )
 
     def slide(
@@ -153,10 +179,11 @@ class Plotter:
             for place, cell in enumerate(shown):
                 axes = figure.add_subplot(grid[place])
                 self._draw_compute(axes, cell, metric)
-                axes.set_title(self.run.words(cell).short)
+                axes.set_title(textwrap.fill(self.run.words(cell).short, TITLE_CHARS))
             axes = figure.add_subplot(grid[-1])
             short = self.run.words(shifted[0]).short
-            figures.draw_plane(axes, *self._both(shifted[0], metric), f"{short} / ID")
+            title = textwrap.fill(f"{short} / ID", TITLE_CHARS)
+            figures.draw_plane(axes, *self._both(shifted[0], metric), title)
         return figure
 
     def _kind(self, cell: str) -> tuple[str, ...]:

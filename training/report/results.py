@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .games import CARDS, WALKS, GameWords
 from .words import CellWords, arm_words, cell_words
 
 ARM_ORDER = ("base", "sft", "grpo")
@@ -28,6 +29,7 @@ class Outcomes:
     seeds: the environment's reset seed; two policies met the same task under the same seed.
     recognized: 1, 0, or -1 where nothing was to be read. All arrays are [n].
     outcome: of the last answer; None where runs did not keep it.
+    answers, answers_right: of a walk, whose every answer is a step; None in other games.
     """
 
     task_ids: np.ndarray
@@ -35,11 +37,16 @@ class Outcomes:
     success: np.ndarray
     recognized: np.ndarray
     outcome: np.ndarray | None = None
+    answers: np.ndarray | None = None
+    answers_right: np.ndarray | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """One policy on one cell under one metric. `compute`: those COMPUTE_FIELDS that are known."""
+    """One policy on one cell under one metric. `compute`: those COMPUTE_FIELDS that are known.
+
+    answers, answers_right: over all walks; None in other games and in runs that did not count.
+    """
 
     train_seed: int
     arm: str
@@ -53,6 +60,8 @@ class Evaluation:
     outcomes: Mapping[str, int]
     compute: Mapping[str, float]
     arrays: Path | None
+    answers: int | None = None
+    answers_right: int | None = None
 
     @property
     def rate(self) -> float:
@@ -67,12 +76,15 @@ class Evaluation:
             with np.load(self.arrays, allow_pickle=False) as stored:
                 success = np.asarray(stored["success"], dtype=bool)
                 unread = np.full(success.size, -1, dtype=np.int8)
+                answers, answers_right = _steps(stored)
                 return Outcomes(
                     task_ids=np.asarray(stored["task_id"]).astype(str),
                     seeds=np.asarray(stored["seed"]),
                     success=success,
                     recognized=np.asarray(stored.get("recognized", unread)),
                     outcome=np.asarray(stored["outcome"]) if "outcome" in stored else None,
+                    answers=answers,
+                    answers_right=answers_right,
                 )
         except (OSError, ValueError, KeyError):
             return None
@@ -127,6 +139,14 @@ class Run:
         return any(each.recognized is not None for each in self.evaluations)
 
     @property
+    def game(self) -> GameWords:
+        """How to speak of what was played."""
+        name = _path(self.config, "env", "id")
+        if isinstance(name, str):
+            return WALKS if "StreetNav" in name else CARDS
+        return WALKS if any(each.answers is not None for each in self.evaluations) else CARDS
+
+    @property
     def has_one_base(self) -> bool:
         """Whether all training seeds start from the same pretrained weights."""
         places = (("pretrain", "seed"), ("policy", "path"))
@@ -164,6 +184,19 @@ def in_order(names: Iterable[str], known: tuple[str, ...]) -> list[str]:
     present = set(names)
     first = [name for name in dict.fromkeys(known) if name in present]
     return first + sorted(present - set(known))
+
+
+def _steps(stored: Mapping[str, np.ndarray]) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Answers and right ones of every walk, both [n]; None, None where no answer is a step.
+
+    Right answers are stored as -1 in games without steps and for walks without an answer.
+    """
+    if "num_right" not in stored or "num_turns" not in stored:
+        return None, None
+    right, turns = np.asarray(stored["num_right"]), np.asarray(stored["num_turns"])
+    if not (right >= 0).any():
+        return None, None
+    return np.where(right >= 0, turns, 0), np.maximum(right, 0)
 
 
 def _path(config: Mapping[str, Any], *names: str) -> Any:

@@ -5,12 +5,16 @@ A record may name its arm, step, cell and metric itself; where it does not, its 
 """
 
 import base64
+import hashlib
+import io
 import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from ..metrics import read_jsonl
 from .results import CELL_ORDER, METRIC_ORDER, Run
@@ -24,6 +28,7 @@ MAX_EPISODES = 10_000
 MAX_TEXT_CHARS = 16_000_000  # of all episodes together
 MAX_PICTURE_BYTES = 8_000_000
 MAX_ANSWER_CHARS = 4_000  # of one text; the whole is in the run folder
+WEBP_QUALITY = 75  # a sixth of the PNG's size; signs stay legible
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
 
 
@@ -83,9 +88,12 @@ def read_samples(run: Run) -> list[Sample]:
     return sorted(samples, key=order)
 
 
-def browser(samples: list[Sample]) -> Browser:
-    """As many samples as the page can carry, pictures stored once each."""
-    pictures = _Pictures()
+def browser(samples: list[Sample], *, compress: bool = False) -> Browser:
+    """As many samples as the page can carry, pictures stored once each.
+
+    compress: as WebP, for the many street views of walks; the run folder keeps the originals.
+    """
+    pictures = _Pictures(compress)
     episodes: list[dict[str, Any]] = []
     chars = 0
     for sample in samples[:MAX_EPISODES]:
@@ -119,27 +127,46 @@ def picture_path(sample: Sample, name: Any) -> Path | None:
 
 
 class _Pictures:
-    """Data URIs by path, up to a total size."""
+    """Data URIs of pictures, each once, up to a total size."""
 
-    def __init__(self) -> None:
+    def __init__(self, compress: bool) -> None:
         self.uris: list[str] = []
         self.left_out = 0
+        self._compress = compress
         self._numbers: dict[Path, int | None] = {}
+        self._known: dict[bytes, int | None] = {}  # by content: seeds walk the same routes
         self._bytes = 0
 
     def number(self, path: Path) -> int | None:
         if path not in self._numbers:
-            self._numbers[path] = self._add(path.read_bytes())
+            data = path.read_bytes()
+            digest = hashlib.sha256(data).digest()
+            if digest not in self._known:
+                self._known[digest] = self._add(data)
+            self._numbers[path] = self._known[digest]
         return self._numbers[path]
 
     def _add(self, data: bytes) -> int | None:
-        fits = self._bytes + len(data) <= MAX_PICTURE_BYTES and data.startswith(PNG_MAGIC)
-        if not fits:
+        kind, smaller = ("webp", _as_webp(data)) if self._compress else ("png", data)
+        fits = self._bytes + len(smaller) <= MAX_PICTURE_BYTES
+        if not fits or not data.startswith(PNG_MAGIC) or not smaller:
             self.left_out += 1
             return None
-        self._bytes += len(data)
-        self.uris.append("data:image/png;base64," + base64.b64encode(data).decode("ascii"))
+        self._bytes += len(smaller)
+        text = base64.b64encode(smaller).decode("ascii")
+        self.uris.append(f"data:image/{kind};base64,{text}")
         return len(self.uris) - 1
+
+
+def _as_webp(data: bytes) -> bytes:
+    """A PNG file as a smaller WebP file; empty if it cannot be read."""
+    buffer = io.BytesIO()
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as picture:
+            picture.convert("RGB").save(buffer, "WEBP", quality=WEBP_QUALITY)
+    except (OSError, ValueError, SyntaxError):
+        return b""
+    return buffer.getvalue()
 
 
 def _read(seed: int, path: Path) -> Iterator[Sample]:

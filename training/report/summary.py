@@ -11,6 +11,7 @@ Several (a base and its arms), grouped by metric, then the differences in points
     success_within_turns (n = 301, 154 tasks)
       id        42.5 [35.4, 50.0]  54.5 [45.2, 63.5]  52.8 [43.1, 62.4]
 
+Walks also show the share of right steps, in a column or in blocks of their own.
 ASCII alone, because a log may know nothing else. The numbers are those of the report (`analysis`).
 """
 
@@ -23,7 +24,7 @@ from .load import load_run
 from .results import Run
 
 GAP = "  "
-SUCCESS, READ = "success %", "read rightly %"
+SUCCESS, READ, STEPS = "success %", "read rightly %", "right steps %"
 
 
 def summary(folder: Path) -> str:
@@ -44,12 +45,13 @@ def summary_lines(run: Run, rows: Sequence[TableRow]) -> list[str]:
 
 
 def _of_one(rows: Sequence[TableRow], arm: str) -> list[str]:
-    has_read = any(row.recognition for row in rows)
-    read = [READ] if has_read else []
-    lines = [["cell", "metric", SUCCESS, *read, "n", "tasks"]]
+    has_read, has_steps = any(row.recognition for row in rows), any(row.steps for row in rows)
+    others = [*([READ] if has_read else []), *([STEPS] if has_steps else [])]
+    lines = [["cell", "metric", SUCCESS, *others, "n", "tasks"]]
     for row in rows:
         rate = row.rates[arm]
         seen = [_rate(row.recognition.get(arm))] if has_read else []
+        seen += [_rate(row.steps.get(arm))] if has_steps else []
         sizes = [str(rate.n), str(rate.num_tasks)]
         lines.append([row.cell, row.metric, _rate(rate), *seen, *sizes])
     return _aligned(lines, num_right=2)
@@ -62,12 +64,23 @@ def _of_several(run: Run, rows: Sequence[TableRow], arms: Sequence[str]) -> list
     read = [row for row in rows if row.recognition and row.metric == rows[0].metric]
     if read:
         lines += _block([READ, *words.values()], read, lambda row: _rates(row.recognition, arms))
+    stepped = [row for row in rows if row.steps]
+    if stepped:
+        lines += _block(
+            [STEPS, *words.values()], stepped, lambda row: _rates(row.steps, arms), _answers
+        )
+    names = [f"{words[b]} - {words[a]}" for a, b in pairs]
     if pairs:
-        names = [f"{words[b]} - {words[a]}" for a, b in pairs]
         lines += _block(
             ["difference in points", *names],
             rows,
             lambda row: [_difference(row.differences.get(pair)) for pair in pairs],
+        )
+    if any(row.step_differences for row in stepped):
+        lines += _block(
+            ["right steps, in points", *names],
+            stepped,
+            lambda row: [_difference(row.step_differences.get(pair)) for pair in pairs],
         )
     return _aligned(lines)
 
@@ -133,6 +146,11 @@ def _sizes(row: TableRow) -> str:
         _range([getattr(rate, name) for rate in rates]) for name in ("n", "num_tasks", "num_seeds")
     )
     return f" (n = {n}, {tasks} tasks{'' if seeds == '1' else f', {seeds} seeds'})"
+
+
+def _answers(row: TableRow) -> str:
+    """` (n = 4441 answers)`, from the least to the most where arms differ."""
+    return f" (n = {_range([rate.n for rate in row.steps.values()])} answers)"
 
 
 def _range(numbers: Sequence[int]) -> str:

@@ -19,6 +19,7 @@ from .words import (
     sample_sizes,
     scaled,
     signed,
+    step_sizes,
 )
 
 STAGE_WORDS = {
@@ -38,11 +39,22 @@ def row(run: Run, row: TableRow, pairs: Sequence[tuple[str, str]]) -> dict[str, 
         "title": row.words.title,
         "size": sample_sizes(row.rates.values()),
         "read_size": sample_sizes(row.recognition.values()),
+        "step_size": step_sizes(row.steps.values()) if row.steps else "",
         "rates": [
-            {"solved": _rate(row.rates.get(arm)), "read": _rate(row.recognition.get(arm))}
+            {
+                "solved": _rate(row.rates.get(arm)),
+                "read": _rate(row.recognition.get(arm)),
+                "steps": _rate(row.steps.get(arm)),
+            }
             for arm in run.arms
         ],
-        "differences": [_difference(row.differences.get(pair)) for pair in pairs],
+        "differences": [
+            {
+                "solved": _difference(row.differences.get(pair)),
+                "steps": _difference(row.step_differences.get(pair)),
+            }
+            for pair in pairs
+        ],
     }
 
 
@@ -59,7 +71,7 @@ def _difference(found: PairedDifference | None) -> dict[str, Any] | None:
         "value": signed(found.estimate),
         "interval": points_interval(found),
         "p": p_words(found.p_value),
-        "clear": found.is_significant,
+        "is_clear": found.is_significant,  # not `clear`, which every dict has
     }
 
 

@@ -1,6 +1,6 @@
 """The report's first sentence: what the numbers say, in plain words, and no more than they say."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..statistics import PairedDifference
 from .analysis import TableRow
@@ -13,6 +13,7 @@ from .words import (
     sample_size,
     sample_sizes,
     signed,
+    step_sizes,
     upper,
 )
 
@@ -45,10 +46,11 @@ def judge(
     if not comparable:
         changes = [change for row in measured for change in row.differences.values()]
         cautions += [*_seed_cautions(changes, has_one_base), *_size_cautions(measured)]
-        return Verdict(_without_both_arms(measured), "", tuple(_details(shifted)), tuple(cautions))
+        details = [*_details(shifted), *_steps(measured)]
+        return Verdict(_without_both_arms(measured), "", tuple(details), tuple(cautions))
     gaps = [row.differences["sft", "grpo"] for row in comparable]
     cautions += [*_seed_cautions(gaps, has_one_base), *_size_cautions(measured)]
-    details = [*_details(comparable), *(_matched(match) for match in matches)]
+    details = [*_details(comparable), *(_matched(match) for match in matches), *_steps(measured)]
     figures = _figures(comparable[0])
     return Verdict(_headline(comparable), figures, tuple(details), tuple(cautions))
 
@@ -84,20 +86,29 @@ def _headline(rows: list[TableRow]) -> str:
     said: dict[str, list[str]] = {}
     for row in rows:
         said.setdefault(_claim(row), []).append(row.words.phrase)
-    return " ".join(f"{upper(_listed(where))}, {claim}." for claim, where in said.items())
+    return " ".join(
+        f"{upper(_listed(_shortened(where)))}, {claim}." for claim, where in said.items()
+    )
 
 
-def _claim(row: TableRow) -> str:
-    """What happened on one shifted cell."""
+def _shortened(phrases: list[str]) -> list[str]:
+    """What the first one says already is not said again: "with A", "in matching words"."""
+    first, *others = phrases
+    return [first, *(other.removeprefix(first).strip() if other.startswith(f"{first} in ")
+                     else other for other in others)]  # fmt: skip
+
+
+def _claim(row: TableRow, what: str = "success") -> str:
+    """What happened on one shifted cell to success, or to another measure in `differences`."""
     gap = row.differences["sft", "grpo"]
     sft = _change(row.differences.get(("base", "sft")))
     grpo = _change(row.differences.get(("base", "grpo")))
     if gap.low > 0:
         if sft == "lost" and grpo == "kept":
-            return "SFT loses success that GRPO keeps"
+            return f"SFT loses {what} that GRPO keeps"
         if sft == "lost" and grpo == "gained":
-            return "SFT loses success and GRPO gains"
-        both = {"lost": "both lose success, GRPO less", "gained": "GRPO gains more than SFT"}
+            return f"SFT loses {what} and GRPO gains"
+        both = {"lost": f"both lose {what}, GRPO less", "gained": "GRPO gains more than SFT"}
         return both[grpo] if sft == grpo and grpo in both else "GRPO ends above SFT"
     if gap.high < 0:
         return "SFT ends above GRPO"
@@ -136,20 +147,39 @@ def _figures(row: TableRow) -> str:
 
 def _details(rows: list[TableRow]) -> list[str]:
     """One sentence per cell with every arm's rate and change."""
+    return [
+        f"{upper(row.words.phrase)} ({sample_sizes(row.rates.values())}), {_told(row, 'solves')}."
+        for row in rows
+    ]
+
+
+def _told(row: TableRow, verb: str) -> str:
+    """Every arm's rate and change, and the arms' difference."""
+    parts = []
+    if "base" in row.rates:
+        parts.append(f"the base {verb} {rate_words(row.rates['base'])}")
+    for arm in ("sft", "grpo"):
+        if arm in row.rates:
+            change = row.differences.get(("base", arm))
+            tail = f" ({_by(change)})" if change is not None else ""
+            parts.append(f"{arm.upper()} {rate_words(row.rates[arm])}{tail}")
+    gap = row.differences.get(("sft", "grpo"))
+    end = f"; GRPO − SFT = {points(gap.estimate)} {points_interval(gap)}" if gap else ""
+    return f"{', '.join(parts)}{end}"
+
+
+def _steps(rows: list[TableRow]) -> list[str]:
+    """One sentence per cell on right steps; on a shifted one it says what happened to them."""
     sentences = []
     for row in rows:
-        parts = []
-        if "base" in row.rates:
-            parts.append(f"the base solves {rate_words(row.rates['base'])}")
-        for arm in ("sft", "grpo"):
-            if arm in row.rates:
-                change = row.differences.get(("base", arm))
-                tail = f" ({_by(change)})" if change is not None else ""
-                parts.append(f"{arm.upper()} {rate_words(row.rates[arm])}{tail}")
-        gap = row.differences.get(("sft", "grpo"))
-        end = f"; GRPO − SFT = {points(gap.estimate)} {points_interval(gap)}" if gap else ""
-        where = f"{upper(row.words.phrase)} ({sample_sizes(row.rates.values())})"
-        sentences.append(f"{where}, {', '.join(parts)}{end}.")
+        if not row.steps:
+            continue
+        same = replace(row, rates=row.steps, differences=row.step_differences)
+        compared = row.cell != "id" and ("sft", "grpo") in row.step_differences
+        claim = f", {_claim(same, 'right steps')}" if compared else ""
+        told = _told(same, "gets right")
+        where = f"{row.words.phrase} ({step_sizes(row.steps.values())})"
+        sentences.append(f"Step by step {where}{claim}: {told}.")
     return sentences
 
 

@@ -6,15 +6,24 @@ from typing import Any
 
 from ..statistics import Interval
 
-METRIC_WORDS = {
-    "success_within_turns": "Success within all turns",
-    "greedy_single": "One greedy answer",
-    "sampled_single": "One sampled answer",
-}
 ARM_WORDS = {"base": "Base", "sft": "SFT", "grpo": "GRPO"}
 
-
-KNOWN_KINDS: dict[tuple[str, ...], str] = {("rule",): "Unseen rule", ("visual",): "Unseen look"}
+# What fields of a shift change, and what is unseen where nothing else changes.
+KINDS = {"rule": "rule", "wording": "rule", "visual": "look", "look": "look", "city": "city"}
+UNSEEN = {
+    ("rule",): "Unseen rule",
+    ("look",): "Unseen look",
+    ("city",): "Unseen city",
+    ("look", "rule"): "Unseen rule and look",
+}
+STREET_WORDS = {
+    ("rule", "absolute"): "compass directions",
+    ("rule", "relative"): "relative directions",
+    ("rule", "clock"): "clock directions",
+    ("rule", "degrees"): "turns in degrees",
+    ("mode", "free"): "free walking",
+    ("mode", "rail"): "guided walking",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +50,22 @@ def cell_words(cell: str, shift: Mapping[str, Any] | None = None) -> CellWords:
         spaced = cell.replace("_", " ")
         return CellWords(upper(spaced), upper(spaced), f"on “{spaced}”")
     fields = sorted(shift, key=lambda name: (name not in ("rule", "visual"), name))
-    values = " and ".join(_shift_words(name, shift[name]) for name in fields)
-    kind = KNOWN_KINDS.get(tuple(fields), "Unseen rule and look")
-    if not set(fields) <= {"rule", "visual"}:
-        kind = "Shifted"
-    return CellWords(f"{kind}: {values}", upper(values), f"with {values}")
+    values = {name: _shift_words(name, shift[name]) for name in fields}
+    kind = UNSEEN.get(tuple(sorted({KINDS.get(name, name) for name in fields})), "Shifted")
+    told = values.pop("wording", None)  # the words that a route is described in
+    title = " and ".join(values.values())
+    phrase = " and ".join(
+        f"the {value} look" if name == "look" else value for name, value in values.items()
+    )
+    if told is not None:
+        kind = kind if values else "Unseen wording"
+        title = f"{title}, {told}" if values else told
+        phrase = f"{phrase or 'the route'} in {told}"
+    return CellWords(f"{kind}: {title}", upper(title), f"with {phrase}")
 
 
 def arm_words(arm: str) -> str:
     return ARM_WORDS.get(arm, arm)
-
-
-def metric_words(metric: str) -> str:
-    return METRIC_WORDS.get(metric, metric.replace("_", " "))
 
 
 def percent(rate: float, digits: int = 1) -> str:
@@ -104,6 +116,14 @@ def sample_sizes(intervals: Iterable[Interval]) -> str:
     return f"n = {n}, {tasks} tasks"
 
 
+def step_sizes(intervals: Iterable[Interval]) -> str:
+    """`sample_sizes` of shares of answers, whose n counts these and differs between arms."""
+    known = list(intervals)
+    seeds = max(interval.num_seeds for interval in known)
+    n, tasks = (_range([getattr(i, name) for i in known]) for name in ("n", "num_tasks"))
+    return f"n = {n} answers, {tasks} tasks{f', {seeds} seeds' if seeds > 1 else ''}"
+
+
 def grouped(number: float) -> str:
     """1234567 -> 1 234 567 with thin spaces."""
     return f"{number:,.0f}".replace(",", "\u202f")
@@ -136,6 +156,12 @@ def _range(numbers: list[int]) -> str:
 def _shift_words(name: str, value: Any) -> str:
     """`rule: faces_as_ranks` -> "faces as ranks"; `num_cards: 5` -> "num cards 5"."""
     if isinstance(value, Mapping):
+        if name == "city":
+            return "another city"
         value = value.get("name") or "a changed " + name
+    if (name, str(value)) in STREET_WORDS:
+        return STREET_WORDS[name, str(value)]
     text = str(value).replace("_", " ")
-    return text if name in ("rule", "visual") else f"{name.replace('_', ' ')} {text}"
+    if name == "wording":
+        return f"{text} words"
+    return text if name in ("rule", "visual", "look") else f"{name.replace('_', ' ')} {text}"
