@@ -17,6 +17,7 @@ from .labels import Labels
 
 PX_PER_M = 4.0
 ROUTE_COLOR, WALKED_COLOR, AGENT_COLOR = (222, 56, 72), (36, 112, 224), (222, 40, 52)
+DOT_PX = 5
 START_COLOR, GOAL_COLOR = (28, 148, 88), (206, 44, 60)
 _SHIFT = 4
 _LEAVES = {
@@ -89,7 +90,8 @@ class CityMap:
         sheet.landmarks(landmarks or ())
         sheet.streets()
         if landmarks is not None:
-            sheet.landmarks(k for k in range(self.city.num_landmarks) if k not in set(landmarks))
+            others = (k for k in range(self.city.num_landmarks) if k not in set(landmarks))
+            sheet.landmarks(sheet.uncovered(others))
         return sheet.picture
 
     def _draw(self) -> np.ndarray:
@@ -258,12 +260,22 @@ class _Sheet:
         chosen = [k for k in indices if self._is_inside(self._sign_xy(k))]
         for index in chosen:
             column, row = (round(value) for value in self.pixel(self._sign_xy(index)))
-            cv2.circle(self.picture, (column, row), 5, (255, 255, 255), -1, cv2.LINE_AA)
+            cv2.circle(self.picture, (column, row), DOT_PX, (255, 255, 255), -1, cv2.LINE_AA)
             cv2.circle(self.picture, (column, row), 4, (36, 42, 92), -1, cv2.LINE_AA)
             self._labels.taken[max(0, row - 5) : row + 6, max(0, column - 5) : column + 6] = True
         for index in chosen:
             anchor = self.pixel(self._sign_xy(index))
             self._labels.pill(self.city.landmark_names[index], anchor, self._text_px)
+
+    def uncovered(self, indices: Iterable[int]) -> list[int]:
+        """Landmarks whose place is in the picture and under no label or line."""
+        free = []
+        for index in indices:
+            if self._is_inside(self._sign_xy(index)):
+                column, row = (round(value) for value in self.pixel(self._sign_xy(index)))
+                if not self._labels.taken[row - 5 : row + 6, column - 5 : column + 6].any():
+                    free.append(index)
+        return free
 
     def streets(self) -> None:
         """Names along the streets, once each."""

@@ -83,7 +83,15 @@ def test_labels_of_a_route_never_overlap(
             super().__init__(*args)  # type: ignore[arg-type]
             sheets.append(self)
 
+    dots: list[tuple[int, int]] = []
+    circle = cv2.circle
+
+    def drawn(picture: np.ndarray, centre: tuple[int, int], radius: int, *rest: object) -> None:
+        dots.extend([centre] if radius == maps.DOT_PX else [])
+        circle(picture, centre, radius, *rest)
+
     monkeypatch.setattr(maps, "Labels", Spy)
+    monkeypatch.setattr(maps.cv2, "circle", drawn)
     path = walk(city_map)
     picture = city_map.route(
         path, size, visited=path[:4], heading=20.0, landmarks=(1, 2, 3), turns=path[5:20:7]
@@ -92,6 +100,9 @@ def test_labels_of_a_route_never_overlap(
     boxes = max((sheet.boxes for sheet in sheets), key=len)
     assert len(boxes) >= 2
     assert not any(overlap(one, other) for one, other in combinations(boxes, 2))
+    assert len(dots) >= 3
+    spots = [Box(x, y, x + 1, y + 1) for x, y in dots]
+    assert not any(overlap(spot, box) for spot in spots for box in boxes)
 
 
 def test_the_map_is_not_changed_by_what_is_drawn_on_it(city_map: CityMap) -> None:
