@@ -190,11 +190,14 @@ def test_a_walk_is_a_list_of_steps_that_open(walks: Path, tmp_path: Path) -> Non
         opened = f"[...{steps}].map((e, i) => e.open ? i : -1).filter(i => i >= 0)"
         assert ask(f"return {opened}") == [0, 5]  # the first, and the first wrong one
         assert ask(f"return {steps}[1].textContent") == "2forward()✓"
+        assert ask(f"return {steps}[2].textContent") == "3turn left✓"
         assert ask(f"return {steps}[5].querySelector('summary').textContent").endswith("wrong turn")
         window.click(".episode .step:nth-of-type(2) summary")
         wide = f"return [...{steps}[1].querySelectorAll('img')].map(i => i.naturalWidth)"
         assert ask(wide) == [117, 117]
-        assert "3 wrong" not in str(ask("return document.querySelector('.list').textContent"))
+        listed = str(ask("return document.querySelector('.list').textContent"))
+        assert "12 answers" in listed
+        assert "Relative directions, other words" in listed
         window.resize(390, 900)
         assert ask("return document.documentElement.scrollWidth - innerWidth") <= 0
         assert window.console() == []

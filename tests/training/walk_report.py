@@ -67,7 +67,8 @@ def _walk(folder: Path, record: dict) -> dict:
     """Turns of a walk whose sixth answer is wrong, a picture at every second turn's place."""
     turns = []
     for number in range(NUM_STEPS):
-        answer = {"current observation": "nothing", "action": "forward()"}
+        action = "turn_direction(left)" if number == 2 else "forward()"
+        answer = {"current observation": "nothing", "action": action}
         turn = {**STEP, "observation": "right" if number else "rule relative 1 turn left",
                 "image": _picture(folder, number // 2), "answer": json.dumps(answer)}  # fmt: skip
         turns.append(turn)

@@ -92,7 +92,7 @@
     button.dataset.place = place;
     button.append(make("span", episode.success ? "ok" : "no", episode.success ? "✓" : "✗"));
     button.append(make("span", "arm-" + episode.arm, words("arm", episode.arm)));
-    button.append(make("span", "", words("cell", episode.cell)));
+    button.append(make("span", "", words(isWalk ? "short" : "cell", episode.cell)));
     const told = isWalk ? `${episode.turns.length} answers  ·  ${words("outcome", episode.outcome)}  ·  ${taskName(episode)}`
       : `${episode.task}  ·  ${words("outcome", episode.outcome)}`;
     button.append(make("small", "", told));
@@ -165,9 +165,11 @@
     return node;
   };
 
-  // What a walk's answer does; the whole answer if it names no action.
+  // What a walk's answer does, "turn_direction(left)" in short; all of it if it names no action.
   const actionOf = (answer) => {
-    try { return String(JSON.parse(answer).action ?? answer); } catch { return answer; }
+    try {
+      return String(JSON.parse(answer).action ?? answer).replace(/^turn_direction\((.*)\)$/, "turn $1");
+    } catch { return answer; }
   };
 
   // A step of a walk is one line that opens: a walk has up to dozens of them.

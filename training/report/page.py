@@ -253,17 +253,19 @@ def _facts(run: Run) -> list[tuple[str, str]]:
 def _data(report: Report) -> str:
     """JSON for the script; `<`, `>` and `&` are spelt out, so that no text can end the element."""
     run = report.run
+    walks = run.game is WALKS
     cells = {cell: run.words(cell).title for cell in {*run.cells, *run.shifts}}
     value = {
         "episodes": report.browser.episodes,
         "pictures": report.browser.pictures,
         "arms": run.arms,
-        "walks": run.game is WALKS,
+        "walks": walks,
         "metric": run.metric_names[0] if run.metric_names else "",
         "words": {
             "cell": cells,
             "arm": {arm: run.arm_words(arm) for arm in run.arms},
             "metric": dict(run.game.metrics),
+            **({"short": {cell: run.words(cell).short for cell in run.cells}} if walks else {}),
         },
     }
     text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), default=str)

@@ -182,7 +182,7 @@ class Plotter:
                 axes.set_title(textwrap.fill(self.run.words(cell).short, TITLE_CHARS))
             axes = figure.add_subplot(grid[-1])
             short = self.run.words(shifted[0]).short
-            title = textwrap.fill(f"{short} / ID", TITLE_CHARS)
+            title = textwrap.fill(f"{short} /\u00a0ID", TITLE_CHARS).replace("\u00a0", " ")
             figures.draw_plane(axes, *self._both(shifted[0], metric), title)
         return figure
 
