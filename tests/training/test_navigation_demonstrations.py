@@ -17,7 +17,7 @@ from cardinal_gym.training.demonstrations import (
 from toys import experiment
 from walks import PAIRS, open_walk, shown, streets_policy, told
 
-SEEDS = range(12)
+SEEDS = range(8)
 
 
 def right_answers(conversation: Conversation) -> list[str]:
@@ -62,10 +62,10 @@ def wrong_places(conversation: Conversation) -> list[int]:
 
 
 def test_errors_come_at_seeded_places_all_along_the_walk() -> None:
-    config = told("env.attempts=4").env
+    config = told().env.shifted(attempts=4)
     env, other = open_walk(config), open_walk(config)
     shares = []
-    for seed in range(60):
+    for seed in range(40):
         conversation = oracle_conversation(env, seed, 3)
         assert conversation == oracle_conversation(other, seed, 3)
         assert conversation.imitated.count(False) == 3  # four attempts: never the last
@@ -80,16 +80,16 @@ def test_errors_come_at_seeded_places_all_along_the_walk() -> None:
 
 @pytest.mark.parametrize(("attempts", "most"), [(1, 0), (2, 1), (3, 2)])
 def test_no_error_is_made_that_would_end_the_walk(attempts: int, most: int) -> None:
-    env = open_walk(told(f"env.attempts={attempts}").env)
+    env = open_walk(told().env.shifted(attempts=attempts))
     crowds = []
-    for seed in range(60):
+    for seed in range(40):
         places = wrong_places(oracle_conversation(env, seed, 3))
         crowds += [places.count(place) for place in range(20)]
     assert max(crowds) == most
 
 
 def test_a_walk_that_takes_too_many_answers_is_refused_in_one_line() -> None:
-    env = open_walk(told("env.max_turns=3").env)
+    env = open_walk(told().env.shifted(max_turns=3))
     with pytest.raises(ValueError, match=r"^max_turns must allow city-.* to be solved; got 3$"):
         oracle_conversation(env, 0, 0)
 

@@ -93,9 +93,9 @@ def test_an_answer_that_does_not_fit_is_refused_before_training() -> None:
 @pytest.mark.parametrize("wording", ["both", "other"])
 def test_whole_walks_with_their_errors_fit_the_policys_context(rule: str, wording: str) -> None:
     """Else an episode ends for want of room, and no one would see why it failed."""
-    config = told(f"env.rule={rule}", f"env.wording={wording}", "env.attempts=2")
+    config = told()
     policy = load_policy(config.policy)
-    env = bare_env(config.env)
+    env = bare_env(config.env.shifted(rule=rule, wording=wording))
     longest = 0
     for seed in range(25):
         conversation = oracle_conversation(env, seed, 30)  # an error wherever one is allowed

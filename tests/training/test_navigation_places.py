@@ -10,12 +10,11 @@ from walks import PAIRS, differ, open_walk, seeds_of, shown, told, walked
 SIDES = (
     "front", "right front", "right", "right behind", "behind", "left behind", "left", "left front",
 )  # fmt: skip
-HISTORIES = pytest.mark.parametrize("history", ["null", "0", "4"])
 
 
-@HISTORIES
-def test_the_text_at_a_later_place_is_that_of_having_walked_there(history: str) -> None:
-    config = told(f"env.history={history}").env
+@pytest.mark.parametrize("history", [None, 0, 4])
+def test_the_text_at_a_later_place_is_that_of_having_walked_there(history: int | None) -> None:
+    config = told().env.shifted(history=history)
     env, walker = open_walk(config), open_walk(config)
     for seed in range(20):
         _, info = env.reset(seed=seed)
@@ -30,7 +29,7 @@ def test_the_text_at_a_later_place_is_that_of_having_walked_there(history: str) 
 def test_the_picture_at_a_later_place_is_that_of_having_walked_there() -> None:
     """With the pictures of the places before beside it, where several are shown."""
     for frames in (1, 3):
-        config = shown(f"env.views.frames={frames}").env
+        config = shown().env.shifted(views={"frames": frames})
         env, walker = open_walk(config), open_walk(config)
         (seed,) = seeds_of(config, num_places=3, count=1)
         pictures = []
@@ -42,7 +41,7 @@ def test_the_picture_at_a_later_place_is_that_of_having_walked_there() -> None:
 
 
 def test_turns_attempts_and_rewards_count_from_the_place_where_one_begins() -> None:
-    config = told("env.reward.kind=binary", "env.max_turns=3", "env.attempts=2").env
+    config = told().env.shifted(reward="binary", max_turns=3, attempts=2)
     env = open_walk(config)
     (seed,) = seeds_of(config, num_places=6, count=1)
     env.reset(seed=seed, options={"place": 3})
@@ -74,7 +73,7 @@ def test_a_place_that_is_none_is_told_in_one_line(place: object) -> None:
 
 
 def test_in_free_movement_a_walk_begins_at_its_start() -> None:
-    env = open_walk(told("env.mode=free").env)
+    env = open_walk(told().env.shifted(mode="free"))
     env.reset(seed=0, options={"place": 0})
     with pytest.raises(ValueError, match=r"must be 0 to 0 on this route; got 1$"):
         env.reset(seed=0, options={"place": 1})
@@ -89,7 +88,7 @@ def read(text: str) -> tuple[int, int]:
 
 def test_percepts_are_what_the_same_walk_in_words_says() -> None:
     """One seed is one route in words and in pictures; every place of it is compared."""
-    seen, said = open_walk(shown().env), open_walk(shown("env.modality=text").env)
+    seen, said = open_walk(shown().env), open_walk(shown().env.shifted(modality="text"))
     found = set()
     for seed in range(60):
         observed, info = said.reset(seed=seed)

@@ -57,9 +57,9 @@ def dealt(
 def test_every_pair_of_rule_and_wording_is_dealt_about_equally(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    seen = dealt(told(TWO), 480, monkeypatch)
+    seen = dealt(told(TWO), 360, monkeypatch)
     for pair in PAIRS:
-        assert 20 <= sum(each[:2] == pair for each in seen) <= 64
+        assert 12 <= sum(each[:2] == pair for each in seen) <= 52
     assert {city for *_, city in seen} == {1000, 1001}
 
 
@@ -173,11 +173,9 @@ def test_the_same_seed_gives_the_same_rows_in_another_process() -> None:
     [
         ("env.rule=relative", False),  # the base walks under every rule and wording
         ("env.wording=matching", False),
-        ("env.split=all", False),
         ("grpo.discount=0.9", False),
         ("env.city.seed=3", True),
         ("env.routes.max_turns=4", True),
-        ("env.history=2", True),
         ("pretrain.streets.withheld=[relative/both]", True),
         ("pretrain.streets.num_cities=3", True),
     ],
