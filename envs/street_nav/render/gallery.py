@@ -19,6 +19,7 @@ from .maps import CityMap
 from .panorama import PanoramaRenderer
 
 TILE, GAP, CAPTION = 480, 14, 34
+CUT_TOP, CUT_BOTTOM = 16, 104  # of a view for the gallery: less of the road below
 WIDTH, SUPERSAMPLE = 2048, 2
 GALLERY_SEED = 0
 PAPER, INK, FAINT = (255, 255, 255), (28, 30, 36), (110, 114, 124)
@@ -30,16 +31,18 @@ def gallery(columns: int = 3) -> Image.Image:
     node, heading = best_place(city)
     rows = -(-len(LOOKS) // columns)
     width = columns * (TILE + GAP) + GAP
-    height = (rows + 1) * (TILE + CAPTION + GAP) + GAP
+    tall = TILE - CUT_TOP - CUT_BOTTOM
+    height = rows * (tall + CAPTION + GAP) + TILE + CAPTION + 2 * GAP
     page = Image.new("RGB", (width, height), PAPER)
     pen = ImageDraw.Draw(page)
     for index, name in enumerate(LOOKS):
         panorama = PanoramaRenderer(city, name, WIDTH, SUPERSAMPLE).panorama(node)
         row, column = divmod(index, columns)
-        at = GAP + column * (TILE + GAP), GAP + row * (TILE + CAPTION + GAP)
-        page.paste(Image.fromarray(view(panorama, heading, TILE)), at)
-        _caption(pen, at, name, "training look" if index == 0 else "")
-    top = GAP + rows * (TILE + CAPTION + GAP)
+        at = GAP + column * (TILE + GAP), GAP + row * (tall + CAPTION + GAP)
+        front = view(panorama, heading, TILE)[CUT_TOP : TILE - CUT_BOTTOM]
+        page.paste(Image.fromarray(front), at)
+        _caption(pen, (at[0], at[1] + tall), name, "training look" if index == 0 else "")
+    top = GAP + rows * (tall + CAPTION + GAP)
     walker, place = PanoramaRenderer(city, "harbor", 1024), city.node_xy[node].tolist()
     grid = view_grid(walker.panorama(node), heading, 224)
     extras = (
@@ -51,7 +54,7 @@ def gallery(columns: int = 3) -> Image.Image:
         at = GAP + column * (TILE + GAP), top
         tile = Image.fromarray(np.ascontiguousarray(picture)).resize((TILE, TILE))
         page.paste(tile, at)
-        _caption(pen, at, name, note)
+        _caption(pen, (at[0], at[1] + TILE), name, note)
     return page
 
 
@@ -72,13 +75,14 @@ def best_place(city: City) -> tuple[int, float]:
             way = city.node_xy[other] - city.node_xy[node]
             heading = float(np.degrees(np.arctan2(way[0], way[1]))) % 360.0
             here = (city.sight_node == node) & city.sight_clear
-            seen = _ahead(city.sight_bearing[here], heading, 32.0)
-            signs = np.minimum(city.sight_width[here], 22.0)[seen].sum()
+            seen = _ahead(city.sight_bearing[here], heading, 36.0)
+            signs = np.sort(np.minimum(city.sight_width[here], 20.0)[seen])[-3:].sum()
             offset = things - city.node_xy[node]
-            near = np.linalg.norm(offset, axis=1)
+            away = np.linalg.norm(offset, axis=1)
             bearing = np.degrees(np.arctan2(offset[:, 0], offset[:, 1]))
-            around = _ahead(bearing, heading, 40.0) & (near > 9.0) & (near < 45.0)
-            value = float(signs + 2.5 * min(int(around.sum()), 12))
+            around = _ahead(bearing, heading, 38.0) & (away > 7.0) & (away < 32.0)
+            value = float(signs + 2.5 * min(int(around.sum()), 9))
+            value -= 6.0 if city.node_arms[node] > 2 else 0.0  # mostly roadway
             if value > best:
                 best, place = value, (node, heading)
     return place
@@ -96,10 +100,11 @@ def _ahead(bearing: np.ndarray, heading: float, within: float) -> np.ndarray:
 
 
 def _caption(pen: ImageDraw.ImageDraw, at: tuple[int, int], name: str, note: str) -> None:
+    """Below the lower left corner of a picture."""
     face = font("inter", 17)
-    pen.text((at[0], at[1] + TILE + 7), name, fill=INK, font=face)
+    pen.text((at[0], at[1] + 7), name, fill=INK, font=face)
     left = at[0] + pen.textlength(name + "   ", font=face)
-    pen.text((left, at[1] + TILE + 9), note, fill=FAINT, font=font("inter", 14))
+    pen.text((left, at[1] + 9), note, fill=FAINT, font=font("inter", 14))
 
 
 if __name__ == "__main__":

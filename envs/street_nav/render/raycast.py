@@ -29,7 +29,7 @@ from .buffers import (
     Textures,
 )
 from .projection import NEAR_M, column_range, row_of, segment_in_plane
-from .sampling import fetch, fetch_row, level_of, put
+from .sampling import clamped, fetch, fetch_row, level_of, limits, put
 
 MAX_TAPS = 4
 SHADOW_EDGE_M = 0.25
@@ -191,6 +191,8 @@ def _fill_upright(
     y_scale = quads.uv[i, 3] / tall * (1 << log_h)
     y_start = quads.uv[i, 2] * (1 << log_h) - base * y_scale - 0.5
     mask_w, mask_h = (1 << log_w) - 1, (1 << log_h) - 1
+    x = clamped(x, quads.uv[i, 0], quads.uv[i, 1], mask_w)
+    low, high = limits(quads.uv[i, 2], quads.uv[i, 3], mask_h)
     fog = air.fog_share[min(FOG_STEPS - 1, int(r / FOG_STEP_M))]
     shaded_to = _shadow_height(quads.shadow, i, a) - eye[2]
     shine, owner, haze, color = quads.shine[i], quads.owner[i], air.fog, canvas.color
@@ -200,7 +202,7 @@ def _fill_upright(
         if canvas.depth[column, row] <= r:
             continue
         z = rays.slopes[row] * r
-        y = y_start + z * y_scale
+        y = min(high, max(low, y_start + z * y_scale))
         if taps == 1:
             texel = fetch(textures.texels, offset, log_h, mask_w, mask_h, x, y)
         else:
@@ -265,6 +267,8 @@ def _draw_tilted(
     offset = textures.offsets[tex, level]
     log_w, log_h = max(0, log_w - level), max(0, log_h - level)
     mask_w, mask_h = (1 << log_w) - 1, (1 << log_h) - 1
+    left, right = limits(quads.uv[i, 0], quads.uv[i, 1], mask_w)
+    low, high = limits(quads.uv[i, 2], quads.uv[i, 3], mask_h)
     fog = air.fog_share[min(FOG_STEPS - 1, int(r0 / FOG_STEP_M))]
     in_shade = quads.shadow[i, 0] > z0 + eye[2]
     light_r = quads.dim[i, 0] if in_shade else quads.lit[i, 0]
@@ -281,6 +285,7 @@ def _draw_tilted(
             continue
         x = (quads.uv[i, 0] + (a0 + share * da) * quads.uv[i, 1]) * (1 << log_w) - 0.5
         y = (quads.uv[i, 2] + (b0 + share * db) * quads.uv[i, 3]) * (1 << log_h) - 0.5
+        x, y = min(right, max(left, x)), min(high, max(low, y))
         texel = fetch(textures.texels, offset, log_h, mask_w, mask_h, x, y)
         own = (texel >> np.uint32(24)) * (1.0 / 255.0)
         if quads.flags[i] & CUTOUT:

@@ -21,6 +21,24 @@ def level_of(texels_per_pixel: float, num_levels: int) -> int:
     return level
 
 
+@njit(cache=True, nogil=True)
+def limits(start: float, span: float, last: int) -> tuple[float, float]:
+    """Between which texels a quad that shows start to start + span of a texture stays.
+
+    What is shown once must not mix with its other end; what repeats must.
+    """
+    if min(start, start + span) >= 0.0 and max(start, start + span) <= 1.0:
+        return 0.0, float(last)
+    return -1e12, 1e12
+
+
+@njit(cache=True, nogil=True)
+def clamped(place: float, start: float, span: float, last: int) -> float:
+    """A place in texels within `limits`."""
+    low, high = limits(start, span, last)
+    return min(high, max(low, place))
+
+
 @njit(cache=True, nogil=True, inline="always")
 def blend(first: np.uint32, second: np.uint32, share: np.uint32) -> np.uint32:
     """Two texels mixed, all four channels at once; share of the second, 0 to 256."""

@@ -14,7 +14,8 @@ from .pictures import picture_path, picture_problems
 from .problems import Problem, Problems
 
 SHEET_COLUMNS, THUMB_PX = 4, (320, 160)  # width, height
-_CAPTION_PX = 16
+_GAP_PX, _CAPTION_PX, _TEXT_PX = 10, 24, 13
+_INK = (60, 64, 72)
 _THREADS = 4
 
 
@@ -64,7 +65,7 @@ def contact_sheet(dataset: Dataset, most: int = 24) -> np.ndarray:
 
     Broken pictures are left out. Raises ValueError if none can be shown.
     """
-    from PIL import Image, ImageDraw
+    from PIL import Image, ImageDraw, ImageFont
 
     thumbs = []
     files = list(panorama_files(dataset.folder / VIEWS))
@@ -73,14 +74,19 @@ def contact_sheet(dataset: Dataset, most: int = 24) -> np.ndarray:
             thumbs.append((path.stem, picture.convert("RGB").resize(THUMB_PX)))
     if not thumbs:
         raise ValueError("a contact sheet must have a picture to show; got none that is whole")
-    width, height = THUMB_PX[0], THUMB_PX[1] + _CAPTION_PX
+    width, height = THUMB_PX[0] + _GAP_PX, THUMB_PX[1] + _CAPTION_PX
     rows = -(-len(thumbs) // SHEET_COLUMNS)
-    sheet = Image.new("RGB", (SHEET_COLUMNS * width, rows * height), "white")
-    draw = ImageDraw.Draw(sheet)
+    size = min(len(thumbs), SHEET_COLUMNS) * width + _GAP_PX, rows * height + _GAP_PX
+    sheet = Image.new("RGB", size, "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(_TEXT_PX)
     for index, (name, thumb) in enumerate(thumbs):
         row, column = divmod(index, SHEET_COLUMNS)
-        sheet.paste(thumb, (column * width, row * height))
-        draw.text((column * width + 4, row * height + THUMB_PX[1] + 2), name[:48], fill="black")
+        left, top = _GAP_PX + column * width, _GAP_PX + row * height
+        sheet.paste(thumb, (left, top))
+        shown = name
+        while draw.textlength(shown, font) > THUMB_PX[0]:
+            shown = shown[:-4] + "\N{HORIZONTAL ELLIPSIS}"
+        draw.text((left, top + THUMB_PX[1] + 3), shown, fill=_INK, font=font)
     return np.asarray(sheet)
 
 

@@ -10,10 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cardinal_gym.envs.street_nav.city.builder import build_city
-from cardinal_gym.envs.street_nav.city.config import CityConfig
+from cardinal_gym.envs.street_nav.city.config import CityConfig, RouteConfig
 from cardinal_gym.envs.street_nav.city.scene import City
+from cardinal_gym.envs.street_nav.city.world import CityWorld
+from cardinal_gym.envs.street_nav.env import StreetNavEnv
 from cardinal_gym.envs.street_nav.render import LOOKS, PanoramaRenderer
 from cardinal_gym.envs.street_nav.render.crop import view
+from cardinal_gym.envs.street_nav.reward import maximum_return
 
 WIDTH = 512
 CITY = CityConfig(seed=3, num_blocks=4, num_landmarks=30, num_parks=1)
@@ -128,6 +131,37 @@ def test_looks_change_pixels_but_not_where_signs_are(
     places = [renderer.owners(node) == landmark + 1 for renderer in renderers.values()]
     for place in places:
         assert (place & places[0]).sum() > 0.8 * max(place.sum(), places[0].sum())
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_the_oracle_walks_in_pictures_and_every_sign_it_is_told_of_is_seen(
+    look: str,
+    renderers: dict[str, PanoramaRenderer],
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CARDINAL_GYM_CACHE", str(folder))  # where the scenes are
+    routes = RouteConfig(max_turns=4)
+    world = CityWorld(CITY, look, routes, width=WIDTH)
+    renderer, names = renderers[look], world.city.landmark_names
+    for mode, rule in (("rail", "absolute"), ("free", "relative")):
+        env = StreetNavEnv(
+            streets=world, modality="image", mode=mode, rule=rule, split="all",
+            views={"size": 28}, episode_return="sum",
+        )  # fmt: skip
+        _, info = env.reset(seed=1)
+        for waypoint in env.route.waypoints:
+            if waypoint.sight is not None:
+                landmark = names.index(waypoint.sight.name)
+                seen = renderer.sign_pixels(waypoint.node).get(landmark, 0)
+                assert seen >= 0.6 * expected_pixels(world.city, waypoint.node, landmark)
+        done = truncated = False
+        while not (done or truncated):
+            observation, _, done, truncated, info = env.step(env.oracle_action())
+            assert observation["image"].std() > 5
+        places = info["num_places"] if mode == "rail" else None
+        assert info["success"]
+        assert info["episode_return"] == pytest.approx(maximum_return(env.config.reward, places))
 
 
 def test_pictures_keep_the_number_of_columns_when_supersampled(city: City, folder: Path) -> None:

@@ -342,7 +342,7 @@ def test_the_command_prints_counts_problems_and_a_contact_sheet(data: Path, tmp_
     assert "sound routes: 7\n" in sound.stdout
     assert "problems: 0\n" in sound.stdout
     with Image.open(tmp_path / "data_contact_sheet.png") as sheet:
-        assert sheet.width == 1280
+        assert sheet.width == 4 * 330 + 10
     faulty = run("data", "check", str(broken), "--sheet", "mine.png")
     assert faulty.returncode == 1
     assert "street_views/pano001.jpg: routes[0]: must be a picture" in faulty.stdout
