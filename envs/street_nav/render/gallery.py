@@ -10,8 +10,10 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ..city.builder import build_city
-from ..city.config import CityConfig
+from ..city.config import CityConfig, RouteConfig
 from ..city.scene import City, FurnitureKind
+from ..city.world import CityWorld
+from ..paths import expanded
 from .config import LOOKS, as_look
 from .crop import view, view_grid
 from .lettering import font
@@ -43,11 +45,11 @@ def gallery(columns: int = 3) -> Image.Image:
         page.paste(Image.fromarray(front), at)
         _caption(pen, (at[0], at[1] + tall), name, "training look" if index == 0 else "")
     top = GAP + rows * (tall + CAPTION + GAP)
-    walker, place = PanoramaRenderer(city, "harbor", 1024), city.node_xy[node].tolist()
+    walker = PanoramaRenderer(city, "harbor", 1024)
     grid = view_grid(walker.panorama(node), heading, 224)
     extras = (
         (grid, "what an agent sees", "four views of 224 px"),
-        (CityMap(city, as_look("harbor")).around(place, heading, TILE), "bird's-eye map", ""),
+        (walk_on_map(TILE), "a route", "half of it walked"),
         (whole(CityMap(city, as_look("lagoon")), TILE), "a whole city", "in another look"),
     )
     for column, (picture, name, note) in enumerate(extras):
@@ -56,6 +58,23 @@ def gallery(columns: int = 3) -> Image.Image:
         page.paste(tile, at)
         _caption(pen, (at[0], at[1] + TILE), name, note)
     return page
+
+
+def walk_on_map(size: int) -> np.ndarray:
+    """A route with its landmarks, its first half walked: uint8 [size, size, 3]."""
+    world = CityWorld(
+        CityConfig(seed=GALLERY_SEED), "harbor", RouteConfig(min_turns=4, max_turns=4)
+    )
+    route = world.deal(np.random.default_rng(GALLERY_SEED), "all")
+    path, corners = expanded(world, route)
+    half = len(path) // 2
+    way = np.subtract(world.position(path[half]), world.position(path[half - 1]))
+    names = dict.fromkeys(w.sight.name for w in route.waypoints if w.sight is not None)
+    return CityMap(world.city, as_look("harbor")).route(
+        path, size, visited=path[: half + 1], heading=float(np.degrees(np.arctan2(*way))),
+        landmarks=[world.city.landmark_names.index(name) for name in names],
+        turns=[path[corner] for corner in corners[1:-1]],
+    )  # fmt: skip
 
 
 def whole(city_map: CityMap, size: int) -> np.ndarray:
