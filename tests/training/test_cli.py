@@ -119,11 +119,16 @@ def test_a_task_without_an_answer_is_not_counted_as_left(
     assert said.endswith("\n0 of 1 task solved\n")
 
 
+def hear_interrupts() -> None:
+    """In a child: a job that a shell starts in the background is told to ignore them."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_leaves_a_game_with_status_130(tmp_path: Path) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "cardinal_gym.training.play", "seed=3"],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, cwd=tmp_path,
+        text=True, cwd=tmp_path, preexec_fn=hear_interrupts,
     ) as game:  # fmt: skip
         assert game.stdin is not None
         game.stdin.write("1+1\n")
