@@ -181,9 +181,7 @@ def update_metrics(sums: UpdateSums, workers: "Workers") -> Metrics:
     return metrics
 
 
-def _micro_batches(
-    rows: Sequence[WeightedRow], optim: OptimConfig
-) -> Iterator[list[WeightedRow]]:
+def _micro_batches(rows: Sequence[WeightedRow], optim: OptimConfig) -> Iterator[list[WeightedRow]]:
     return micro_batches(rows, optim.micro_batch_tokens, share_prompts=optim.share_prompts)
 
 
@@ -195,9 +193,7 @@ def _score(
     models: Models,
 ) -> Scored:
     """The forward passes of one micro-batch, and its fixed numbers padded to it."""
-    packed = collate(
-        policy, [row.row for row in rows], share_prompts=config.optim.share_prompts
-    )
+    packed = collate(policy, [row.row for row in rows], share_prompts=config.optim.share_prompts)
     logp, entropy, values = _forward(policy, packed, config, models.head)  # [B, T]
     fixed = batch.measured
     reference = None
