@@ -71,7 +71,8 @@ class Browser:
 
     def click(self, selector: str) -> None:
         """A real click: fails if the element is hidden or covered."""
-        self.run("document.querySelector(arguments[0]).scrollIntoView({block:'center', behavior:'instant'})", selector)
+        where = "{block: 'center', behavior: 'instant'}"
+        self.run(f"document.querySelector(arguments[0]).scrollIntoView({where})", selector)
         self._send("POST", f"{self._session}/element/{self._find(selector)}/click", {})
 
     def type(self, selector: str, text: str) -> None:

@@ -44,9 +44,10 @@ def build_scene(city: City, look: LookConfig, fine: bool) -> Scene:
     fine: textures for panoramas of 2048 columns and more; otherwise half their resolution.
     """
     size = 1024 if fine else 512
-    pool, surfaces = TexturePool(), Surfaces()
     _, heights = lot_heights(city, look)
     sunlight = cast_shadows(city, look, heights)
+    ground = build_ground(city, look, sunlight)  # first: it needs much memory on the way
+    pool, surfaces = TexturePool(), Surfaces()
     add_buildings(city, look, Palette(look, pool, size), surfaces)
     add_signs(city, look, pool, surfaces, 64.0 if fine else 40.0)
     add_name_plates(city, pool, surfaces, 64.0 if fine else 40.0)
@@ -57,7 +58,7 @@ def build_scene(city: City, look: LookConfig, fine: bool) -> Scene:
         quads=surfaces.lit(look, sunlight),
         sprites=sprites,
         textures=pool.packed(),
-        ground=build_ground(city, look, sunlight),
+        ground=ground,
         air=_air(look),
     )
 
