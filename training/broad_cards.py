@@ -89,6 +89,7 @@ class BroadTasks:
             dataclasses.replace(
                 self._env,
                 rule=task.rule,
+                rules=[],
                 target=task.target,
                 targets=[],
                 num_cards=len(task.ranks),

@@ -116,6 +116,8 @@ class GeneralPointsConfig:
 
     rule, visual: a preset's name, a mapping of fields, or the dataclass itself.
     targets: when not empty, each episode draws its target from these instead of `target`.
+    rules: when not empty, each episode draws its rule from these instead of `rule`, for training on
+        several rules at once; a shift to a `rule` is to that rule alone.
     require_face_card: every hand holds at least one J, Q or K.
     solvable_only: hands must be solvable under `rule` and under every rule of `solvable_under`.
     solvable_under: the rules compared with each other; hands are drawn among those solvable under
@@ -129,6 +131,7 @@ class GeneralPointsConfig:
     rule: Rule = field(default_factory=lambda: preset_rule("faces_as_ten"))
     target: int = 24
     targets: list[int] = field(default_factory=list)
+    rules: list[Rule] = field(default_factory=list)
     num_cards: int = 4
     replacement: bool = False
     require_face_card: bool = False
@@ -191,8 +194,13 @@ class GeneralPointsConfig:
 
     @property
     def compared_rules(self) -> tuple[Rule, ...]:
-        """The rule in force, the split's rule and those of `solvable_under`."""
-        return (self.rule, self.split_rule, *self.solvable_under)
+        """The rules in force, the split's rule and those of `solvable_under`."""
+        return (*self.rules_in_force, self.split_rule, *self.solvable_under)
+
+    @property
+    def rules_in_force(self) -> tuple[Rule, ...]:
+        """Those that an episode may have."""
+        return tuple(self.rules) or (self.rule,)
 
     def single_attempt(self) -> "GeneralPointsConfig":
         """The same tasks without revision: the first answer counts."""
@@ -206,6 +214,8 @@ class GeneralPointsConfig:
         if isinstance(changes.get("rule"), str):
             rule = preset_rule(changes["rule"])
             changes = {**changes, "rule": replace(rule, operators=list(self.rule.operators))}
+        if "rule" in changes:
+            changes = {"rules": [], **changes}
         if isinstance(changes.get("visual"), str):
             width, height = self.visual.width, self.visual.height
             look = as_visual(changes["visual"], width=width, height=height)
@@ -222,7 +232,8 @@ class GeneralPointsConfig:
         self.oracle_style = member(OracleStyle, "oracle_style", self.oracle_style)
         self.rule = as_rule(self.rule)
         self.split_rule = as_rule(self.split_rule, "split_rule")
-        rules = as_list("solvable_under", self.solvable_under, "a list of rules")
-        self.solvable_under = [as_rule(r, f"solvable_under[{k}]") for k, r in enumerate(rules)]
+        for name in ("rules", "solvable_under"):
+            rules = as_list(name, getattr(self, name), "a list of rules")
+            setattr(self, name, [as_rule(r, f"{name}[{k}]") for k, r in enumerate(rules)])
         self.visual = as_visual(self.visual)
         self.reward = as_reward(self.reward)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .render import CardRenderer
 
 _SEED_RANGE = 2**63  # of the integer from which an episode's other streams are derived
-_PICTURE, _ORACLE, _FLAW = 0, 1, 2  # names of those streams
+_PICTURE, _ORACLE, _FLAW, _RULE = range(4)  # names of those streams
 
 
 class GeneralPointsEnv(LanguageEnv):
@@ -35,7 +35,8 @@ class GeneralPointsEnv(LanguageEnv):
     A hand of `num_cards` cards is dealt from a 52-card deck. Every card is worth a number, which
     the rule in force says (faces as ten, faces as 11, 12, 13, ...), and all of them, each exactly
     once, must be combined with the allowed operators and parentheses into a formula that equals the
-    target: `target`, or one that each episode draws from `targets`. A wrong answer may be revised
+    target: `target`, or one that each episode draws from `targets` (as it draws its rule, from
+    `rules`, if there are any). A wrong answer may be revised
     until `max_turns` answers are given. The hands are a uniform deal conditioned on the filters:
     solvable under the rule in force and under every compared rule (so that one seed gives the same
     hand and target under each rule and look), in the split, with a face card if so required. A
@@ -93,8 +94,10 @@ class GeneralPointsEnv(LanguageEnv):
         self.max_turns = config.max_turns
         self.action_space = FreeText(config.max_answer_chars)
         self.observation_space = _observation_space(config)
-        self._deals: dict[int, tuple[Dealer, PromptFrame]] = {}  # by target, made when first needed
-        self._value_table = config.rule.value_table
+        self._rules = config.rules_in_force
+        self._tables = tuple(rule.value_table for rule in self._rules)
+        # By target and the rule's place, made when first needed.
+        self._deals: dict[tuple[int, int], tuple[Dealer, PromptFrame]] = {}
         self._id_table = config.split_rule.value_table
         self._renderer: CardRenderer | None = None
         self._image: np.ndarray | None = None
@@ -163,24 +166,27 @@ class GeneralPointsEnv(LanguageEnv):
         target = config.target
         if config.targets:
             target = config.targets[int(self.np_random.integers(len(config.targets)))]
-        dealer, frame = self._deals.get(target) or self._prepare(target)
+        place = 0
+        if len(self._rules) > 1:
+            place = int(self._stream(_RULE).integers(len(self._rules)))
+        dealer, frame = self._deals.get((target, place)) or self._prepare(target, place)
         if "ranks" in options:
             hand = hand_of(options["ranks"], config.num_cards)
         else:
             hand = dealer.deal(self.np_random)
-        self._task = task_of(hand, config.rule, target, self._value_table)
+        self._task = task_of(hand, self._rules[place], target, self._tables[place])
         self._task_id = canonical_id([self._id_table[index] for index in hand], target)
         self._prompt = frame.fill(self._task.ranks)
         self._image = None
         self._rewards: list[float] = []
 
-    def _prepare(self, target: int) -> tuple[Dealer, PromptFrame]:
-        config = self.config
+    def _prepare(self, target: int, place: int) -> tuple[Dealer, PromptFrame]:
+        config, rule = self.config, self._rules[place]
         frame = prompt_frame(
-            config.rule, target, config.num_cards, config.prompt, config.modality, config.answer
+            rule, target, config.num_cards, config.prompt, config.modality, config.answer
         )
-        self._deals[target] = dealer_of(config, target), frame
-        return self._deals[target]
+        self._deals[target, place] = dealer_of(config, target, rule), frame
+        return self._deals[target, place]
 
     def _judge(self, action: str) -> Verdict:
         config = self.config
@@ -215,7 +221,7 @@ class GeneralPointsEnv(LanguageEnv):
         return {
             "task_id": self._task_id,
             "split": config.split.value,
-            "rule": config.rule.name,
+            "rule": task.rule.name,
             "visual": config.visual.name,
             "ranks": list(task.ranks),
             "values": list(task.values),
@@ -252,7 +258,7 @@ class GeneralPointsEnv(LanguageEnv):
 
     def _stream(self, name: int) -> np.random.Generator:
         """A stream of this episode's own that leaves the dealing of hands alone."""
-        turn = 0 if name == _PICTURE else self._turn  # one picture an episode
+        turn = 0 if name in (_PICTURE, _RULE) else self._turn  # one of each an episode
         return np.random.default_rng([self._episode_seed, name, turn])
 
     def _require_task(self) -> None:

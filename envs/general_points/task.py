@@ -168,9 +168,12 @@ def task_split(config: GeneralPointsConfig, target: int | None = None) -> TaskSp
     )
 
 
-def dealer_of(config: GeneralPointsConfig, target: int | None = None) -> Dealer:
-    """The dealer that a configuration describes, for one of its targets (None: `target`)."""
-    split, table = task_split(config, target), config.rule.value_table
+def dealer_of(
+    config: GeneralPointsConfig, target: int | None = None, rule: Rule | None = None
+) -> Dealer:
+    """The dealer of one of a configuration's targets (None: `target`) and rules (None: `rule`)."""
+    rule = config.rule if rule is None else rule
+    split, table = task_split(config, target), rule.value_table
     keeps: Callable[[Hand], bool] | None = None
     if config.split is Split.eval:
         keeps = split.holds_out
@@ -179,7 +182,7 @@ def dealer_of(config: GeneralPointsConfig, target: int | None = None) -> Dealer:
     return Dealer(
         num_cards=config.num_cards,
         target=split.target,
-        rules=(config.rule, *config.solvable_under) if config.solvable_only else (),
+        rules=(rule, *config.solvable_under) if config.solvable_only else (),
         require_face_card=config.require_face_card,
         replacement=config.replacement,
         keeps=keeps,
@@ -193,6 +196,7 @@ def distinct_task_ids(config: GeneralPointsConfig) -> list[str]:
         {
             canonical_id([table[i] for i in hand], target)
             for target in config.targets or [config.target]
-            for hand in dealer_of(config, target).hands()
+            for rule in config.rules_in_force
+            for hand in dealer_of(config, target, rule).hands()
         }
     )
