@@ -150,8 +150,11 @@ def _write(node: Node, operators: str) -> tuple[str, Rational]:
         value = apply(join, value, other)
     for _, other, _ in under:
         value = apply(cut, value, other)
+    must_cut = len(over) > 1 and join not in operators
+    if must_cut and join == "*":
+        over.sort(key=lambda term: term[1][0] != 0)  # zero may be divided and must not divide
     above, below = [text for text, _, _ in over], [text for text, _, _ in under]
-    if len(above) > 1 and join not in operators:
+    if must_cut:
         # a + b + d - c - e  =  a - (c - b - d) - e
         below[0] = "(" + cut.join([below[0], *above[1:]]) + ")"
         above = above[:1]

@@ -1,5 +1,6 @@
 import time
 from fractions import Fraction
+from itertools import islice
 
 import pytest
 from cardinal_gym.envs.general_points.expression import (
@@ -9,7 +10,8 @@ from cardinal_gym.envs.general_points.expression import (
     trace,
     write,
 )
-from hypothesis import given
+from cardinal_gym.envs.general_points.solver import reachable, solve
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 
@@ -161,6 +163,33 @@ def test_writing_uses_few_parentheses_and_puts_compound_and_large_terms_first() 
 def test_writing_uses_only_the_allowed_operators(operators: str, text: str) -> None:
     node = combine("-", _leaf(5), combine("-", _leaf(1), _leaf(3)))
     assert write(node, operators) == text
+
+
+def test_without_times_a_zero_is_divided_and_never_divides() -> None:
+    node = combine("/", _leaf(0), combine("/", _leaf(4), _leaf(2)))
+    assert write(node, "/") == "0/(4/2)"
+    assert write(combine("/", combine("-", _leaf(3), _leaf(3)), _leaf(4)), "/") == "(3-3)/4"
+
+
+@given(
+    st.lists(st.integers(-2, 13), min_size=2, max_size=4).map(sorted),
+    st.sets(st.sampled_from("+-*/"), min_size=1).map(lambda ops: "".join(sorted(ops))),
+    st.data(),
+)
+@example([0, 0, 2, 4], "-/", None)
+@example([0, 1, 2, 4], "/", None)
+def test_every_solution_is_written_as_a_legal_formula_of_its_value(
+    values: list[int], operators: str, data: st.DataObject | None
+) -> None:
+    reached = list(reachable(tuple(values), operators))
+    targets = reached[:20] if data is None else [data.draw(st.sampled_from(reached or [(0, 1)]))]
+    for target in targets:
+        for node in islice(solve(values, target, operators), 40):
+            formula = read_formula(write(node, operators))
+            assert formula.error is None
+            assert Fraction(*formula.value) == Fraction(*target)
+            assert formula.operators <= set(operators)
+            assert sorted(formula.numbers) == values
 
 
 def test_trace_lists_the_steps_as_computed() -> None:
