@@ -35,6 +35,7 @@ class Vocabulary(str, Enum):
 
     cards = "cards"  # General Points
     streets = "streets"  # street navigation
+    thoughts = "thoughts"  # General Points, with a search told in words before the answer
 
 
 @dataclass(kw_only=True, slots=True)

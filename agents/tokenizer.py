@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from ..envs.general_points.thought import MARKS
 from ..envs.street_nav.actions import COMPASS, Rule
 from ..envs.street_nav.city.names import LANDMARK_WORDS
 from .config import Vocabulary
@@ -37,6 +38,8 @@ CARD_WORDS = (
     "right", "illegal", "missing", "value",
     "A", "J", "Q", "K",
 )  # fmt: skip
+THOUGHT_PIECES = tuple(f" {word}" for word in MARKS)  # with their space, to decode as written
+THOUGHT_WORDS = ("think", "tokens")  # of prompts that ask for a length
 STREET_PIECES = (
     '{"current observation": "', '", "current instruction": "', '", "action": "', '"}',
     "forward()", "stop()", "turn_direction(", ')"}', "slightly left", "slightly right",
@@ -75,6 +78,9 @@ class Language:
 
 LANGUAGES = {
     Vocabulary.cards: Language(100, CARD_WORDS, CARD_PIECES),
+    Vocabulary.thoughts: Language(
+        100, (*CARD_WORDS, *THOUGHT_WORDS), (*CARD_PIECES, *THOUGHT_PIECES)
+    ),
     Vocabulary.streets: Language(360, STREET_WORDS, STREET_PIECES),
 }
 

@@ -151,6 +151,8 @@ def _recipe(config: ExperimentConfig, seed: int) -> dict[str, Any]:
     env = dataclasses.asdict(config.env)
     for unused in ("split", "reward", "episode_return", "discount"):
         env.pop(unused)
+    if env.get("thought") is None:  # bases of before there were thoughts keep their name
+        env.pop("thought", None)
     if isinstance(config.env, GeneralPointsConfig):
         env["rule"] = config.env.rule.operators  # broad tasks have faces of their own
     else:

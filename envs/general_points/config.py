@@ -18,6 +18,7 @@ from ..settings import (
 )
 from .render.config import VISUALS, VisualConfig, as_visual
 from .rules import OPERATORS, RULES, Rule, as_rule, preset_rule, require_short_int
+from .thought import ThoughtConfig, as_thought
 
 __all__ = [  # beside what is defined here
     "OPERATORS",
@@ -65,7 +66,8 @@ class OracleStyle(str, Enum):
     random = "random"
 
 
-WEIGHTED_TERMS = ("accuracy", "format", "recognition")
+THOUGHT_TERMS = ("tags", "consistency")  # of what stands before the answer (see `trace.py`)
+WEIGHTED_TERMS = ("accuracy", "format", "recognition", *THOUGHT_TERMS)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -90,6 +92,12 @@ class RewardConfig:
             raise ValueError(f"reward.weights must name {terms}; got {unknown}")
         for term, weight in self.weights.items():
             require_number(f"reward.weights.{term}", weight, "a number, at least 0", 0.0, math.inf)
+
+    @property
+    def pays_thoughts(self) -> bool:
+        """Whether a term looks at the thought before the answer."""
+        is_named = any(term in self.weights for term in THOUGHT_TERMS)
+        return self.kind is RewardKind.weighted and is_named
 
 
 def as_reward(value: RewardConfig | Mapping[str, Any] | str) -> RewardConfig:
@@ -124,6 +132,7 @@ class GeneralPointsConfig:
         all of them, so that one seed gives the same hand under each.
     split_rule: the rule whose values decide which hands are held out (the training rule).
     held_out_fraction: of all canonical ids, by a hash salted with `split_salt`.
+    thought: how the oracle thinks aloud before a tagged answer; null: it works the solution out.
     """
 
     id: str = "cardinal/GeneralPoints-v0"
@@ -152,6 +161,7 @@ class GeneralPointsConfig:
     feedback: FeedbackKind = FeedbackKind.verdict
     visual: VisualConfig = field(default_factory=lambda: as_visual("black_suits"))
     oracle_style: OracleStyle = OracleStyle.first
+    thought: ThoughtConfig | None = None
     max_answer_chars: int = MAX_TEXT_CHARS
 
     def __post_init__(self) -> None:
@@ -237,3 +247,4 @@ class GeneralPointsConfig:
             setattr(self, name, [as_rule(r, f"{name}[{k}]") for k, r in enumerate(rules)])
         self.visual = as_visual(self.visual)
         self.reward = as_reward(self.reward)
+        self.thought = as_thought(self.thought)

@@ -20,6 +20,7 @@ from .prompts import PromptFrame, feedback_text, legend_text, prompt_frame, revi
 from .reward import Assessment, assess, reward_terms, total_reward
 from .splits import canonical_id
 from .task import Dealer, Task, dealer_of, hand_of, task_of
+from .trace import thought_terms
 
 if TYPE_CHECKING:
     from .render import CardRenderer
@@ -59,7 +60,8 @@ class GeneralPointsEnv(LanguageEnv):
 
     ## Rewards
     The terms of `reward.kind` (see `reward.py`): study +5, -1, -2 or -3, and -1.5 for misread cards
-    in image mode; binary 1 or 0; weighted accuracy, format and recognition. `episode_return` in the
+    in image mode; binary 1 or 0; weighted accuracy, format, recognition, and of a thought before
+    the answer its tags and the consistency of its words. `episode_return` in the
     last `info` is the last reward, the sum, or the discounted sum, as configured.
 
     ## Termination
@@ -108,8 +110,9 @@ class GeneralPointsEnv(LanguageEnv):
     def oracle_action(self) -> str:
         """An answer that earns the maximum return; ValueError before the first reset."""
         self._require_task()
+        config = self.config
         return oracle_answer(
-            self._task, self.config.oracle_style, self._stream(_ORACLE), self.config.answer
+            self._task, config.oracle_style, self._stream(_ORACLE), config.answer, config.thought
         )
 
     def flawed_action(self) -> str | None:
@@ -192,6 +195,8 @@ class GeneralPointsEnv(LanguageEnv):
         config = self.config
         found = assess(read_answer(action, config.answer), self._task)
         terms = reward_terms(found, config.reward, config.modality)
+        if config.reward.pays_thoughts:
+            terms |= thought_terms(action)
         reward = total_reward(terms, config.reward)
         self._assessment = found
         self._rewards.append(reward)

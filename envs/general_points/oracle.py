@@ -12,6 +12,8 @@ from .config import AnswerFormat, OracleStyle
 from .expression import Rational, apply, trace, write
 from .solver import reachable, solve
 from .task import Task
+from .thinking import think
+from .thought import ThoughtConfig
 
 MAX_CONSIDERED = 500  # solutions of one hand that `shortest` and `random` choose from
 FLAW_RANGE = 12  # how far a flawed answer may miss the target
@@ -23,12 +25,21 @@ def oracle_answer(
     style: OracleStyle = OracleStyle.first,
     rng: np.random.Generator | None = None,
     answer: AnswerFormat = AnswerFormat.json,
+    thought: ThoughtConfig | None = None,
 ) -> str:
     """A right answer in the asked format; `random` draws from `rng`.
 
+    thought: how a tagged answer is thought out, with draws from `rng`; its search ends at a formula
+        of its own, whatever the style. None: the solution's steps.
     For a hand that cannot reach the target: a legal formula over its numbers (wrong, and the best
     there is). Raises ValueError where the rule allows no formula at all.
     """
+    if thought is not None and answer is AnswerFormat.tagged:
+        if rng is None:
+            raise ValueError("rng must be given for an oracle that thinks; got None")
+        found = think(task, thought, rng)
+        if found is not None:
+            return _tagged(found[0], _in_format(task, found[1], AnswerFormat.json))
     return _in_format(task, oracle_formula(task, style, rng), answer)
 
 
@@ -96,7 +107,11 @@ def _in_format(task: Task, formula: str, answer: AnswerFormat) -> str:
     if answer is not AnswerFormat.tagged:
         return found
     worth = ", ".join(f"{r}={v}" for r, v in zip(task.ranks, task.values, strict=True))
-    return f"<think>{worth}; {', '.join(trace(formula))}</think>\n<answer>{found}</answer>"
+    return _tagged(f"{worth}; {', '.join(trace(formula))}", found)
+
+
+def _tagged(thought: str, found: str) -> str:
+    return f"<think>{thought}</think>\n<answer>{found}</answer>"
 
 
 @lru_cache(maxsize=1 << 13)

@@ -10,6 +10,7 @@ recognition.
     binary     accuracy 1 when correct
     weighted   accuracy 1 when correct; format 1 for a legal formula that uses exactly the hand's
                numbers; recognition 1 when `cards` and `number` are both right; times the weights
+               (and `tags` and `consistency` of a thought, see `trace.py`, where they have weights)
 
 Source of `study`: https://arxiv.org/abs/2501.17161, appendix A. Departures: values are compared as
 rationals; an answer without `cards` counts as misread (else saying nothing would pay more than a

@@ -117,7 +117,8 @@ def test_bad_values_are_named_with_what_is_allowed(fields: dict[str, Any], messa
         ({"reward": 5}, "reward must be a kind .*; got 5"),
         (
             {"reward": {"kind": "study", "weights": None}},
-            "reward.weights must map accuracy, format, recognition to numbers; got None",
+            "reward.weights must map accuracy, format, recognition, tags, consistency to numbers; "
+            "got None",
         ),
         (
             {"reward": {"weights": {"accuracy": "x"}}},
