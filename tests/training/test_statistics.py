@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cardinal_gym.training.quantiles import student_quantile, student_tail
 from cardinal_gym.training.statistics import (
     clustered_rate,
     mean_over_seeds,
     paired_difference,
     wilson,
 )
+from cardinal_gym.training.statistics.quantiles import student_quantile, student_tail
 
 scipy_stats = pytest.importorskip("scipy.stats")
 

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from ..quantiles import student_quantile
 from ..statistics import MIN_SEEDS, Interval
+from ..statistics.quantiles import student_quantile
 from .analysis import OutcomeRow, TableRow
 from .figures import name_rows
 from .results import SOLVED, Run

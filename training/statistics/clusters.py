@@ -1,7 +1,7 @@
-"""Tasks crossed with training seeds: what `statistics` computes its intervals from.
+"""Tasks crossed with training seeds: what intervals and comparisons are computed from.
 
 A table holds sums by task and by seed; its variance, its bootstrap and Wilson's limits at an
-effective size are here. Where the choices come from stands in `statistics`.
+effective size are here. Where the choices come from stands in `rates` and `differences`.
 """
 
 import math
@@ -26,6 +26,32 @@ class Table:
 
     sums: np.ndarray
     counts: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Variance:
+    """Of a pooled mean.
+
+    freedom: degrees of freedom.  counted_twice: the sum of both levels' variances, in which the
+    noise of single episodes is counted twice.  task_share, seed_share: of `total`, what comes of
+    tasks alone and of seeds alone; the rest is noise, which more of either would shrink.
+    """
+
+    total: float
+    freedom: float
+    counted_twice: float
+    task_share: float = 1.0
+    seed_share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Half the width of a difference's interval, its two-sided p-value and what they come of."""
+
+    reach: float
+    p_value: float
+    std_error: float
+    variance: Variance
 
 
 def tabulate(values: Any, task_ids: Any, seeds: Any, wholes: np.ndarray | None = None) -> Table:
@@ -55,9 +81,8 @@ def normal_quantile(confidence: float) -> float:
     return NormalDist().inv_cdf(0.5 + checked(confidence) / 2)
 
 
-def crossed_variance(table: Table, mean: float) -> tuple[float, float, float]:
-    """Of the pooled mean over tasks crossed with seeds: variance, degrees of freedom, and the sum
-    of both levels' variances, in which the noise of single episodes is counted twice."""
+def crossed_variance(table: Table, mean: float) -> Variance:
+    """Of the pooled mean over tasks crossed with seeds."""
     residuals, total = table.sums - mean * table.counts, table.counts.sum()
     num_tasks, num_seeds = residuals.shape
 
@@ -67,25 +92,31 @@ def crossed_variance(table: Table, mean: float) -> tuple[float, float, float]:
 
     by_task, by_seed = spread(residuals.sum(axis=1)), spread(residuals.sum(axis=0))
     if num_seeds < MIN_SEEDS:
-        return by_task, float(max(num_tasks - 1, 1)), by_task
+        return Variance(by_task, float(max(num_tasks - 1, 1)), by_task)
     both = spread(residuals[table.counts > 0])
     variance = max(by_task + by_seed - both, by_task, by_seed)
-    return variance, float(max(min(num_tasks, num_seeds) - 1, 1)), by_task + by_seed
+    freedom = float(max(min(num_tasks, num_seeds) - 1, 1))
+    noise = _shared_noise(by_task, by_seed, both, table.counts.shape)
+    parts = by_task - noise, by_seed - noise
+    whole = max(sum(parts) + noise, 1e-300)
+    return Variance(variance, freedom, by_task + by_seed, parts[0] / whole, parts[1] / whole)
 
 
-def reach_and_p_value(
-    table: Table, estimate: float, confidence: float, num_resamples: int
-) -> tuple[float, float]:
-    """Of a mean difference: half the interval's width, and the two-sided p-value of none."""
-    variance, freedom, counted_twice = crossed_variance(table, estimate)
+def reached(table: Table, estimate: float, confidence: float, num_resamples: int) -> Reach:
+    """How far a mean difference may be off, by the bootstrap at the crossed variance."""
+    variance = crossed_variance(table, estimate)
     spread = float(_resampled_deviations(table, num_resamples).std())
     if spread <= 1e-12:  # every task says the same: bound what an unseen task might say
         num_tasks = table.counts.shape[0]
         reach = score_limits(0.0, num_tasks, normal_quantile(confidence))[1]
-        return reach, 1.0 if estimate == 0 else 0.5 ** (num_tasks - 1)
-    spread *= math.sqrt(variance / counted_twice)
-    reach = spread * student_quantile(confidence, freedom)
-    return reach, 2 * student_tail(abs(estimate) / spread, freedom)
+        return Reach(reach, 1.0 if estimate == 0 else 0.5 ** (num_tasks - 1), 0.0, variance)
+    spread *= math.sqrt(variance.total / variance.counted_twice)
+    return Reach(
+        spread * student_quantile(confidence, variance.freedom),
+        2 * student_tail(abs(estimate) / spread, variance.freedom),
+        spread,
+        variance,
+    )
 
 
 def score_limits(rate: float, n: float, critical: float) -> tuple[float, float]:
@@ -93,6 +124,28 @@ def score_limits(rate: float, n: float, critical: float) -> tuple[float, float]:
     centre = (rate + critical**2 / (2 * n)) / scale
     reach = critical / scale * math.sqrt(rate * (1 - rate) / n + critical**2 / (4 * n * n))
     return max(0.0, float(min(rate, centre - reach))), min(1.0, float(max(rate, centre + reach)))
+
+
+def checked_parts(parts: Any, wholes: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Both as floats. [N], [N]"""
+    counted, total = np.asarray(parts, dtype=float), np.asarray(wholes, dtype=float)
+    if counted.shape != total.shape or counted.ndim != 1:
+        raise ValueError(
+            f"parts and wholes must be equally long lists; got {counted.shape} and {total.shape}"
+        )
+    if (counted < 0).any() or (counted > total).any():
+        raise ValueError("parts must be between 0 and wholes; got others")
+    return counted, total
+
+
+def kept_labels(labels: Any, kept: np.ndarray) -> np.ndarray:
+    """Those labels [N] whose `kept` [N] is true."""
+    chosen = np.asarray(labels)
+    if chosen.shape != kept.shape:
+        raise ValueError(
+            f"task_ids and seeds must be as long as the {kept.size} values; got {chosen.size}"
+        )
+    return chosen[kept]
 
 
 def _resampled_deviations(table: Table, num_resamples: int) -> np.ndarray:
@@ -118,3 +171,17 @@ def _rescaled_weights(groups: int, num_resamples: int) -> np.ndarray:
     rng = np.random.default_rng([BOOTSTRAP_SEED, groups])
     draws = rng.multinomial(groups - 1, np.full(groups, 1 / groups), size=num_resamples)
     return draws.astype(float)
+
+
+def _shared_noise(by_task: float, by_seed: float, both: float, shape: tuple[int, ...]) -> float:
+    """The part of both levels' variances that is the noise of single episodes.
+
+    With t, s, e the variances of the mean that come of tasks, of seeds and of noise, the
+    expectations are by_task = t + e, by_seed = s + e, both = t / num_seeds + s / num_tasks + e.
+    """
+    num_tasks, num_seeds = shape
+    share = 1 - 1 / num_seeds - 1 / num_tasks
+    if share <= 0:
+        return 0.0
+    noise = (both - by_task / num_seeds - by_seed / num_tasks) / share
+    return min(max(noise, 0.0), by_task, by_seed)
