@@ -1,15 +1,14 @@
 """Named arrays kept on disk: written at once, checked when read, made anew where damaged.
 
 The folder is `$CARDINAL_GYM_CACHE`, else `cardinal-gym` in the user's cache folder. A file is a
-SHA-256 digest and the bytes of an `.npz`. It is written under another name and then renamed, so
-that many processes may share a folder; where nothing can be written, nothing is kept.
+SHA-256 digest and the bytes of an `.npz`. How it is written, so that many processes may share a
+folder, stands in `files.py`; where nothing can be written, nothing is kept.
 """
 
 import hashlib
 import io
 import logging
 import os
-import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -20,6 +19,7 @@ import numpy as np
 
 from .builder import build_city, city_key
 from .config import CityConfig
+from .files import keep
 from .scene import City, Ragged
 
 ENV_VARIABLE = "CARDINAL_GYM_CACHE"
@@ -44,8 +44,17 @@ def open_city(config: CityConfig, folder: Path | None = None) -> City:
     folder: in place of `cache_folder()`. Raises ValueError as `build_city` does.
     """
     path = (cache_folder() if folder is None else folder) / f"{city_key(config)}.npz"
-    kept = cached_arrays(path, lambda: _packed(build_city(config)))
-    return _unpacked(kept)
+
+    def make() -> Arrays:
+        return _packed(build_city(config))
+
+    try:
+        return _unpacked(cached_arrays(path, make))
+    except KeyError as error:  # whole, but not what this version writes
+        _logger.warning("%s holds no city (%s is missing): making it anew", path, error)
+        made = make()
+        _write(path, made)
+        return _unpacked(made)
 
 
 def cached_arrays(path: Path, make: Callable[[], Arrays]) -> Arrays:
@@ -82,17 +91,7 @@ def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)  # type: ignore[arg-type]
     payload = buffer.getvalue()
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(hashlib.sha256(payload).digest() + payload)
-        os.replace(temporary, path)
-    except OSError as error:
-        _logger.warning("cannot keep %s (%s)", path, error)
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+    keep(path, (hashlib.sha256(payload).digest(), payload))
 
 
 def _packed(city: City) -> Arrays:

@@ -11,7 +11,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
 from .buffers import (
     FOG_STEP_M,
@@ -21,6 +20,7 @@ from .buffers import (
     Ground,
     Rays,
 )
+from .compiled import kernel
 from .groundcover import far_color, kerb_metres, mark_at, near_color, parts_of, raster_at, sharpened
 from .projection import row_of
 
@@ -49,7 +49,7 @@ class Rows(NamedTuple):
     fog: np.ndarray  # float64
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def draw_ground(ground: Ground, air: Air, rays: Rays, eye: np.ndarray, canvas: Canvas) -> None:
     """Fills the rows below the horizon that no quad covers."""
     num_columns, num_rows = len(rays.columns), len(rays.slopes)
@@ -142,7 +142,7 @@ def draw_ground(ground: Ground, air: Air, rays: Rays, eye: np.ndarray, canvas: C
             depth[column, row] = r
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def draw_sky(sky: np.ndarray, canvas: Canvas) -> None:
     """Copies the sky, uint8 [W, rows above the horizon, 3], where nothing was drawn."""
     for column in range(sky.shape[0]):
@@ -152,7 +152,7 @@ def draw_sky(sky: np.ndarray, canvas: Canvas) -> None:
                     canvas.color[column, row, k] = sky[column, row, k]
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _rows_of(ground: Ground, air: Air, rays: Rays, eye: np.ndarray) -> Rows:
     horizon = len(rays.slopes) // 2
     count = len(rays.slopes) - horizon
@@ -188,7 +188,7 @@ def _rows_of(ground: Ground, air: Air, rays: Rays, eye: np.ndarray) -> Rows:
     return rows
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _level(texels_per_pixel: float, most: int) -> int:
     level = 0
     while texels_per_pixel > 1.4 and level < most:
@@ -197,7 +197,7 @@ def _level(texels_per_pixel: float, most: int) -> int:
     return level
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _mirror_rows(rays: Rays) -> np.ndarray:
     """Rows of upward slopes, by slope in steps of the steepest / MIRROR_STEPS."""
     steepest = rays.slopes[0]
@@ -207,7 +207,7 @@ def _mirror_rows(rays: Rays) -> np.ndarray:
     return rows
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _mirror(
     wet: float,
     height: float,

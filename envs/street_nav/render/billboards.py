@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-from numba import njit
 
 from .buffers import (
     ADDED,
@@ -19,6 +18,7 @@ from .buffers import (
     Sprites,
     Textures,
 )
+from .compiled import kernel
 from .projection import column_range, row_range, segment_in_plane
 from .sampling import fetch, level_of
 
@@ -26,7 +26,7 @@ LIFT_M = 0.4  # soft quads lie on the ground: how far behind it they may seem to
 HIDES = 0.5  # coverage from which a sprite hides the sign behind it
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def draw_soft_quads(
     order: np.ndarray,
     quads: Quads,
@@ -49,7 +49,7 @@ def draw_soft_quads(
                 _tint_column(i, column, quads, textures, rays, canvas, ends)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _tint_column(
     i: int, column: int, quads: Quads, textures: Textures, rays: Rays, canvas: Canvas,
     ends: np.ndarray,
@@ -87,7 +87,7 @@ def _tint_column(
             canvas.color[column, row, k] = np.uint8(min(255.0, value + 0.5))
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def draw_sprites(
     sprites: Sprites,
     textures: Textures,
@@ -111,7 +111,7 @@ def draw_sprites(
         _draw_sprite(chosen[k], -distance[k], sprites, textures, air, rays, eye, canvas)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _draw_sprite(
     i: int, r: float, sprites: Sprites, textures: Textures, air: Air, rays: Rays,
     eye: np.ndarray, canvas: Canvas,
@@ -161,7 +161,7 @@ def _draw_sprite(
                     canvas.shine[column, row] = 0
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _add(
     color: np.ndarray, column: int, row: int, texel: np.uint32, share: float, light: np.ndarray
 ) -> None:
@@ -171,7 +171,7 @@ def _add(
         color[column, row, k] = np.uint8(min(255.0, value + 0.5))
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _cover(
     color: np.ndarray, column: int, row: int, texel: np.uint32, cover: float, fog: float,
     light: np.ndarray, near: np.ndarray, haze: np.ndarray,

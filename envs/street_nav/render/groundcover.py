@@ -6,9 +6,9 @@ Arrays alone are handed over, because whole tuples of them are slow to pass.
 import math
 
 import numpy as np
-from numba import njit
 
 from .buffers import EDGE_STEPS_PER_M, EDGE_ZERO
+from .compiled import kernel
 from .sampling import blend
 
 KERB_M = 0.16
@@ -16,7 +16,7 @@ FACE_M, FACE_LIGHT = 0.035, 0.62  # the upright face of the kerb, seen from abov
 _BYTE = np.uint32(255)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def near_color(
     tiles: np.ndarray,
     kerb: np.ndarray,
@@ -74,7 +74,7 @@ def near_color(
     return red, green, blue
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def kerb_metres(edge: np.ndarray, fx: float, fy: float) -> float:
     """Bilinear distance to the kerb; outside it is far from the roadway."""
     if fx < 0.0 or fy < 0.0 or fx >= edge.shape[1] - 1 or fy >= edge.shape[0] - 1:
@@ -87,7 +87,7 @@ def kerb_metres(edge: np.ndarray, fx: float, fy: float) -> float:
     return (value * (1.0 / 65536.0) - EDGE_ZERO) * (1.0 / EDGE_STEPS_PER_M)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def mark_at(
     at: np.ndarray, marks: np.ndarray, tx: float, ty: float, start: int, side: int
 ) -> float:
@@ -108,7 +108,7 @@ def mark_at(
     return (low + y * (high - low)) * (1.0 / 255.0)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def raster_at(texels: np.ndarray, fx: float, fy: float) -> np.uint32:
     """Bilinear from uint32 [h, w], the rim repeated; in texels, whose centres lie at halves."""
     fx = min(texels.shape[1] - 1.001, max(0.0, fx - 0.5))
@@ -120,7 +120,7 @@ def raster_at(texels: np.ndarray, fx: float, fy: float) -> np.uint32:
     return blend(low, high, share_y)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def far_color(
     far: np.ndarray, offset: int, height: int, width: int, fx: float, fy: float
 ) -> np.uint32:
@@ -135,7 +135,7 @@ def far_color(
     return blend(low, high, share_y)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def parts_of(texel: np.uint32) -> tuple[float, float, float]:
     red = float(texel & _BYTE)
     green = float((texel >> np.uint32(8)) & _BYTE)
@@ -143,18 +143,18 @@ def parts_of(texel: np.uint32) -> tuple[float, float, float]:
     return red, green, blue
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def sharpened(cover: float, sharpness: float) -> float:
     return min(1.0, max(0.0, (cover - 0.5) * max(1.0, sharpness) + 0.5))
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _share(pixels: float) -> float:
     """How much of a pixel lies beyond an edge, by its distance in pixels."""
     return min(1.0, max(0.0, pixels + 0.5))
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _tile(tiles: np.ndarray, which: int, fx: float, fy: float, start: int, side: int) -> np.uint32:
     """Bilinear from a level of a repeating tile."""
     i, j = math.floor(fx), math.floor(fy)

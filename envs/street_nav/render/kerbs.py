@@ -2,10 +2,10 @@
 
 import cv2
 import numpy as np
-from numba import njit
 
 from ..city.scene import City
 from .buffers import EDGE_STEPS_PER_M, EDGE_ZERO
+from .compiled import kernel
 
 EDGE_SCALE = 4.0  # texels per metre
 REACH_M = 1.3  # nothing is farther than this
@@ -38,7 +38,7 @@ def _area(points: np.ndarray) -> float:
     return 0.5 * float(np.sum(x * np.roll(y, -1) - np.roll(x, -1) * y))
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _measure(
     points: np.ndarray, left: float, scale: float, metres: np.ndarray, perpendicular: np.ndarray
 ) -> None:

@@ -7,15 +7,15 @@ parallelogram meets that plane in a line segment, which projects to a run of row
 import math
 
 import numpy as np
-from numba import njit
 
 from .buffers import SOFT, TWO_SIDED, Quads, Rays
+from .compiled import kernel
 
 NEAR_M = 0.3
 SOFT_FAR_M = 45.0  # what lies on the ground is left out beyond
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def visible_quads(quads: Quads, eye: np.ndarray, far_m: float) -> tuple[np.ndarray, np.ndarray]:
     """Indices of the quads that face the eye, near to far, and their distances [M]."""
     count = len(quads.texture)
@@ -49,7 +49,7 @@ def visible_quads(quads: Quads, eye: np.ndarray, far_m: float) -> tuple[np.ndarr
     return chosen[:num][order], distance[:num][order]
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def column_range(quads: Quads, i: int, eye: np.ndarray, num_columns: int) -> tuple[int, int]:
     """First and last column that a quad may touch; the last may pass the seam of the panorama."""
     px, py = quads.corner[i, 0] - eye[0], quads.corner[i, 1] - eye[1]
@@ -69,13 +69,13 @@ def column_range(quads: Quads, i: int, eye: np.ndarray, num_columns: int) -> tup
     return first, last
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def row_of(slope: float, rays: Rays) -> float:
     """Where a slope lies, in rows from the upper edge."""
     return (rays.top - math.atan(slope)) / rays.step
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def row_range(low: float, high: float, rays: Rays) -> tuple[int, int]:
     """Rows whose centres lie between two slopes, low < high."""
     num_rows = len(rays.slopes)
@@ -84,7 +84,7 @@ def row_range(low: float, high: float, rays: Rays) -> tuple[int, int]:
     return max(0, first), min(num_rows - 1, last)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def segment_in_plane(
     i: int, quads: Quads, eye: np.ndarray, dx: float, dy: float, ends: np.ndarray
 ) -> bool:
@@ -119,7 +119,7 @@ def segment_in_plane(
     return found == 2 and ends[0, 0] > NEAR_M and ends[1, 0] > NEAR_M
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def _distance_to_segment(px: float, py: float, ux: float, uy: float) -> float:
     """Of the origin to the segment from (px, py) along (ux, uy)."""
     length = ux * ux + uy * uy

@@ -11,7 +11,6 @@ in line by numba, because tuples of arrays are slow to pass on.
 import math
 
 import numpy as np
-from numba import njit
 
 from .buffers import (
     CUTOUT,
@@ -28,6 +27,7 @@ from .buffers import (
     Rays,
     Textures,
 )
+from .compiled import kernel
 from .projection import NEAR_M, column_range, row_of, segment_in_plane
 from .sampling import clamped, fetch, fetch_row, level_of, limits, put
 
@@ -36,7 +36,7 @@ SHADOW_EDGE_M = 0.25
 COVERED = 0.9  # a row this much closer than the quad beside it was drawn over; ground is not
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def draw_quads(
     order: np.ndarray,
     distance: np.ndarray,
@@ -69,7 +69,7 @@ def draw_quads(
                 _draw_tilted(i, column, quads, textures, air, rays, eye, canvas, ends)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _mark_edges(
     canvas: Canvas, column: int, first: int, last: int, upper: float, lower: float, r: float
 ) -> None:
@@ -82,7 +82,7 @@ def _mark_edges(
         canvas.below[column, last + 1] = np.uint8(255.0 * min(1.0, share))
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def smooth_edges(canvas: Canvas) -> None:
     """Mixes rows that a quad covers in part with the quad's colour; after sky and ground."""
     num_columns, num_rows = canvas.depth.shape
@@ -96,7 +96,7 @@ def smooth_edges(canvas: Canvas) -> None:
                 _mix_rows(canvas.color, canvas.depth, column, row, row - 1, share)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _mix_rows(
     color: np.ndarray, depth: np.ndarray, column: int, row: int, source: int, share: int
 ) -> None:
@@ -107,7 +107,7 @@ def _mix_rows(
         color[column, row, k] = np.uint8((here * (255 - share) + there * share) // 255)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _shadow_height(shadow: np.ndarray, i: int, a: float) -> float:
     place = a * (SHADOW_SAMPLES - 1)
     k = min(int(place), SHADOW_SAMPLES - 2)
@@ -115,7 +115,7 @@ def _shadow_height(shadow: np.ndarray, i: int, a: float) -> float:
     return shadow[i, k] * (1.0 - share) + shadow[i, k + 1] * share
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _draw_upright(
     i: int,
     column: int,
@@ -156,7 +156,7 @@ def _draw_upright(
     _fill_upright(i, column, r, a, slant, first, last, quads, textures, air, rays, eye, canvas)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _fill_upright(
     i: int,
     column: int,
@@ -230,7 +230,7 @@ def _fill_upright(
         canvas.shine[column, row] = np.uint8(own * 255.0 * (1.0 - fog))
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def _draw_tilted(
     i: int,
     column: int,

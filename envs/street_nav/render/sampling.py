@@ -6,12 +6,13 @@ Arrays alone are handed over, because whole tuples of them are slow to pass.
 import math
 
 import numpy as np
-from numba import njit
+
+from .compiled import kernel
 
 _LOW, _HIGH = np.uint32(0x00FF00FF), np.uint32(0xFF00FF00)
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def level_of(texels_per_pixel: float, num_levels: int) -> int:
     """The texture level whose texels are about as large as pixels."""
     level = 0
@@ -21,7 +22,7 @@ def level_of(texels_per_pixel: float, num_levels: int) -> int:
     return level
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def limits(start: float, span: float, last: int) -> tuple[float, float]:
     """Between which texels a quad that shows start to start + span of a texture stays.
 
@@ -32,14 +33,14 @@ def limits(start: float, span: float, last: int) -> tuple[float, float]:
     return -1e12, 1e12
 
 
-@njit(cache=True, nogil=True)
+@kernel()
 def clamped(place: float, start: float, span: float, last: int) -> float:
     """A place in texels within `limits`."""
     low, high = limits(start, span, last)
     return min(high, max(low, place))
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def blend(first: np.uint32, second: np.uint32, share: np.uint32) -> np.uint32:
     """Two texels mixed, all four channels at once; share of the second, 0 to 256."""
     rest = np.uint32(256) - share
@@ -49,7 +50,7 @@ def blend(first: np.uint32, second: np.uint32, share: np.uint32) -> np.uint32:
     return (even & _LOW) | (odd & _HIGH)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def fetch(
     texels: np.ndarray, offset: int, log_h: int, mask_w: int, mask_h: int, x: float, y: float
 ) -> np.uint32:
@@ -64,7 +65,7 @@ def fetch(
     return blend(low, high, share_y)
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def fetch_row(
     texels: np.ndarray,
     offset: int,
@@ -93,7 +94,7 @@ def fetch_row(
     return ((even >> np.uint32(2)) & _LOW) | (((odd >> np.uint32(2)) & _LOW) << np.uint32(8))
 
 
-@njit(cache=True, nogil=True, inline="always")
+@kernel(inline="always")
 def put(
     color: np.ndarray,
     column: int,

@@ -1,10 +1,10 @@
 """Finished scenes kept on disk, so that a city is ready to draw at once the next time.
 
 A file is a magic word, the length and the CRC-32 of what follows, a JSON header that names the
-arrays, and the arrays themselves. It is written under another name and then renamed, so many
-processes may share a folder; it is mapped into memory, so they share its pages too. Damaged files
-are made anew; where nothing can be written, nothing is kept. A scene takes 70 to 190 MB; those
-that were not used for longest make room for others.
+arrays, and the arrays themselves. How it is written, so that many processes may share a folder,
+stands in `city/files.py`; it is mapped into memory, so they share its pages too. Damaged files are
+made anew; where nothing can be written, nothing is kept. A scene takes 70 to 190 MB; those that
+were not used for longest make room for others.
 """
 
 import hashlib
@@ -13,9 +13,8 @@ import logging
 import mmap
 import os
 import struct
-import tempfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -26,6 +25,7 @@ import numpy as np
 import PIL
 
 from ..city.cache import cache_folder
+from ..city.files import keep
 from ..city.scene import City
 from .config import LookConfig
 from .scene import Scene, build_scene
@@ -64,18 +64,7 @@ def _made(path: Path, make: Callable[[], Scene]) -> Scene:
     arrays = dict(_arrays_of(scene))
     for array in arrays.values():
         array.setflags(write=False)
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            for piece in _pieces(arrays):
-                file.write(piece)
-        os.replace(temporary, path)
-    except OSError as error:
-        _logger.warning("cannot keep %s (%s)", path, error)
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
+    keep(path, _pieces(arrays))
     return scene
 
 
@@ -96,7 +85,7 @@ def _make_room(newest: Path) -> None:
 
 def _kept(path: Path) -> Scene | None:
     try:
-        with suppress(PermissionError):
+        with suppress(OSError):  # of a folder that is read-only, or a file that is not there
             os.utime(path)  # for `_make_room`: this one is in use
         with path.open("rb") as file:
             view = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
@@ -112,12 +101,18 @@ def _kept(path: Path) -> Scene | None:
     if magic != _MAGIC or zlib.crc32(view[_PREFIX.size :]) != checksum:
         _logger.warning("%s is damaged: making it anew", path)
         return None
-    header = json.loads(bytes(view[_PREFIX.size : _PREFIX.size + header_bytes]))
-    arrays = {}
+    try:
+        header = json.loads(bytes(view[_PREFIX.size : _PREFIX.size + header_bytes]))
+        return _scene_of(dict(_read_arrays(view, header)))
+    except (ValueError, KeyError, TypeError) as error:  # whole, but not what this version writes
+        _logger.warning("%s holds no scene (%r): making it anew", path, error)
+        return None
+
+
+def _read_arrays(view: memoryview, header: list[Any]) -> Iterator[tuple[str, np.ndarray]]:
     for name, dtype, shape, offset in header:
         count = int(np.prod(shape))
-        arrays[name] = np.frombuffer(view, dtype, count, offset).reshape(shape)
-    return _scene_of(arrays)
+        yield name, np.frombuffer(view, dtype, count, offset).reshape(shape)
 
 
 def _pieces(arrays: dict[str, np.ndarray]) -> list[Any]:

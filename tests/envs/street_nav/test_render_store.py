@@ -1,8 +1,11 @@
 """Scenes on disk: the same when read again, made anew when damaged."""
 
+import errno
 import logging
+import multiprocessing
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,6 +87,72 @@ def test_where_nothing_can_be_written_nothing_is_kept(
     with caplog.at_level(logging.WARNING):
         assert open_scene(city, LOOK, False, blocked / "folder") is kept[1]
     assert "cannot keep" in caplog.text
+
+
+def test_a_scene_is_read_where_its_file_cannot_be_touched(
+    city: City, kept: tuple[Path, Scene], caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def read_only(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "utime", read_only)
+    monkeypatch.setattr(store, "build_scene", lambda *_: pytest.fail("made anew"))
+    with caplog.at_level(logging.WARNING):
+        assert_same(open_scene(city, LOOK, False, kept[0]), kept[1])
+    assert not caplog.text
+
+
+def test_every_flipped_bit_and_every_cut_is_noticed(
+    city: City, kept: tuple[Path, Scene], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = file_of(kept[0]).read_bytes()
+    path = tmp_path / file_of(kept[0]).name
+    monkeypatch.setattr(store, "build_scene", lambda *_: kept[1])
+    rng = np.random.default_rng(0)
+    places = [0, 8, 16, 24, len(content) - 1, int(rng.integers(len(content)))]
+    for place in places:
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << int(rng.integers(8))
+        for spoiled in (bytes(flipped), content[:place]):
+            path.write_bytes(spoiled)
+            assert open_scene(city, LOOK, False, tmp_path) is kept[1]
+            assert path.stat().st_size == len(content)
+
+
+def test_a_whole_file_of_another_version_is_made_anew(
+    city: City, kept: tuple[Path, Scene], tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    other = tmp_path / file_of(kept[0]).name
+    other.write_bytes(b"".join(map(bytes, store._pieces({"quads.old": np.arange(3)}))))
+    monkeypatch.setattr(store, "build_scene", lambda *_: kept[1])
+    assert open_scene(city, LOOK, False, tmp_path) is kept[1]
+    assert "making it anew" in caplog.text
+
+
+def _open(city: City, folder: Path, barrier: Any, results: Any) -> None:
+    barrier.wait()
+    results.put(open_scene(city, LOOK, False, folder).textures.texels.sum(dtype=np.int64))
+
+
+def test_many_processes_that_make_one_scene_at_once_leave_one_sound_file(
+    city: City, kept: tuple[Path, Scene], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "build_scene", lambda *_: kept[1])
+    context = multiprocessing.get_context("fork")  # which the patch above survives
+    barrier, results = context.Barrier(3), context.Queue()
+    workers = [
+        context.Process(target=_open, args=(city, tmp_path, barrier, results)) for _ in range(3)
+    ]
+    for worker in workers:
+        worker.start()
+    sums = {results.get(timeout=120) for _ in workers}
+    for worker in workers:
+        worker.join()
+    assert sums == {kept[1].textures.texels.sum(dtype=np.int64)}
+    assert [path.name for path in tmp_path.iterdir()] == [file_of(kept[0]).name]
+    assert file_of(tmp_path).read_bytes() == file_of(kept[0]).read_bytes()
 
 
 def test_scenes_that_were_not_used_for_longest_make_room(
