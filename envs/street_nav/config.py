@@ -19,8 +19,10 @@ MIN_VIEW_PX, MAX_VIEW_PX = 28, 640
 MIN_FOV_DEG, MAX_FOV_DEG = 40.0, 120.0
 MAX_FRAMES = 8
 MIN_SUCCESS_M = 1e-6
-PANORAMA_PX = (512, 1024, 2048, 3072)
+PANORAMA_PX = (512, 1024, 2048, 3072, 4096, 6144)  # the last two only for large, narrow views
+MAX_WHOLE_PX = 3072  # wider panoramas are drawn no higher than the views reach
 PANORAMA_PITCH_DEG = 48.0  # above and below the horizon; wider views need more
+PITCH_MARGIN_DEG = 1.0
 CROSS_PX = 5  # between the four views, and between grids
 
 
@@ -77,6 +79,8 @@ class ViewConfig:
     @property
     def pitch_deg(self) -> float:
         """How far above and below the horizon a panorama must reach to fill a view."""
+        if self.panorama_px > MAX_WHOLE_PX:
+            return self.fov_deg / 2 + PITCH_MARGIN_DEG
         return max(PANORAMA_PITCH_DEG, self.fov_deg / 2)
 
     @property

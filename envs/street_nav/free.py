@@ -137,9 +137,8 @@ class FreeWalk:
         self.shown = self._script.shown(self.scene, self._seen)
 
     def _perceive(self, answer: Answer) -> tuple[bool, bool]:
-        scene = self.scene
-        names = [sight.name for sight in scene.sights]
-        return self._eyes.judge(answer.observation, self._seen, scene.intersection, names)
+        scene, sights = self.scene, self.scene.sights
+        return self._eyes.judge(answer.observation, self._seen, scene.intersection, sights, sights)
 
     def _distance(self) -> float:
         return distance_m(self._world, self.visited[-1], self.path[-1])

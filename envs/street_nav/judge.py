@@ -13,6 +13,7 @@ from typing import NamedTuple
 from .actions import FORWARD, STOP, Action, NotAllowed, NotAnAction, TurnRule, read_action
 from .answer import Answer
 from .task import Place
+from .types import Sight
 
 MAX_REMARK_CHARS = 1_000  # of a field; what is longer is cut before it is compared
 
@@ -49,7 +50,8 @@ class Assessment(NamedTuple):
 
     action: as read; None when there is none, or none of this rule.
     intersection_right: `current observation` is there and right about being at an intersection.
-    recognized: it also names the landmark that there is, and no other.
+    recognized: it also names the landmark that the description names here, and none of the route's
+        that cannot be seen.
     instruction_right: `current instruction` names the sentence in force, by number or by its words.
     is_well_formed: all three fields are there, and the action is allowed.
     """
@@ -85,12 +87,17 @@ class Perception:
         self._landmarks = landmarks
 
     def judge(
-        self, said: str | None, exact: str, intersection: bool, names: Sequence[str]
+        self,
+        said: str | None,
+        exact: str,
+        intersection: bool,
+        asked: Sequence[Sight],
+        visible: Sequence[Sight],
     ) -> tuple[bool, bool]:
         """(right about the intersection, right about everything).
 
-        exact: the observation in the environment's own words. names: the landmarks to be seen; one
-        of them must be named, and nothing that is not among them.
+        exact: the observation in the environment's own words. asked: landmarks of which one must be
+        named. visible: all that can be seen, which may be named too, but no others.
         """
         if said is None:
             return False, False
@@ -99,25 +106,30 @@ class Perception:
         said = said[:MAX_REMARK_CHARS]
         claim = claims_intersection(said) == intersection
         text = plain(said)
-        present = [_plain_name(name) for name in names]
-        named = any(name in text for name in present) if present else True
-        route = map(_plain_name, self._landmarks)
-        others = (name for name in route if name not in "|".join(present))
+        named = any(_plain_name(sight.name) in text for sight in asked) if asked else True
+        present = "|".join(_plain_name(sight.name) for sight in (*asked, *visible))
+        others = (name for name in map(_plain_name, self._landmarks) if name not in present)
         return claim, claim and named and not any(name in text for name in others)
 
 
 def judge_rail(
-    answer: Answer, place: Place, turns: TurnRule, exact: tuple[str, str], eyes: Perception
+    answer: Answer,
+    place: Place,
+    turns: TurnRule,
+    exact: tuple[str, str],
+    eyes: Perception,
+    visible: Sequence[Sight],
 ) -> Assessment:
     """Judge an answer at a place of the rail.
 
     exact: the observation there and the sentence in force, in the environment's own words.
+    visible: every landmark that can be seen there; the description may name one of them or none.
     """
     action, fault = _read(answer, turns)
     outcome = fault or _rail_outcome(action, place.action)
     scene = place.scene
     claim, seen = eyes.judge(
-        answer.observation, exact[0], scene.intersection, [s.name for s in scene.sights]
+        answer.observation, exact[0], scene.intersection, scene.sights, visible
     )
     return Assessment(
         outcome,

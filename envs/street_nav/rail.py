@@ -26,6 +26,7 @@ class RailWalk:
     def __init__(self, route: Route, world: World, config: StreetNavConfig, script: Script) -> None:
         self.route = route
         self.is_over = self.is_given_up = False
+        self._world = world
         self._config = config
         self._script = script
         self._turns = TURN_RULES[config.rule]
@@ -64,7 +65,8 @@ class RailWalk:
         config, place = self._config, self._place
         answer = read_answer(text, config.answer)
         exact = self._seen, self._quoted
-        found = judge_rail(answer, place, self._turns, exact, self._eyes)
+        visible = self._world.sights(place.scene.node)
+        found = judge_rail(answer, place, self._turns, exact, self._eyes, visible)
         terms = rail_terms(found, config.reward)
         done = None if found.action is None else found.action.canonical
         is_last = self._at == len(self._places) - 1

@@ -2,7 +2,9 @@
 
     rail       terms and what they pay
     study      action +1 right, -1 wrong; misread -0.5 more when a wrong action comes with a wrong
-               `current observation` about the intersection (the paper's -1.5)
+               `current observation` about the intersection (the paper's -1.5); with
+               `punish_instruction` misled -0.75 more, in place of misread, when it comes with a
+               wrong `current instruction` (the paper's -1.75)
     binary     accuracy 1 when right
     weighted   accuracy 1 when right; wrong -1 when not; format 1 for an object with all three
                fields and an allowed action; observation 1 when the field is right about the
@@ -18,7 +20,8 @@ Terms of `weighted` are multiplied by `weights`. Source of `study`: https://arxi
 appendix. Departures: the observation is scored against the place, the action against the right
 action (the study's code scores a right remark with a wrong action as a wrong remark); an answer
 without the field counts as a wrong remark; the last wrong answer at a place gets its own reward and
-no further -1. The study's -1.75 for the wrong instruction, which its code never pays, is left out.
+no further -1. The study's -1.75 for a wrong instruction, which its code never pays, is off unless
+asked for; of two faults in one answer the greater is paid.
 """
 
 import math
@@ -26,10 +29,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
-from ..settings import member, require_number
+from ..settings import member, require_flag, require_number
 from .judge import Assessment
 
-STUDY_RIGHT, STUDY_WRONG, STUDY_MISREAD = 1.0, -1.0, -0.5
+STUDY_RIGHT, STUDY_WRONG, STUDY_MISREAD, STUDY_MISLED = 1.0, -1.0, -0.5, -0.75
 WEIGHTED_TERMS = ("accuracy", "wrong", "format", "observation", "instruction", "ndtw")
 
 
@@ -44,6 +47,8 @@ class RewardConfig:
     """How an answer is paid.
 
     weights: by term, for the kind `weighted`; a term that is not named weighs 0.
+    punish_instruction: for the kind `study`, on the rail: a wrong action with a wrong or no
+        `current instruction` pays -1.75, as the paper has it and its code does not.
     """
 
     kind: RewardKind = RewardKind.weighted
@@ -56,9 +61,16 @@ class RewardConfig:
             "instruction": 0.1,
         }
     )
+    punish_instruction: bool = False
 
     def __post_init__(self) -> None:
         self.kind = member(RewardKind, "reward.kind", self.kind)
+        require_flag("reward.punish_instruction", self.punish_instruction)
+        if self.punish_instruction and self.kind is not RewardKind.study:
+            raise ValueError(
+                "reward.punish_instruction must be false unless reward.kind is study; got true "
+                f"with {self.kind.value}"
+            )
         unknown = set(self.weights) - set(WEIGHTED_TERMS)
         if unknown:
             raise ValueError(
@@ -81,11 +93,15 @@ def rail_terms(assessment: Assessment, reward: RewardConfig) -> dict[str, float]
             "observation": float(assessment.recognized),
             "instruction": float(assessment.instruction_right),
         }
-    misread = not is_right and not assessment.intersection_right
-    return {
+    misled = reward.punish_instruction and not is_right and not assessment.instruction_right
+    misread = not is_right and not misled and not assessment.intersection_right
+    terms = {
         "action": STUDY_RIGHT if is_right else STUDY_WRONG,
         "misread": STUDY_MISREAD if misread else 0.0,
     }
+    if reward.punish_instruction:
+        terms["misled"] = STUDY_MISLED if misled else 0.0
+    return terms
 
 
 def free_terms(assessment: Assessment, ndtw: float, reward: RewardConfig) -> dict[str, float]:

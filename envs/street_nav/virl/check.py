@@ -122,7 +122,8 @@ def _counts(dataset: Dataset, files: Sequence[Path]) -> dict[str, int | str]:
     return {
         "routes": dataset.num_routes,
         "sound routes": len(routes),
-        "turns": ", ".join(f"{number} x {count}" for number, count in sorted(turns.items())),
+        "turns": ", ".join(f"{number} x {count}" for number, count in sorted(turns.items()))
+        or "none, without a sound route",
         "landmarks": sum(leg.landmark is not None for route in routes for leg in route.legs),
         "mapped places": dataset.num_mapped,
         "panoramas on sound routes": len({p.panorama for r in routes for p in r.places}),

@@ -10,6 +10,7 @@ from cardinal_gym.envs.street_nav.answer import AnswerFormat, read_answer, write
 from cardinal_gym.envs.street_nav.env import StreetNavEnv
 from cardinal_gym.envs.street_nav.judge import claims_intersection, names_sentence
 from cardinal_gym.envs.street_nav.reward import maximum_return
+from cardinal_gym.envs.street_nav.types import Sight
 from grid_world import GridWorld
 from hypothesis import given
 from hypothesis import strategies as st
@@ -199,6 +200,27 @@ def test_the_studys_rewards_are_scored_against_the_right_field() -> None:
     assert env.step(said(right, other))[1] == 1.0
 
 
+def test_the_papers_punishment_of_a_wrong_instruction_is_opt_in() -> None:
+    reward = {"kind": "study", "punish_instruction": True}
+    env = make(reward=reward, attempts=9)
+    at_place(env, "turn")
+    seen, other = "You observe an intersection", "No landmarks nearby"
+    wrong, right = "turn_direction(northeast)", env.walk.right_action()
+    (due,) = json.loads(env.oracle_action())["current instruction"][:1]
+    for answer, expected in {
+        said(wrong, seen, due): -1.0,
+        said(wrong, other, due): -1.5,
+        said(wrong, seen, "9"): -1.75,
+        said(wrong, other, "9"): -1.75,
+        "no answer": -1.75,
+        said(right, other, "9"): 1.0,
+    }.items():
+        _, paid, _, _, info = env.step(answer)
+        assert paid == expected == sum(info["reward_terms"].values())
+    with pytest.raises(ValueError, match=r"reward.punish_instruction must be false unless"):
+        make(reward={"kind": "binary", "punish_instruction": True})
+
+
 def test_weighted_terms_pay_for_each_field_and_punish_what_is_wrong() -> None:
     env = make(attempts=9)
     at_place(env, "turn")
@@ -242,6 +264,40 @@ def test_remarks_about_intersections_are_understood(remark: str, claim: bool) ->
 )
 def test_sentences_are_named_by_number_or_words(text: str, means: bool) -> None:
     assert names_sentence(text, 3, "Turn left.") is means
+
+
+class FarSighted(GridWorld):
+    """From everywhere along a street, the landmark of one corner can be seen."""
+
+    def __init__(self, corner: str) -> None:
+        super().__init__()
+        self._corner = Sight(name=corner, bearing=10.0)
+
+    def sights(self, node: int) -> tuple[Sight, ...]:
+        return super().sights(node) or (self._corner,)
+
+
+def test_a_landmark_that_is_seen_may_be_named_where_the_description_names_none() -> None:
+    plain = make()
+    plain.reset(seed=1)
+    first, *rest = [w.sight.name for w in plain.route.waypoints if w.sight is not None]
+    for world, is_seen in ((FarSighted(first), True), (GridWorld(), False)):
+        env = make(world)
+        at_place(env, "forward")
+        told = said("stop()", f"{first} is on your left")
+        assert env.step(told)[4]["recognized"] is is_seen
+        hidden = said(env.walk.right_action(), f"{first} is on your left, {rest[0]} too")
+        assert env.step(hidden)[4]["recognized"] is False
+
+
+def test_where_the_description_names_a_landmark_it_must_be_named() -> None:
+    plain = make()
+    plain.reset(seed=1)
+    *_, other, last = [w.sight.name for w in plain.route.waypoints if w.sight is not None]
+    for remark, recognized in ((last, True), (f"{last}, {other}", True), (other, False)):
+        env = make(FarSighted(other))
+        at_place(env, "stop")
+        assert env.step(said("stop()", remark))[4]["recognized"] is recognized
 
 
 @given(st.text(max_size=400))
