@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-
 from ..envs.core import Observation
+from .messages import new_image
 from .policy import Policy
 from .tokens import MARKER, text_content
 from .types import ContextMode, Turn
@@ -144,11 +143,7 @@ def _images(policy: Policy, observation: Observation) -> Images:
 
 
 def _new_images(policy: Policy, before: Observation, after: Observation) -> Images:
-    if before.image is None or after.image is None:
-        return _images(policy, after)
-    if np.array_equal(before.image, after.image):
-        return ()
-    return _images(policy, after)
+    return _images(policy, after) if new_image(before, after) is not None else ()
 
 
 def _suffix(

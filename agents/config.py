@@ -7,6 +7,7 @@ themselves: a bad value raises ValueError with "must be ...; got ...".
 from dataclasses import dataclass, field
 from enum import Enum
 
+from .api.config import ApiConfig, chat_url
 from .types import ContextMode
 
 
@@ -135,6 +136,8 @@ class PolicyConfig:
     """Which policy, from where, on what.
 
     path: a Hugging Face folder or hub name, or a saved adapter's folder; wins over `build`.
+    base_url, model: an OpenAI-compatible server and the model to ask it for, to measure only; `api`
+        says how.
     build: shape of a policy to build when there is no `path`.
     attn_implementation: as transformers names it: sdpa, eager, flash_attention_2.
     device: auto, cpu, cuda, cuda:1, ...
@@ -152,6 +155,8 @@ class PolicyConfig:
 
     name: str
     path: str | None = None
+    base_url: str | None = None
+    model: str | None = None
     build: BuildConfig | None = None
     dtype: Dtype = Dtype.float32
     attn_implementation: str = "sdpa"
@@ -164,11 +169,14 @@ class PolicyConfig:
     lora: LoraConfig = field(default_factory=LoraConfig)
     freeze_vision: bool = False
     gradient_checkpointing: bool = False
+    api: ApiConfig = field(default_factory=ApiConfig)
 
     def __post_init__(self) -> None:
         for name in ("context_turns", "max_context", "max_images", "max_image_tokens"):
             limit = getattr(self, name)
             _require(limit is None or limit >= 1, f"policy.{name}", "at least 1 or null", limit)
+        if self.base_url is not None:
+            chat_url(self.base_url)
 
 
 @dataclass(kw_only=True, slots=True)

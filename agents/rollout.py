@@ -217,6 +217,7 @@ class _Run:
             stream=replace(self.stream, turn=len(self.turns)),
             oracle=getattr(self.env.unwrapped, "oracle_action", None),
             random=getattr(self.env.unwrapped, "random_action", None),
+            game=self.env.unwrapped,
         )
 
     def take(self, reply: Reply) -> None:

@@ -71,12 +71,18 @@ class Completion:
     token_ids: sampled ids including the end token if it was sampled. [T]
     logprobs: log-probability of each under the sampling distribution's full softmax at the sampling
         temperature (before top-p / top-k), fp32. [T]; empty for agents without a policy.
+    reported_tokens: how many were sampled by a server that does not tell which; 0 for others.
     """
 
     text: str
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
     finish_reason: FinishReason = FinishReason.stop
+    reported_tokens: int = 0
+
+    @property
+    def num_tokens(self) -> int:
+        return len(self.token_ids) or self.reported_tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +123,7 @@ class Episode:
 
     @property
     def num_sampled_tokens(self) -> int:
-        return sum(len(turn.completion.token_ids) for turn in self.turns)
+        return sum(turn.completion.num_tokens for turn in self.turns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +132,7 @@ class Request:
 
     history: the finished turns of this episode, oldest first.
     oracle, random: the environment's `oracle_action` and `random_action`, for the baselines only.
+    game: the environment, whose `legend` and `spelt_out` are for persons only.
     """
 
     observation: Observation
@@ -133,6 +140,7 @@ class Request:
     stream: StreamKey
     oracle: Any = None
     random: Any = None
+    game: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

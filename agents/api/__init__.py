@@ -1,0 +1,1 @@
+"""Policies behind an OpenAI-compatible server: `ApiAgent` over `ApiClient`."""
