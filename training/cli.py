@@ -28,6 +28,7 @@ COMMANDS = {
     "sft": Command("sft", "supervised fine-tuning on oracle episodes"),
     "grpo": Command("grpo", "multi-turn GRPO"),
     "eval": Command("eval", "measure a policy in and out of distribution"),
+    "plan": Command("plan", "memory, time and parameters of an experiment on a machine"),
     "export": Command("export", "write oracle episodes as a file of chat messages with pictures"),
     "play": Command("play", "play any environment in the terminal"),
     "data": Command("data", "check a data set that was downloaded: counts, problems, pictures"),

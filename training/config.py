@@ -18,6 +18,7 @@ from .evaluation_config import CellConfig, EvaluateConfig, MetricKind, SuiteConf
 from .field_checks import require_at_least_zero, require_fraction, require_positive
 from .grpo_config import Aggregation, CriticConfig, GrpoConfig, KLKind, LengthConfig
 from .optim_config import BudgetConfig, OptimConfig, Schedule
+from .plan_config import PlanConfig
 
 __all__ = [  # beside what is defined here
     "Aggregation",
@@ -30,6 +31,7 @@ __all__ = [  # beside what is defined here
     "LengthConfig",
     "MetricKind",
     "OptimConfig",
+    "PlanConfig",
     "Schedule",
     "SuiteConfig",
     "shifted",
@@ -197,6 +199,7 @@ class ExperimentConfig:
     grpo: GrpoConfig = field(default_factory=GrpoConfig)
     evaluate: EvaluateConfig = field(default_factory=EvaluateConfig)
     export: ExportConfig = field(default_factory=ExportConfig)
+    plan: PlanConfig = field(default_factory=PlanConfig)
 
     def __post_init__(self) -> None:
         require_positive(self, "seeds", "threads", "checkpoint_every", "keep_checkpoints")

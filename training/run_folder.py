@@ -32,7 +32,7 @@ __all__ = [
 ]  # fmt: skip
 
 # May differ between a run and its resumption: they change where and how, not what.
-VOLATILE_KEYS = frozenset({"resume", "output_dir", "trackers", "processes"})
+VOLATILE_KEYS = frozenset({"resume", "output_dir", "trackers", "processes", "plan"})
 
 
 class RunFolder:

@@ -74,7 +74,11 @@ def without_weights(config: PreTrainedConfig) -> PreTrainedModel:
 
 def parameters(config: PreTrainedConfig) -> Parameters:
     """How many parameters the model of a configuration has."""
-    model: Any = without_weights(config)
+    return parameters_of(without_weights(config))
+
+
+def parameters_of(model: Any) -> Parameters:
+    """How many parameters a model has, on whatever device."""
     whole = _count(model)
     embedding, head = model.get_input_embeddings(), model.get_output_embeddings()
     decoder = model.get_decoder()

@@ -1,0 +1,150 @@
+"""An experiment's plan: shape, workload, memory and time in one value, and what to turn down.
+
+Every suggestion is planned in turn, so that it says what it would save.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from ...agents.config import Dtype, LoraConfig
+from ..config import ExperimentConfig
+from .memory import GIB, RESERVED, Memory, memory
+from .roofline import StepTime, step_time
+from .shape import Shape, shape_of
+from .workload import Tower, Workload, workload
+
+LORA_RANK = 16  # of the suggestion
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What one step of `config` takes on its machine."""
+
+    config: ExperimentConfig
+    shape: Shape
+    work: Workload
+    tower: Tower | None
+    memory: Memory
+    time: StepTime
+
+    @property
+    def limit(self) -> int:
+        """Bytes of one device that the plan may fill."""
+        return int(self.config.plan.device_gib * GIB * (1 - RESERVED))
+
+    @property
+    def fits(self) -> bool:
+        return self.memory.peak <= self.limit
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers, for `plan.json=true`: bytes, seconds, counts."""
+        plan, parts = self.config.plan, self.shape.parameters
+        memory = {**asdict(self.memory), "update": self.memory.update, "peak": self.memory.peak}
+        return {
+            "policy": self.config.policy.name,
+            "device": plan.device,
+            "num_devices": plan.num_devices,
+            "parameters": {
+                **asdict(parts),
+                "total": parts.total,
+                "trained": self.shape.trained,
+                "adapters": self.shape.adapters,
+            },
+            "memory_bytes": {**memory, "rollout": self.memory.rollout, "limit": self.limit},
+            "fits": self.fits,
+            "workload": {
+                **asdict(self.work),
+                "sampled_tokens": self.work.sampled_tokens,
+                "trained_tokens": self.work.trained_tokens,
+            },
+            "time": {**asdict(self.time), "step_s": self.time.step_s},
+            "suggestions": [{"settings": s.settings, "peak": s.peak} for s in suggestions(self)],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """settings: overrides to add, together with all before. peak: bytes with them."""
+
+    settings: str
+    peak: int
+
+
+def estimate(config: ExperimentConfig) -> Estimate:
+    """Plan one step of `config.grpo` on `config.plan`; loads no weights and downloads nothing.
+
+    Raises ValueError for a policy whose shape is not known here, or that cannot see the
+    environment's pictures.
+    """
+    shape = shape_of(config.policy)
+    work, tower = workload(config, shape)
+    return _estimate(config, shape, work, tower)
+
+
+def suggestions(found: Estimate) -> list[Suggestion]:
+    """Settings that one after the other make it fit, as far as they do; none if it fits."""
+    made: list[Suggestion] = []
+    least = found.memory.peak
+    config = found.config
+    for settings, change in _changes(found):
+        if least <= found.limit:
+            break
+        changed = change(config)
+        shape = found.shape if changed.policy == config.policy else shape_of(changed.policy)
+        peak = _estimate(changed, shape, found.work, found.tower).memory.peak
+        if peak < 0.99 * least:
+            config, least = changed, peak
+            made.append(Suggestion(settings, peak))
+    return made
+
+
+def _estimate(
+    config: ExperimentConfig, shape: Shape, work: Workload, tower: Tower | None
+) -> Estimate:
+    return Estimate(
+        config=config,
+        shape=shape,
+        work=work,
+        tower=tower,
+        memory=memory(config, shape, work, tower),
+        time=step_time(config, shape, work, tower),
+    )
+
+
+Change = Callable[[ExperimentConfig], ExperimentConfig]
+
+
+def _changes(found: Estimate) -> Iterator[tuple[str, Change]]:
+    """What can be turned down, the cheapest in time and quality first."""
+    policy, plan, optim = found.config.policy, found.config.plan, found.config.grpo.optim
+    if policy.dtype is Dtype.float32 and plan.device != "cpu":
+        yield "policy.dtype=bfloat16", lambda c: _policy(c, dtype=Dtype.bfloat16)
+    if plan.num_devices > 1 and not plan.sharded:
+        yield "plan.sharded=true", lambda c: replace(c, plan=replace(c.plan, sharded=True))
+    if found.tower is not None and not policy.freeze_vision and not policy.lora.rank:
+        yield "policy.freeze_vision=true", lambda c: _policy(c, freeze_vision=True)
+    if not policy.gradient_checkpointing:
+        yield (
+            "policy.gradient_checkpointing=true",
+            lambda c: _policy(c, gradient_checkpointing=True),
+        )
+    smaller = max(found.work.row_tokens, optim.micro_batch_tokens // 4)
+    if smaller < optim.micro_batch_tokens:
+        yield (
+            f"grpo.optim.micro_batch_tokens={smaller}",
+            lambda c: _grpo(c, optim=replace(c.grpo.optim, micro_batch_tokens=smaller)),
+        )
+    if found.config.grpo.kl_coef > 0:
+        yield "grpo.kl_coef=0", lambda c: _grpo(c, kl_coef=0.0, reference_every=None)
+    if not policy.lora.rank and policy.path is not None:
+        rank = f"policy.lora.rank={LORA_RANK}"
+        yield rank, lambda c: _policy(c, lora=LoraConfig(rank=LORA_RANK))
+
+
+def _policy(config: ExperimentConfig, **changes: Any) -> ExperimentConfig:
+    return replace(config, policy=replace(config.policy, **changes))
+
+
+def _grpo(config: ExperimentConfig, **changes: Any) -> ExperimentConfig:
+    return replace(config, grpo=replace(config.grpo, **changes))

@@ -1,0 +1,162 @@
+"""Memory of one device, by part: what stays, what a rollout adds, what an update adds.
+
+Weights, gradients and AdamW's two moments are exact. Activations are counted from what autograd
+keeps for the backward pass of transformers' blocks with a fused attention (sdpa, flash): per token
+and layer the inputs of every linear map, queries, keys, values, the gate, and both norms' inputs in
+float32. With gradient checkpointing one block's are there at a time, and every block's input.
+"""
+
+from dataclasses import dataclass
+
+from ...agents.scoring import MAX_LOGITS
+from ..config import ExperimentConfig
+from .shape import Shape
+from .workload import Tower, Workload
+
+GIB = 2**30
+ROWS_AT_ONCE = 512  # of the engine
+LOGIT_COPIES_TRAINING = 5  # float32: logits, scaled, banned, and two gradients
+LOGIT_BYTES_DRAWING = 32  # per logit: two copies in float32, three steps of the CDF in float64
+RESERVED = 0.06  # of a device: its context, the allocator's fragments
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """Bytes on one device.
+
+    Always there: weights, optimizer, reference. In an update: gradients, activations, vision
+    (activations of a tower that is trained), logits. In a rollout: kv_cache, prefill, drawing.
+    """
+
+    weights: int
+    optimizer: int
+    reference: int
+    gradients: int
+    activations: int
+    vision: int
+    logits: int
+    kv_cache: int
+    prefill: int
+    drawing: int
+
+    @property
+    def always(self) -> int:
+        return self.weights + self.optimizer + self.reference
+
+    @property
+    def update(self) -> int:
+        """The most that an update holds."""
+        return self.always + self.gradients + self.activations + self.vision + self.logits
+
+    @property
+    def rollout(self) -> int:
+        """The most that a rollout holds; prompts are read before tokens are drawn."""
+        return self.always + self.kv_cache + max(self.prefill, self.drawing)
+
+    @property
+    def peak(self) -> int:
+        return max(self.update, self.rollout)
+
+
+def memory(config: ExperimentConfig, shape: Shape, work: Workload, tower: Tower | None) -> Memory:
+    """Of one device, at its fullest, in a step of GRPO."""
+    shards = config.plan.num_devices if config.plan.sharded else 1
+    width = shape.weight_bytes
+    base = shape.parameters.total * width
+    moved = shape.trained * (4 if shape.adapters else width)
+    # A sharded block is put together before it computes, the next one while it does.
+    gathered = 0 if shards == 1 else 2 * shape.block * width
+    weights = (base + shape.adapters * 4) // shards + gathered
+    rows = max(1, config.grpo.optim.micro_batch_tokens // work.row_tokens)
+    devices = config.plan.num_devices
+    rows = min(rows, -(-work.rows // devices))
+    tokens = rows * work.row_tokens
+    masked = rows * (work.answer if work.row_per_turn else work.answer * work.turns)
+    return Memory(
+        weights=weights,
+        optimizer=(2 * moved) // shards + 4 * shape.tensors,
+        reference=base // shards if config.grpo.kl_coef > 0 else 0,
+        gradients=moved // shards,
+        activations=activations(shape, tokens, checkpointing=config.policy.gradient_checkpointing),
+        vision=_pictures(config, shape, work, tower, rows),
+        logits=min(masked * shape.vocab, MAX_LOGITS) * 4 * LOGIT_COPIES_TRAINING,
+        kv_cache=kv_cache(shape, work, devices, tower),
+        prefill=_prefill(shape, work, devices, tower),
+        drawing=rows_decoded(work, devices) * shape.vocab * LOGIT_BYTES_DRAWING,
+    )
+
+
+def activations(shape: Shape, tokens: int, *, checkpointing: bool) -> int:
+    """Bytes that the language model's blocks keep of `tokens` tokens for the backward pass."""
+    layers = shape.layers + shape.cross_layers
+    block = tokens * block_bytes(shape)
+    between = tokens * shape.hidden * shape.weight_bytes
+    last_norm = tokens * shape.hidden * (4 + shape.weight_bytes)
+    return last_norm + (layers * between + block if checkpointing else layers * block)
+
+
+def block_bytes(shape: Shape) -> int:
+    """Bytes that one block keeps of one token."""
+    width, hidden = shape.weight_bytes, shape.hidden
+    linear = 4 * shape.mlp + 2 * hidden  # gate, its activation, up, product; both blocks' inputs
+    attention = 2 * shape.query + shape.key_value  # queries, output, keys and values
+    norms = 2 * hidden * (4 + width)  # the input in float32, the output before its weight
+    if shape.norms_queries:
+        norms += (shape.query + shape.key_value // 2) * (4 + width)
+    kept = width * (linear + attention) + norms + 4 * shape.heads
+    if shape.adapters and width < 4:  # each adapter reads a float32 copy of its layer's input
+        kept += 4 * (5 * hidden + shape.query + shape.mlp) - width * (2 * hidden + shape.mlp)
+    return kept
+
+
+def rows_decoded(work: Workload, devices: int) -> int:
+    """Conversations in one device's cache at once."""
+    return min(ROWS_AT_ONCE, -(-work.episodes // devices))
+
+
+def kv_cache(shape: Shape, work: Workload, devices: int, tower: Tower | None) -> int:
+    """Keys and values: of each distinct prompt once, of each row what it adds."""
+    rows = rows_decoded(work, devices)
+    prompts = -(-rows // work.members) if not work.row_per_turn or work.turns == 1 else rows
+    own = work.answer if work.row_per_turn else work.own_tokens
+    tokens = prompts * min(work.prompt, work.row_tokens) + rows * own
+    per_token = shape.layers * shape.key_value * shape.weight_bytes
+    seen = 0
+    if tower is not None and shape.cross_layers:
+        seen = prompts * tower.patches * shape.cross_layers * shape.key_value * shape.weight_bytes
+    return tokens * per_token + seen
+
+
+def _prefill(shape: Shape, work: Workload, devices: int, tower: Tower | None) -> int:
+    """All new prompts are read in one pass: a block's intermediate values, and their mask."""
+    prompts = -(-rows_decoded(work, devices) // work.members)
+    tokens = prompts * work.prompt
+    block = tokens * shape.weight_bytes * (4 * shape.hidden + 3 * shape.mlp)
+    seen = 0 if tower is None else prompts * _tower_block(shape, tower)
+    return max(block, seen)
+
+
+def _pictures(
+    config: ExperimentConfig, shape: Shape, work: Workload, tower: Tower | None, rows: int
+) -> int:
+    """What the pictures of a micro-batch keep: the tower's blocks if it is trained, else its view.
+
+    Members of a group show the same pictures, which are encoded once.
+    """
+    if tower is None:
+        return 0
+    images = work.images if not work.row_per_turn else 1
+    distinct = -(-rows // work.members) * images
+    features = rows * images * tower.patches * shape.hidden * shape.weight_bytes
+    if config.policy.freeze_vision or shape.adapters:
+        return features
+    block = _tower_block(shape, tower)
+    if config.policy.gradient_checkpointing:
+        between = tower.patches * tower.width * shape.weight_bytes
+        return features + distinct * (tower.layers * between + block)
+    return features + distinct * tower.layers * block
+
+
+def _tower_block(shape: Shape, tower: Tower) -> int:
+    """Bytes that one block of the tower keeps of one picture."""
+    return tower.patches * shape.weight_bytes * (8 * tower.width + 4 * tower.mlp)
