@@ -100,7 +100,7 @@ def test_eval_looks_at_everything_else_before_it_loads_the_policy(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs/scratch/taken/kept").mkdir(parents=True)
-    monkeypatch.setattr(evaluation, "load_policy", pytest.fail)
+    monkeypatch.setattr("cardinal_gym.training.measured.load_policy", pytest.fail)
     with pytest.raises(ValueError, match=reason):
         evaluation.run_evaluation(measured("policy.path=some/folder", override))
     assert [path.name for path in (tmp_path / "runs/scratch").iterdir()] == ["taken"]
