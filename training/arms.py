@@ -31,6 +31,7 @@ from .demonstrations import OracleDemonstrations
 from .distributed import Workers
 from .evaluate import MakeAgent, evaluate
 from .files import atomic_write_json, atomic_write_text
+from .kept_results import KeptResults
 from .length_request import with_length_requests
 from .loop import Stage, TrainState, train, trained_parameters
 from .metrics import Ledger
@@ -56,6 +57,7 @@ class SeedRun:
     seed: int
     workers: Workers
     reporter: ProgressReporter
+    kept: KeptResults | None = None  # of a policy that is only measured
 
     def run_base(self, *, warm_up: bool = True) -> None:
         """Pretrain (or load) and warm up; leaves `base/policy` and its evaluation."""
@@ -132,6 +134,7 @@ class SeedRun:
             keep_episodes=final,
             workers=self.workers,
             reporter=self.reporter,
+            kept=self.kept,
         )
         if not self.workers.is_main:
             return

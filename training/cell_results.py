@@ -45,9 +45,9 @@ class CellResult:
 def count_cell(
     cell: str, metric: MetricKind, episodes: Sequence[Episode], *, per_episode: str
 ) -> CellResult:
-    seen = [_recognized(episode) for episode in episodes]
+    seen = [recognized(episode) for episode in episodes]
     known = [value for value in seen if value is not None]
-    last = Counter(_outcome(episode) for episode in episodes)
+    last = Counter(last_outcome(episode) for episode in episodes)
     steps = [turn.details["correct"] for e in episodes for turn in e.turns if _is_walk(e)]
     return CellResult(
         cell=cell,
@@ -68,13 +68,13 @@ def count_cell(
 
 def packed(episodes: Sequence[Episode]) -> bytes:
     """The per-episode arrays as an .npz file."""
-    seen = [_recognized(episode) for episode in episodes]
+    seen = [recognized(episode) for episode in episodes]
     buffer = io.BytesIO()
     arrays: dict[str, np.ndarray] = {
         "task_id": np.array([episode.task_id for episode in episodes]),
         "seed": np.array([episode.seed for episode in episodes], dtype=np.int64),
         "success": np.array([episode.success for episode in episodes]),
-        "outcome": np.array([_outcome(episode) for episode in episodes]),
+        "outcome": np.array([last_outcome(episode) for episode in episodes]),
         "recognized": np.array(
             [-1 if value is None else int(value) for value in seen], dtype=np.int8
         ),
@@ -82,7 +82,7 @@ def packed(episodes: Sequence[Episode]) -> bytes:
         "num_tokens": np.array(
             [episode.num_sampled_tokens for episode in episodes], dtype=np.int32
         ),
-        "num_right": np.array([_num_right(episode) for episode in episodes], dtype=np.int16),
+        "num_right": np.array([num_right(episode) for episode in episodes], dtype=np.int16),
         **{name: _last(episodes, name) for name in FREE_MEASURES},
     }
     save: Any = np.savez_compressed  # its stub takes the names for flags
@@ -103,18 +103,19 @@ def _is_right(turn: Turn) -> bool:
     return turn.success or bool(turn.details.get("correct"))
 
 
-def _outcome(episode: Episode) -> str:
+def last_outcome(episode: Episode) -> str:
     """Of the last answer; how the episode ended if there was none."""
     return episode.turns[-1].outcome if episode.turns else episode.status.value
 
 
-def _recognized(episode: Episode) -> bool | None:
+def recognized(episode: Episode) -> bool | None:
+    """Whether what was to be read or seen was told rightly; None when nothing was."""
     if _is_walk(episode):
         return all(turn.details["recognized"] for turn in episode.turns)
     return episode.turns[-1].details.get("recognized") if episode.turns else None
 
 
-def _num_right(episode: Episode) -> int:
+def num_right(episode: Episode) -> int:
     """Right answers of a walk; -1 for other games."""
     return sum(map(_is_right, episode.turns)) if _is_walk(episode) else -1
 

@@ -5,7 +5,6 @@ installed; what a section can tell by itself is checked where it is made (`confi
 """
 
 import dataclasses
-import re
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,11 @@ from ..agents.config import PolicyConfig
 from ..agents.policy import Policy, load_policy
 from ..envs.core import Observation
 from .chat_records import read_records
-from .config import ExperimentConfig, SuiteConfig, shifted
+from .config import ExperimentConfig
 from .contamination import check_contamination
 from .demonstrations import bare_env
-from .evaluate import check_tasks
 from .sft_files import FileDemonstrations
+from .task_checks import check_tasks
 from .trackers import check_trackers
 
 STAGES = {  # that a command trains after the base
@@ -35,23 +34,11 @@ def check_run(config: ExperimentConfig, command: str) -> None:
     """Raises ValueError in one line, with the full key, for the first thing that cannot work."""
     stages = _stages(config, command)
     check_trackers(config.trackers)
-    check_cells(config.env, config.suite)
     check_tasks(config.env, config.suite, config.evaluate)
     check_contamination(config, stages)
     policy = _built(config.policy)
     check_room(config, stages, policy)
     check_data(config, stages, policy)
-
-
-def check_cells(env: Any, suite: SuiteConfig) -> None:
-    """Make the environment of every cell."""
-    for name, cell in suite.cells.items():
-        try:
-            shifted(env, {"split": "eval", **cell.shift})
-        except ValueError as error:
-            subject = re.split(r"[ .:\[]", str(error), maxsplit=1)[0]
-            joint = "." if subject in cell.shift else ": "
-            raise ValueError(f"suite.cells.{name}.shift{joint}{error}") from error
 
 
 def check_room(config: ExperimentConfig, stages: Collection[str], policy: Policy | None) -> None:

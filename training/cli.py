@@ -33,6 +33,7 @@ COMMANDS = {
     "play": Command("play", "play any environment in the terminal"),
     "data": Command("data", "check a data set that was downloaded: counts, problems, pictures"),
     "report": Command("report", "write the report of a run folder"),
+    "results": Command("results", "what evaluations have been kept, as a table or CSV"),
     "view": Command("view", "show episodes of a run folder, with pictures"),
 }
 

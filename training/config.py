@@ -14,14 +14,16 @@ from ..envs.street_nav.actions import Rule
 from ..envs.street_nav.render.config import LOOKS
 from ..envs.street_nav.wording import Wording
 from .advantages import Credit
-from .evaluation_config import CellConfig, EvaluateConfig, MetricKind, SuiteConfig, shifted
+from .evaluation_config import EvaluateConfig, MetricKind
 from .field_checks import require_at_least_zero, require_fraction, require_positive
 from .grpo_config import Aggregation, CriticConfig, GrpoConfig, KLKind, LengthConfig
 from .optim_config import BudgetConfig, OptimConfig, Schedule
 from .plan_config import PlanConfig
+from .suite_config import Axis, CellConfig, SuiteConfig, cell_envs, shifted
 
 __all__ = [  # beside what is defined here
     "Aggregation",
+    "Axis",
     "BudgetConfig",
     "CellConfig",
     "CriticConfig",
@@ -34,6 +36,7 @@ __all__ = [  # beside what is defined here
     "PlanConfig",
     "Schedule",
     "SuiteConfig",
+    "cell_envs",
     "shifted",
 ]
 
@@ -206,6 +209,8 @@ class ExperimentConfig:
         require_at_least_zero(self, "seed")
         if self.processes is not None:
             require_positive(self, "processes")
+        if self.env is not None:
+            self.suite = self.suite.fitted(self.env)
         judge = getattr(self.env, "refuse_paid_stalling", None)
         credit = self.grpo.credit
         if judge is not None and credit is not Credit.trajectory:  # the others add rewards up

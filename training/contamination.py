@@ -14,7 +14,7 @@ from ..envs.settings import Modality, Split
 from ..envs.street_nav.config import StreetNavConfig, WorldKind
 from .broad_cards import BroadDealer
 from .broad_streets import BroadEpisodes, broad_walks
-from .config import ExperimentConfig, shifted
+from .config import ExperimentConfig, cell_envs
 from .demonstrations import bare_env
 from .sampler import task_rng, task_seed
 
@@ -65,10 +65,13 @@ def evaluation_keys(config: ExperimentConfig) -> Iterator[set[str]]:
 
 
 def _measured(config: ExperimentConfig) -> dict[str, Any]:
-    """The environments of the suite's cells by name, of the split `eval` alone."""
-    cells = config.suite.cells.items()
-    envs = {name: shifted(config.env, {"split": "eval", **cell.shift}) for name, cell in cells}
-    return {name: env for name, env in envs.items() if env.split is Split.eval}
+    """The environments of the suite's cells by name: those of this game and the split `eval`."""
+    envs = cell_envs(config.env, config.suite)
+    return {
+        name: env
+        for name, env in envs.items()
+        if env.split is Split.eval and env.id == config.env.id
+    }
 
 
 def _check_cities(config: ExperimentConfig) -> None:

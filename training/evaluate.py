@@ -25,17 +25,20 @@ from ..agents.config import SamplingConfig
 from ..agents.rollout import rollout
 from ..agents.types import Agent, Episode
 from .cell_results import CellResult, count_cell, first_attempt, packed
-from .config import EvaluateConfig, MetricKind, SuiteConfig, shifted
-from .demonstrations import bare_env
+from .config import EvaluateConfig, MetricKind, SuiteConfig, cell_envs
 from .distributed import Workers
+from .episode_records import replayed
 from .episodes import write_episodes
 from .files import atomic_write_bytes, atomic_write_json
+from .kept_results import KeptPlay, KeptResults
 from .progress import ProgressReporter
+from .result_schema import Place
 from .sampler import task_seed
+from .task_checks import check_tasks
+
+__all__ = ["MakeAgent", "check_tasks", "evaluate"]
 
 MakeAgent = Callable[[SamplingConfig], Agent]
-
-NUM_CHECKED = 256  # training tasks dealt before a run starts
 
 
 def evaluate(
@@ -50,6 +53,7 @@ def evaluate(
     keep_episodes: bool,
     workers: Workers,
     reporter: ProgressReporter | None = None,
+    kept: KeptResults | None = None,
 ) -> list[CellResult]:
     """Measure an agent on every cell and metric; finished results are read back, not repeated.
 
@@ -57,47 +61,27 @@ def evaluate(
     label: names the policy in file names, e.g. "sft_000300".
     reporter: told the episodes played of all cells, and the success so far in the present one.
     keep_episodes: also write the first `sample_episodes` of every cell, with their pictures.
+    kept: this policy's part of a results database, on the main process: what is there is not played
+        again, and what is played is added, shard by shard. None: everything is played.
 
     Raises ValueError for an empty suite or a shift that the environment does not know.
     """
     if not suite.cells:
         raise ValueError(f"suite {suite.name!r} must have at least one cell; got none")
-    cells = {
-        name: shifted(env, {"split": "eval", **cell.shift}) for name, cell in suite.cells.items()
-    }
+    cells = cell_envs(env, suite)
     if not keep_episodes:
         config = replace(config, sample_episodes=0)
     jobs = [
-        _Job(make_agent, cell_env, name, config, num_episodes, folder, label, workers)
+        _Job(make_agent, cell_env, name, config, num_episodes, folder, label, workers, kept)
         for name, cell_env in cells.items()
     ]
     counter = _Counter(
         reporter,
         f"evaluating {label}",
-        total=num_episodes * sum(len(job.missing) for job in jobs),
+        total=sum(len(job.places(greedy)) for job in jobs for greedy in job.missing),
         processes=workers.size,
     )
     return [result for job in jobs for result in job.run(counter)]
-
-
-def check_tasks(env: Any, suite: SuiteConfig, config: EvaluateConfig) -> None:
-    """Deal every evaluation task of a suite once, in words, and some training tasks.
-
-    Raises ValueError, naming the cell, where one cannot be dealt: better now than after hours of
-    training.
-    """
-    largest = max(config.episodes, config.final_episodes)
-    dealt: dict[str, tuple[dict[str, Any], str, int]] = {}
-    dealt["training"] = ({}, "sft", min(largest, NUM_CHECKED))
-    for name, cell in suite.cells.items():
-        dealt[f"cell {name}"] = ({"split": "eval", **cell.shift}, "evaluate", largest)
-    for place, (shift, stream, count) in dealt.items():
-        bare = bare_env(shifted(env, {**shift, "modality": "text"}))
-        try:
-            for index in range(count):
-                bare.reset(seed=task_seed(config.seed, stream, index))
-        except ValueError as error:
-            raise ValueError(f"tasks for {place} must exist: {error}") from error
 
 
 @dataclass(slots=True)
@@ -112,6 +96,10 @@ class _Counter:
     total: int
     processes: int
     done: int = 0  # by this process, in rollouts that have ended
+
+    def skip(self, count: int) -> None:
+        """So many of the episodes need not be played."""
+        self.total -= count
 
     def tell(self, cell: str, played: Sequence[Episode], more: int = 0, _: int = 0) -> None:
         """How far the rollout of a cell is: `played` and `more` that have just ended.
@@ -143,6 +131,7 @@ class _Job:
     folder: Path
     label: str
     workers: Workers
+    kept: KeptResults | None
     results: dict[MetricKind, CellResult | None] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -165,31 +154,63 @@ class _Job:
         """Every episode, sampled with all attempts or greedily with one."""
         config = self.config
         env = self.env.single_attempt() if greedy else self.env
-        agent = self.make_agent(
-            SamplingConfig(
-                temperature=config.temperature,
-                top_p=config.top_p,
-                greedy=greedy,
-                max_new_tokens=config.max_new_tokens,
-            )
+        sampling = SamplingConfig(
+            temperature=config.temperature,
+            top_p=config.top_p,
+            greedy=greedy,
+            max_new_tokens=config.max_new_tokens,
         )
-        mine = self.workers.share(range(self.num_episodes))
-        episodes: list[Episode] = []
-        for start in range(0, len(mine), config.batch_episodes):
-            part = mine[start : start + config.batch_episodes]
-            episodes += rollout(
-                lambda: gym.make(env.id, config=env),
-                agent,
-                [task_seed(config.seed, "evaluate", index) for index in part],
-                groups=part,
-                members=[0] * len(part),
-                run_seed=config.seed,
-                step=0,
-                on_progress=partial(counter.tell, self.cell, episodes),
-            )
-            counter.tell(self.cell, episodes)
-        counter.done += len(episodes)
-        return self.workers.gather(episodes)
+        kept = self.kept.play(self.cell, env, sampling, config.seed) if self.kept else None
+        places = self.places(greedy)
+        found = self.workers.broadcast(self._kept_episodes(kept, env, places))
+        missing = [place for place in places if place not in found]
+        counter.skip(len(found))
+        shard = config.batch_episodes * self.workers.size
+        own: list[Episode] = []
+        agent = self.make_agent(sampling) if missing else None
+        for start in range(0, len(missing), shard):
+            assert agent is not None
+            part = missing[start : start + shard]
+            fresh = self._roll(env, agent, self.workers.share(part), own, counter)
+            own += fresh
+            played = self.workers.gather(fresh)
+            if kept is not None:
+                kept.add(played)
+            found |= {(episode.group, episode.member): episode for episode in played}
+        counter.done += len(own)
+        return [found[place] for place in places]
+
+    def places(self, greedy: bool) -> list[Place]:
+        """Number and sample of every episode; argmax answers a task in one way only."""
+        samples = 1 if greedy else self.config.samples
+        return [(index, k) for index in range(self.num_episodes) for k in range(samples)]
+
+    def _roll(
+        self, env: Any, agent: Agent, part: list[Place], own: list[Episode], counter: _Counter
+    ) -> list[Episode]:
+        """This process's part of a shard. own: what it has played of this rollout before."""
+        fresh = rollout(
+            lambda: gym.make(env.id, config=env),
+            agent,
+            [task_seed(self.config.seed, "evaluate", index) for index, _ in part],
+            groups=[index for index, _ in part],
+            members=[sample for _, sample in part],
+            run_seed=self.config.seed,
+            step=0,
+            on_progress=partial(counter.tell, self.cell, own),
+        )
+        counter.tell(self.cell, [*own, *fresh])
+        return fresh
+
+    def _kept_episodes(
+        self, kept: KeptPlay | None, env: Any, places: Sequence[Place]
+    ) -> dict[Place, Episode]:
+        """What need not be played; the first ones are seen once more, for the report."""
+        if kept is None:
+            return {}
+        found = kept.read(places)
+        shown = [place for place in places[: self.config.sample_episodes] if place in found]
+        return found | {place: replayed(env, found[place]) for place in shown}
 
     def _paths(self, metric: MetricKind) -> tuple[Path, Path]:
         stem = f"{self.label}_{self.cell}_{metric.value}"
@@ -200,8 +221,14 @@ class _Job:
         path, _ = self._paths(metric)
         if not path.exists():
             return None
-        result = CellResult(**json.loads(path.read_text(encoding="utf-8")))
-        return result if result.n == self.num_episodes else None
+        try:
+            result = CellResult(**json.loads(path.read_text(encoding="utf-8")))
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"results must be those of this version; got {path}, which cannot be read: choose "
+                "another name"
+            ) from error
+        return result if result.n == len(self.places(_is_greedy(metric))) else None
 
     def _write(self, metric: MetricKind, episodes: Sequence[Episode]) -> CellResult:
         if metric is MetricKind.sampled_single:

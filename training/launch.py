@@ -22,6 +22,7 @@ With HYDRA_FULL_ERROR=1 every error shows its traceback.
 """
 
 import functools
+import hashlib
 import logging
 import os
 import re
@@ -211,5 +212,13 @@ def _name_after_overrides(cfg: DictConfig) -> None:
     """In a sweep every job gets a folder of its own, named after what was overridden."""
     job = HydraConfig.get()
     if "name" in cfg and not any(item.startswith("name=") for item in job.overrides.task):
-        name = re.sub(r"[^\w.,=+-]+", "_", job.job.override_dirname).strip(".")[:MAX_NAME_CHARS]
-        cfg.name = name or cfg.name
+        cfg.name = job_name(job.job.override_dirname) or cfg.name
+
+
+def job_name(overrides: str) -> str:
+    """A folder's name for the job of these overrides; no two long ones are cut to the same."""
+    name = re.sub(r"[^\w.,=+-]+", "_", overrides).strip(".")
+    if len(name) <= MAX_NAME_CHARS:
+        return name
+    mark = hashlib.sha256(overrides.encode("utf-8")).hexdigest()[:8]
+    return f"{name[: MAX_NAME_CHARS - len(mark) - 1]}-{mark}"

@@ -17,7 +17,6 @@ from typing import Any
 
 import yaml
 
-from ..agents.api.config import MEANS
 from .environment import describe_environment
 from .files import (
     atomic_write_bytes,
@@ -33,9 +32,9 @@ __all__ = [
 ]  # fmt: skip
 
 # May differ between a run and its resumption: they change where and how, not what.
-VOLATILE_KEYS = frozenset({"resume", "output_dir", "trackers", "processes", "plan"}) | {
-    f"policy.api.{name}" for name in MEANS
-}
+VOLATILE_KEYS = frozenset(
+    {"resume", "output_dir", "trackers", "processes", "plan", "evaluate.database"}
+)
 
 
 class RunFolder:

@@ -219,18 +219,32 @@ class GeneralPointsConfig:
     def shifted(self, **changes: Any) -> "GeneralPointsConfig":
         """A copy with some fields replaced.
 
-        A look given by name keeps this canvas, a rule given by name keeps the allowed operators.
+        A look given by name or by some of its fields keeps this canvas; rules given so, in `rule`,
+        `rules` or `solvable_under`, keep the allowed operators.
         """
-        if isinstance(changes.get("rule"), str):
-            rule = preset_rule(changes["rule"])
-            changes = {**changes, "rule": replace(rule, operators=list(self.rule.operators))}
         if "rule" in changes:
-            changes = {"rules": [], **changes}
-        if isinstance(changes.get("visual"), str):
-            width, height = self.visual.width, self.visual.height
-            look = as_visual(changes["visual"], width=width, height=height)
-            changes = {**changes, "visual": look}
+            changes = {"rules": [], **changes, "rule": self._own_rule("rule", changes["rule"])}
+        for name in ("rules", "solvable_under"):
+            if name in changes:
+                given = as_list(name, changes[name], "a list of rules")
+                rules = [self._own_rule(f"{name}[{k}]", rule) for k, rule in enumerate(given)]
+                changes = {**changes, name: rules}
+        look = changes.get("visual")
+        if isinstance(look, str):
+            canvas = {"width": self.visual.width, "height": self.visual.height}
+            changes = {**changes, "visual": as_visual(look, **canvas)}
+        elif isinstance(look, Mapping):
+            canvas = {"width": self.visual.width, "height": self.visual.height}
+            changes = {**changes, "visual": as_visual({**canvas, **look})}
         return replace(self, **changes)
+
+    def _own_rule(self, name: str, value: Any) -> Rule:
+        """A rule by name or fields, with this environment's operators unless it names its own."""
+        rule = as_rule(value, name)
+        names_operators = isinstance(value, Mapping) and "operators" in value
+        if isinstance(value, Rule) or names_operators:
+            return rule
+        return replace(rule, operators=list(self.rule.operators))
 
     def _coerce(self) -> None:
         self.modality = member(Modality, "modality", self.modality)

@@ -6,7 +6,7 @@ import pytest
 from cardinal_gym.envs.general_points.config import GeneralPointsConfig
 from cardinal_gym.envs.general_points.render.config import VISUALS
 from cardinal_gym.envs.general_points.rules import RULES
-from cardinal_gym.training.config import CellConfig, ExperimentConfig, shifted
+from cardinal_gym.training.config import CellConfig, ExperimentConfig, cell_envs
 from cardinal_gym.training.override_errors import CONFIG_ERRORS, to_config
 from composing import CHOICES, CONF, GROUPS, PRIMARIES, composed
 
@@ -19,11 +19,15 @@ def test_every_command_has_a_configuration_that_is_valid(primary: str) -> None:
 # Credit by turn adds rewards up, and refuses an environment that pays wrong answers.
 UNPAID = ("env.reward.weights.format=0", "env.reward.weights.recognition=0")
 ADDING = ("algorithm=gigpo", "algorithm=vagen", "algorithm=ppo_sft_vs_rl")
+WALKED = ("suite=street_nav", "suite=nav_")
+SEEN = ("suite=gp_look_ladder", "suite=nav_look_ladder")
 
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_choice_of_every_group_is_valid(choice: str) -> None:
-    needed = UNPAID if choice in ADDING else ()
+    needed = [*UNPAID] if choice in ADDING else []
+    needed += ["env=street_nav"] if choice.startswith(WALKED) else []
+    needed += ["env.modality=image"] if choice in SEEN else []
     assert isinstance(to_config(composed("compare", choice, *needed)), ExperimentConfig)
 
 
@@ -65,13 +69,14 @@ def test_every_preset_has_a_file() -> None:
 @pytest.mark.parametrize("suite", [s for s in GROUPS["suite"] if s.startswith("general_points")])
 def test_every_cell_of_a_suite_gives_one_seed_the_same_hand(suite: str) -> None:
     config = to_config(composed("eval", f"suite={suite}"))
-    compared = {rule.value_table for rule in config.env.solvable_under}
+    envs = cell_envs(config.env, config.suite)
+    compared = {rule.value_table for rule in envs["id"].solvable_under}
     base = config.suite.cells["id"].shift
     assert set(base) <= {"require_face_card"}  # says which hands, in every cell the same
-    for cell in config.suite.cells.values():
-        assert base.items() <= cell.shift.items()
-        env = shifted(config.env, cell.shift)
+    for name, env in envs.items():
+        assert base.items() <= config.suite.cells[name].shift.items()
         assert env.rule.value_table in compared
+        assert env.solvable_under == envs["id"].solvable_under
         assert (env.visual.width, env.visual.height) == (224, 224)
 
 
@@ -80,8 +85,7 @@ def test_every_cell_of_a_suite_gives_one_seed_the_same_hand(suite: str) -> None:
 def test_every_cell_of_a_suite_gives_one_seed_the_same_route(suite: str, env: str) -> None:
     config = to_config(composed("eval", f"env={env}", f"suite={suite}"))
     assert config.suite.cells["id"].shift == {}
-    for name, cell in config.suite.cells.items():
-        changed = shifted(config.env, {"split": "eval", **cell.shift})
+    for name, changed in cell_envs(config.env, config.suite).items():
         assert changed.routes == config.env.routes
         assert changed.views == config.env.views
         assert changed.city == config.env.city or name == "ood_city"

@@ -66,9 +66,8 @@ def test_a_run_that_can_work_is_let_through(command: str) -> None:
 def test_what_cannot_work_is_refused_before_a_folder_is_made(
     override: str, command: str, said: str, tmp_path: Path
 ) -> None:
-    config = small(override, f"output_dir={tmp_path}")
-    with pytest.raises(ValueError, match=f"^{said}") as caught, opened(config, command):
-        pass
+    with pytest.raises(ValueError, match=f"^{said}") as caught:
+        opened(small(override, f"output_dir={tmp_path}"), command).__enter__()
     assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 

@@ -11,7 +11,7 @@ import pytest
 from cardinal_gym.training import play
 from cardinal_gym.training.cli import COMMANDS, main
 
-HYDRA_COMMANDS = [name for name in COMMANDS if name not in ("data", "report", "view")]
+HYDRA_COMMANDS = [name for name in COMMANDS if name not in ("data", "report", "results", "view")]
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,7 +62,7 @@ def test_help_of_a_command_shows_its_choices_and_settings(
     assert ("minutes: 15" if name == "demo" else "num_cards: 4") in said
 
 
-@pytest.mark.parametrize("name", ["report", "view"])
+@pytest.mark.parametrize("name", ["report", "results", "view"])
 def test_help_of_a_program_for_run_folders(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

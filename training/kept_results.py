@@ -1,0 +1,93 @@
+"""One policy's part of the results database, as `evaluate` uses it."""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..agents.config import SamplingConfig
+from ..agents.types import Episode
+from .config import CellConfig, ExperimentConfig, SuiteConfig
+from .distributed import Workers
+from .files import atomic_write_json
+from .result_keys import PolicyKey, cell_details, policy_key, sampling_details
+from .result_schema import DATABASE_NAME, Place
+from .result_store import ResultStore
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPlay:
+    """What one policy does in one cell under one sampling."""
+
+    store: ResultStore
+    number: int
+
+    def read(self, places: Sequence[Place]) -> dict[Place, Episode]:
+        """Those of these that are there, by number and sample, without what they observed."""
+        known = self.store.known(self.number)
+        there = [place for place in places if place in known]
+        return dict(zip(there, self.store.read(self.number, there), strict=True))
+
+    def add(self, episodes: Sequence[Episode]) -> None:
+        """Keep a shard."""
+        self.store.add(self.number, episodes)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptResults:
+    """What is kept of a policy, for the cells of a suite."""
+
+    store: ResultStore
+    policy: PolicyKey
+    suite: SuiteConfig
+
+    def play(self, cell: str, env: Any, sampling: SamplingConfig, seed: int) -> KeptPlay:
+        """env: what is played in that cell. seed: of the evaluation."""
+        details, labels = cell_details(env), self.suite.cells[cell]
+        assert isinstance(labels, CellConfig)
+        number = self.store.play(self.policy, details, sampling_details(sampling, seed))
+        self.store.label(
+            details,
+            self.suite.name,
+            cell,
+            axis=None if labels.axis is None else labels.axis.value,
+            severity=labels.severity,
+            title=labels.title,
+        )
+        return KeptPlay(self.store, number)
+
+    def refuse_mixing(self, folder: Path) -> None:
+        """ValueError if the results in `folder` are those of another policy; note whose they are.
+
+        The configuration names a policy by its place, and what stands there may have changed.
+        """
+        path = folder / "policy.json"
+        record = {"digest": self.policy.digest, "name": self.policy.name, "path": self.policy.path}
+        if not path.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            atomic_write_json(path, record)
+            return
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        if stored.get("digest") != self.policy.digest:
+            raise ValueError(
+                f"results in {folder} must be of one policy; got those of another than what "
+                f"{self.policy.path or self.policy.name} holds now: choose another name"
+            )
+
+
+@contextmanager
+def kept_results(config: ExperimentConfig, workers: Workers) -> Iterator[KeptResults | None]:
+    """This policy's part of the database, on the main process; None on the others.
+
+    A hub model must have been loaded, so that its files are there.
+    """
+    if not workers.is_main:
+        yield None
+        return
+    named = config.evaluate.database
+    path = Path(config.output_dir) / DATABASE_NAME if named is None else Path(named)
+    with ResultStore(path) as store:
+        policy = policy_key(config.policy, f"{config.experiment}/{config.name}")
+        yield KeptResults(store, policy, config.suite)

@@ -1,0 +1,141 @@
+"""What the results database holds: plays by policy, cell and sampling, and their episodes."""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from .statistics import Interval, clustered_rate
+
+EPISODE_COLUMNS = (
+    "number", "sample", "seed", "task_id", "success", "success_turn", "num_turns", "num_tokens",
+    "status", "outcome", "episode_return", "recognized", "num_right", "reward_terms",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlayResult:
+    """One policy in one cell under one sampling.
+
+    policy: its name; path: where it was found; digest: the beginning of what identifies it.
+    cells: what the cell is called in suites, as "suite/name". sampling: in words.
+    rate: success with its interval, by task. mean_turns, mean_tokens: of an episode.
+    """
+
+    number: int
+    policy: str
+    path: str | None
+    digest: str
+    env: str
+    cells: tuple[str, ...]
+    axis: str | None
+    severity: float | None
+    sampling: str
+    version: str
+    rate: Interval
+    mean_turns: float
+    mean_tokens: float
+
+
+def plays(
+    connection: sqlite3.Connection, *, policy: str | None = None, cell: str | None = None
+) -> list[PlayResult]:
+    """Those that have episodes, by policy and cell.
+
+    policy: part of a name or path, or the beginning of a digest. cell: a name as in its suite, or
+    "suite/name", with * for anything. Raises ValueError where nothing is of that kind.
+    """
+    found = [_play(connection, row) for row in _rows(connection)]
+    chosen = [each for each in found if _is_of(each, policy, cell)]
+    if found and not chosen:
+        known = policy if cell is None else cell
+        names = sorted({p.policy for p in found} if cell is None else _names(found))
+        raise ValueError(
+            f"{'--policy' if cell is None else '--cell'} must be of what is there, "
+            f"{', '.join(names)}; got {known}"
+        )
+    return chosen
+
+
+def episodes(
+    connection: sqlite3.Connection, results: Sequence[PlayResult]
+) -> Iterator[dict[str, Any]]:
+    """One mapping per episode of these plays, every column of the database but the answers."""
+    columns = ", ".join(EPISODE_COLUMNS)
+    for each in results:
+        rows = connection.execute(
+            f"SELECT {columns} FROM episodes WHERE play = ? ORDER BY number, sample", (each.number,)
+        )
+        for row in rows:
+            yield {
+                "policy": each.policy,
+                "policy_digest": each.digest,
+                "cell": each.cells[0] if each.cells else each.env,
+                "sampling": each.sampling,
+                "version": each.version,
+                **dict(zip(EPISODE_COLUMNS, row, strict=True)),
+            }
+
+
+def _rows(connection: sqlite3.Connection) -> list[dict[str, Any]]:
+    names = (
+        "number", "policy", "path", "digest", "env", "cell", "sampling", "version",
+    )  # fmt: skip
+    query = """
+        SELECT plays.id, policies.name, policies.path, policies.digest, cells.env, cells.digest,
+               sampling.details, plays.version
+        FROM plays
+        JOIN policies ON policies.digest = plays.policy
+        JOIN cells ON cells.digest = plays.cell
+        JOIN sampling ON sampling.digest = plays.sampling
+        WHERE EXISTS (SELECT 1 FROM episodes WHERE episodes.play = plays.id)
+        ORDER BY policies.name, policies.digest, plays.id
+    """
+    return [dict(zip(names, row, strict=True)) for row in connection.execute(query)]
+
+
+def _play(connection: sqlite3.Connection, row: dict[str, Any]) -> PlayResult:
+    called = "SELECT suite || '/' || name, axis, severity FROM labels WHERE cell = ? ORDER BY 1"
+    labels = connection.execute(called, (row.pop("cell"),)).fetchall()
+    played = connection.execute(
+        "SELECT success, task_id, num_turns, num_tokens FROM episodes WHERE play = ?",
+        (row["number"],),
+    ).fetchall()
+    success, tasks, turns, tokens = zip(*played, strict=True)
+    axis, severity = next((label[1:] for label in labels if label[1] is not None), (None, None))
+    return PlayResult(
+        **{**row, "sampling": _sampling_words(json.loads(row["sampling"]))},
+        cells=tuple(label[0] for label in labels),
+        axis=axis,
+        severity=severity,
+        rate=clustered_rate(success, tasks),
+        mean_turns=sum(turns) / len(turns),
+        mean_tokens=sum(tokens) / len(tokens),
+    )
+
+
+def _sampling_words(details: dict[str, Any]) -> str:
+    """greedy, or T 0.6 top-p 0.9; the evaluation seed where it is not the usual one."""
+    drawn = (
+        "greedy"
+        if details["greedy"]
+        else f"T {details['temperature']:g} top-p {details['top_p']:g}"
+    )
+    return f"{drawn}, {details['max_new_tokens']} tokens, seed {details['seed']}"
+
+
+def _is_of(each: PlayResult, policy: str | None, cell: str | None) -> bool:
+    is_policy = (
+        policy is None
+        or policy in each.policy
+        or policy in (each.path or "")
+        or each.digest.startswith(policy)
+    )
+    names = [*each.cells, *(name.partition("/")[2] for name in each.cells)]
+    return is_policy and (cell is None or any(fnmatchcase(name, cell) for name in names))
+
+
+def _names(found: Sequence[PlayResult]) -> set[str]:
+    return {name for each in found for name in each.cells}
