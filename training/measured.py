@@ -66,8 +66,14 @@ def is_api(policy: PolicyConfig) -> bool:
 
 
 def fitted(config: ExperimentConfig) -> ExperimentConfig:
-    """The same for anybody but a person, who sees no hand twice and may leave after any."""
-    if config.policy.path is not None or config.policy.name != HUMAN:
+    """What suits who is measured: a person sees no hand twice and may leave after any.
+
+    Whoever has no weights needs no shape either, of which an experiment may have set a part.
+    """
+    if config.policy.path is not None or config.policy.name not in (*BASELINES, HUMAN, API):
+        return config
+    config = replace(config, policy=replace(config.policy, build=None))
+    if config.policy.name != HUMAN:
         return config
     chosen: EvaluateConfig = config.evaluate
     metrics: list[MetricKind] = list(chosen.metrics)

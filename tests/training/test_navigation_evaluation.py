@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cardinal_gym.agents.baselines import OracleAgent, RandomAgent
-from cardinal_gym.agents.config import SamplingConfig
+from cardinal_gym.agents.config import BuildConfig, PolicyConfig, SamplingConfig
 from cardinal_gym.agents.sampling import uniforms
 from cardinal_gym.agents.types import (
     Completion,
@@ -32,6 +32,7 @@ from cardinal_gym.training.config import (
 )
 from cardinal_gym.training.distributed import Workers
 from cardinal_gym.training.evaluate import MakeAgent, check_tasks, evaluate
+from cardinal_gym.training.measured import fitted
 from walks import open_walk, shown, told
 
 WITHIN, SINGLE = MetricKind.success_within_turns.value, MetricKind.sampled_single.value
@@ -239,3 +240,11 @@ def test_routes_that_cannot_be_dealt_are_told_with_their_cell() -> None:
     )
     with pytest.raises(ValueError, match=r"^tasks for cell far must exist: "):
         check_tasks(config.env, cells, EvaluateConfig(episodes=4, final_episodes=4))
+
+
+@pytest.mark.parametrize("name", ["random", "oracle", "api"])
+def test_the_shape_that_an_experiment_gives_its_policy_is_not_that_of_a_baseline(name: str) -> None:
+    config = ExperimentConfig(policy=PolicyConfig(name=name, build=BuildConfig()))
+    assert fitted(config).policy.build is None
+    named = ExperimentConfig(policy=PolicyConfig(name="tiny_text", build=BuildConfig()))
+    assert fitted(named) is named
