@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from ..agents.api.config import MEANS
 from .environment import describe_environment
 from .files import (
     atomic_write_bytes,
@@ -33,8 +34,8 @@ __all__ = [
 
 # May differ between a run and its resumption: they change where and how, not what.
 VOLATILE_KEYS = frozenset(
-    {"resume", "output_dir", "trackers", "processes", "plan", "evaluate.database"}
-)
+    {"resume", "output_dir", "trackers", "processes", "distributed", "plan", "evaluate.database"}
+) | {f"policy.api.{name}" for name in MEANS}
 
 
 class RunFolder:
