@@ -5,17 +5,25 @@ every comparison is between the same episodes (the same reset seed) of the same 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
-from ..statistics import Interval, PairedDifference, clustered_rate, wilson
-from .pairing import difference, pooled_rate, step_accuracy, step_difference
+from ..statistics import Interval, McNemar, PairedDifference, clustered_rate, wilson
+from .comparisons import over_cells
+from .pairing import (
+    difference,
+    exact_difference,
+    pooled_rate,
+    step_accuracy,
+    step_difference,
+)
 from .results import COMPUTE_FIELDS, SOLVED, Evaluation, Run
 from .words import CellWords
 
 BASE = "base"
+Compared = TypeVar("Compared")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +52,9 @@ class TableRow:
     """Final success of every arm on one cell, and the differences (a, b) -> b - a between arms.
 
     recognition: share of final episodes whose pictures were read rightly; empty in text mode.
+    mcnemars: the same comparisons for the policies at hand (`pairing.exact_difference`).
     steps, step_differences: share of right answers over walks; empty in other games.
+    Differences are corrected over the cells of each metric and pair of arms (`comparisons`).
     """
 
     cell: str
@@ -53,6 +63,7 @@ class TableRow:
     rates: dict[str, Interval]
     recognition: dict[str, Interval]
     differences: dict[tuple[str, str], PairedDifference]
+    mcnemars: dict[tuple[str, str], McNemar] = field(default_factory=dict)
     steps: dict[str, Interval] = field(default_factory=dict)
     step_differences: dict[tuple[str, str], PairedDifference] = field(default_factory=dict)
 
@@ -144,11 +155,12 @@ def table(run: Run) -> list[TableRow]:
                     rates=rates,
                     recognition=_recognition(run, last),
                     differences=_differences(last, difference),
+                    mcnemars=_differences(last, exact_difference),
                     steps={arm: rate for arm, rate in steps.items() if rate is not None},
                     step_differences=_differences(last, step_difference),
                 )
             )
-    return rows
+    return _among_cells(rows)
 
 
 def spending(run: Run) -> list[Spending]:
@@ -183,6 +195,17 @@ def outcome_rows(run: Run) -> list[OutcomeRow]:
                         OutcomeRow(metric=metric, cell=cell, words=words, arm=arm, shares=shares)
                     )
     return rows
+
+
+def _among_cells(rows: Sequence[TableRow]) -> list[TableRow]:
+    """The rows with their differences corrected for the number of cells."""
+    metrics = [row.metric for row in rows]
+    success = over_cells([row.differences for row in rows], metrics)
+    steps = over_cells([row.step_differences for row in rows], metrics)
+    return [
+        replace(row, differences=found, step_differences=others)
+        for row, found, others in zip(rows, success, steps, strict=True)
+    ]
 
 
 def _shares(last: Sequence[Evaluation]) -> dict[str, Interval]:
@@ -224,8 +247,8 @@ def _recognition(run: Run, last: Mapping[str, dict[int, Evaluation]]) -> dict[st
 
 def _differences(
     last: Mapping[str, dict[int, Evaluation]],
-    between: Callable[[dict[int, Evaluation], dict[int, Evaluation]], PairedDifference | None],
-) -> dict[tuple[str, str], PairedDifference]:
+    between: Callable[[dict[int, Evaluation], dict[int, Evaluation]], Compared | None],
+) -> dict[tuple[str, str], Compared]:
     """Of every pair of arms that has episodes in common."""
     found = {(a, b): between(last[a], last[b]) for a, b in _pairs(list(last))}
     return {pair: each for pair, each in found.items() if each is not None}

@@ -3,18 +3,21 @@
 report/index.html        the page, self-contained
 report/slide.png .svg    the verdict and the three main panels, 16:9
 report/figures/*         every figure of the page, as SVG and as PNG
-report/tables/*.csv      final rates, differences, curves, outcomes, single evaluations, compute
+report/tables/*.csv      final rates, differences, curves, outcomes, single evaluations, compute;
+                         measures.csv: attempts, turns, tokens, rewards
+report/tables/*.tex      final rates and differences for LaTeX (booktabs)
 """
 
 from pathlib import Path
 
 from ..bar import Bar
 from ..files import atomic_write_bytes, atomic_write_text
-from . import export, plots
+from . import export, latex, plots
 from .analysis import outcome_rows, spending, table
 from .games import WALKS
 from .load import load_run
-from .matching import matched
+from .matching import all_matched
+from .measures import measures
 from .page import Page, Report, render
 from .results import Run
 from .samples import browser, read_samples
@@ -50,9 +53,8 @@ def collect(run: Run) -> Report:
     """All numbers and sentences of a report."""
     rows, spent, curves = table(run), spending(run), plots.all_curves(run)
     metric = run.metric_names[0] if run.metric_names else ""
-    found = [matched(run, cell, metric) for cell in run.cells if cell != "id"]
-    matches = [match for match in found if match is not None]
-    answers = outcome_rows(run)
+    matches = all_matched(run, metric)
+    answers, others = outcome_rows(run), measures(run)
     downloads = {
         "final.csv": export.final_csv(rows),
         "differences.csv": export.differences_csv(rows),
@@ -60,7 +62,10 @@ def collect(run: Run) -> Report:
         "curves.csv": export.curves_csv(curves),
         "outcomes.csv": export.outcomes_csv(answers),
         "evaluations.csv": export.evaluations_csv(run),
+        "measures.csv": export.measures_csv(others),
         "compute.csv": export.compute_csv(spent),
+        "final.tex": latex.final_tex(run, rows),
+        "differences.tex": latex.differences_tex(run, rows),
     }
     if any(row.step_differences for row in rows):
         downloads["step_differences.csv"] = export.step_differences_csv(rows)
@@ -71,6 +76,7 @@ def collect(run: Run) -> Report:
         curves=curves,
         matches=matches,
         outcomes=answers,
+        measures=others,
         spending=spent,
         browser=browser(read_samples(run), compress=run.game is WALKS),
         downloads=downloads,

@@ -5,9 +5,11 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from ..statistics import Interval
+from ..statistics import Interval, McNemar, PairedDifference
 from .analysis import OutcomeRow, Spending, TableRow
+from .comparisons import sight
 from .matching import Match
+from .measures import Measure
 from .plots import Curves
 from .results import COMPUTE_FIELDS, Run
 
@@ -47,22 +49,39 @@ def outcomes_csv(rows: Sequence[OutcomeRow]) -> str:
 def step_differences_csv(rows: Sequence[TableRow]) -> str:
     """Paired differences of accuracy per step, as `differences_csv`; n counts walks, only_from and
     only_to those on which one policy had the greater share of right answers."""
-    return differences_csv([replace(row, differences=row.step_differences) for row in rows])
+    steps = [replace(row, differences=row.step_differences, mcnemars={}) for row in rows]
+    return differences_csv(steps)
 
 
 def differences_csv(rows: Sequence[TableRow]) -> str:
-    """Paired differences: one line per metric, cell and pair of arms."""
+    """Paired differences: one line per metric, cell and pair of arms.
+
+    holm_p: corrected over `num_compared` cells.  mcnemar_p, mcnemar_clustered_p: exact and
+    Obuchowski's, by task, of the policies at hand.  detectable: with 80 % power; then what the next
+    smaller target would need, empty where no number would do.
+    """
     head = ["metric", "cell", "from", "to", "difference", "low", "high", "p_value", "n",
-            "num_tasks", "num_seeds", "only_from", "only_to"]  # fmt: skip
+            "num_tasks", "num_seeds", "only_from", "only_to", "holm_p", "num_compared",
+            "mcnemar_p", "mcnemar_clustered_p", "detectable", "target", "tasks_for_target",
+            "seeds_for_target"]  # fmt: skip
     return _csv(
         head,
         (
-            [r.metric, r.cell, a, b, _f(d.estimate), _f(d.low), _f(d.high), f"{d.p_value:.3g}",
-             d.n, d.num_tasks, d.num_seeds, d.only_a, d.only_b]
+            [r.metric, r.cell, a, b, _f(d.estimate), _f(d.low), _f(d.high), _p(d.p_value),
+             d.n, d.num_tasks, d.num_seeds, d.only_a, d.only_b, _p(d.adjusted_p), d.num_compared,
+             *_mcnemar(r.mcnemars.get((a, b))), *_sight(d)]
             for r in rows
             for (a, b), d in r.differences.items()
         ),
     )  # fmt: skip
+
+
+def measures_csv(rows: Sequence[Measure]) -> str:
+    """Attempts, turns, tokens and rewards of the final policies; shares are between 0 and 1."""
+    head = ["metric", "cell", "arm", "measure", "is_share", "value", *_RATE[1:]]
+    return _csv(
+        head, ([r.metric, r.cell, r.arm, r.name, int(r.is_share), *_rate(r.value)] for r in rows)
+    )
 
 
 def curves_csv(curves: Curves) -> str:
@@ -103,15 +122,16 @@ def matched_csv(matches: Sequence[Match]) -> str:
     """OOD success at equal ID success."""
     sides = ("id_first", "id_second", "ood_first", "ood_second")
     head = ["cell", "first", "second", *(f"{side}_{name}" for side in sides for name in _RATE),
-            "id_gap", "difference", "low", "high", "p_value", "n", "num_tasks",
-            "num_seeds"]  # fmt: skip
+            "id_gap", "difference", "low", "high", "p_value", "n", "num_tasks", "num_seeds",
+            "holm_p", "detectable", "target", "tasks_for_target", "seeds_for_target"]  # fmt: skip
     return _csv(
         head,
         (
             [m.cell, *m.arms, *(v for rate in (*m.id_rates, *m.rates) for v in _rate(rate)),
              _f(m.id_gap), _f(m.difference.estimate), _f(m.difference.low),
-             _f(m.difference.high), f"{m.difference.p_value:.3g}", m.difference.n,
-             m.difference.num_tasks, m.difference.num_seeds]
+             _f(m.difference.high), _p(m.difference.p_value), m.difference.n,
+             m.difference.num_tasks, m.difference.num_seeds, _p(m.difference.adjusted_p),
+             *_sight(m.difference)]
             for m in matches
         ),
     )  # fmt: skip
@@ -144,5 +164,22 @@ def _rate(rate: Interval | None) -> list[object]:
     return [_f(rate.estimate), _f(rate.low), _f(rate.high), rate.n, rate.num_tasks, rate.num_seeds]
 
 
+def _mcnemar(found: McNemar | None) -> list[str]:
+    """Exact and Obuchowski's p, by task."""
+    return ["", ""] if found is None else [_p(found.flip_p), _p(found.clustered_p)]
+
+
+def _sight(difference: PairedDifference) -> list[object]:
+    """The smallest difference seen, the next target, and the tasks and the seeds that it needs."""
+    known = sight(difference)
+    seen = "" if known.detectable is None else _f(known.detectable)
+    needs = (known.target, known.tasks, known.seeds)
+    return [seen, *("" if each is None else each for each in needs)]
+
+
 def _f(number: float) -> str:
     return f"{number:.5f}"
+
+
+def _p(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}"

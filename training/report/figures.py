@@ -132,7 +132,7 @@ def draw_differences(axes: Axes, rows: Sequence[TableRow]) -> None:
         for (a, b), found in row.differences.items():
             place += 1
             colour = arm_style(b).colour if a == "base" else light("ink")
-            clear = found.is_significant
+            clear = found.is_clear
             axes.plot([100 * found.low, 100 * found.high], [place] * 2, color=colour, lw=2.4)
             axes.plot(
                 100 * found.estimate, place, marker="o", ms=8, color=colour,

@@ -1,10 +1,16 @@
 """Two arms where they do equally well in distribution: is OOD success still different?"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..statistics import Interval, PairedDifference, clustered_rate, paired_difference
+from ..statistics import (
+    Interval,
+    PairedDifference,
+    clustered_rate,
+    corrected,
+    paired_difference,
+)
 from .pairing import pooled_rate, shared_episodes
 from .results import Evaluation, Run
 from .words import CellWords
@@ -33,6 +39,14 @@ class Match:
     @property
     def is_matched(self) -> bool:
         return self.id_gap <= MATCH_TOLERANCE
+
+
+def all_matched(run: Run, metric: str) -> list[Match]:
+    """Of every OOD cell where it can be told; p-values corrected over these cells."""
+    found = [matched(run, cell, metric) for cell in run.cells if cell != "id"]
+    matches = [match for match in found if match is not None]
+    family = corrected({match.cell: match.difference for match in matches})
+    return [replace(match, difference=family[match.cell]) for match in matches]
 
 
 def matched(

@@ -12,10 +12,11 @@ import jinja2
 import yaml
 
 from ..statistics import MIN_SEEDS
-from . import plots, tables
+from . import method, plots, tables
 from .analysis import OutcomeRow, Spending, TableRow, has_compute
 from .games import WALKS
 from .matching import Match
+from .measures import Measure
 from .results import Run
 from .samples import Browser
 from .style import COLOURS, css_variables
@@ -25,35 +26,13 @@ from .words import (
     percent,
 )
 
-METHOD = (
-    "The unit is the task. {alike} are not independent, so every interval clusters by canonical "
-    "task id; the number of distinct ids stands beside every n.",
-    "Rates: Wilson's interval at the effective sample size (n divided by the design effect), with "
-    "Student's quantile. Differences: paired on the same episodes of the same training seed, by a "
-    "bootstrap over tasks and, from three seeds on, over training seeds; degrees of freedom are "
-    "the number of seeds less one. With fewer seeds an interval speaks of these policies only.",
-    "Outcomes: the same intervals. Where a run kept no outcome per episode, those of wrong answers "
-    "are Wilson's and take episodes as independent.",
-    "Curves pool the training seeds' checkpoints by their order. p-values are two-sided and not "
-    "corrected for the number of comparisons.",
-)
-STEP_METHOD = (
-    "Accuracy per step: right answers of all walks over all their answers, a ratio of sums. The "
-    "same intervals and paired differences, at the linearised ratio's variance, because walks "
-    "differ in length."
-)
-WORDING_NOTES = {
-    "matching": "in matching words, the description uses the words of the actions alone",
-    "other": "in other words, only those of the other kind of directions, so that the policy must "
-    "convert by its heading",
-}
 FACTS = ("started", "python", "platform", "cpu", "cpu_cores", "accelerator", "torch_threads",
          "git_commit")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Everything a page shows. `downloads`: file name -> CSV text."""
+    """Everything a page shows. `downloads`: file name -> text."""
 
     run: Run
     verdict: Verdict
@@ -61,6 +40,7 @@ class Report:
     curves: plots.Curves
     matches: list[Match]
     outcomes: list[OutcomeRow]
+    measures: list[Measure]
     spending: list[Spending]
     browser: Browser
     downloads: dict[str, str]
@@ -106,8 +86,8 @@ def _summary(report: Report) -> dict[str, Any]:
         "confidence": "95%",
         "axis_note": _axis_note(run),
         "game": run.game,
-        "cell_note": _cell_note(run),
-        "interval_note": _interval_note(report.rows),
+        "cell_note": method.cell_note(run),
+        "interval_note": method.interval_note(report.rows),
         "arms": [{"name": arm, "words": run.arm_words(arm)} for arm in run.arms],
         "pairs": [
             {"words": f"{arm_words(b)} − {arm_words(a)}"} for a, b in tables.pairs(report.rows)
@@ -129,7 +109,7 @@ def _provenance(report: Report) -> dict[str, Any]:
         "commands": _commands(run),
         "facts": _facts(run),
         "config": config if run.config else "",
-        "method": _method(report),
+        "method": method.told(run, report.rows),
         "downloads": [(name, _data_uri(text)) for name, text in report.downloads.items()],
         "notes": run.notes,
     }
@@ -171,6 +151,8 @@ def _metric(report: Report, plotter: plots.Plotter, metric: str) -> dict[str, An
             "table": tables.outcomes(run, answers),
         },
         "table": [tables.row(run, row, tables.pairs(report.rows)) for row in rows],
+        "comparisons": tables.comparisons(run, rows),
+        "measures": tables.measures(run, [row for row in report.measures if row.metric == metric]),
     }
 
 
@@ -207,28 +189,6 @@ def _axis_note(run: Run) -> str:
     if not run.evaluations or has_compute(run):
         return "Both arms start from the same base."
     return "Compute was not recorded; the axis shows steps, which cost the arms different amounts."
-
-
-def _interval_note(rows: Sequence[TableRow]) -> str:
-    """Whom the table's intervals speak of."""
-    seeds = {rate.num_seeds for row in rows for rate in row.rates.values()}
-    if seeds and min(seeds) >= MIN_SEEDS:
-        return "They span tasks and training seeds."
-    return "They span tasks, not training seeds."
-
-
-def _cell_note(run: Run) -> str:
-    """What the wordings of routes are, where cells differ in them."""
-    wordings = {str(run.shifts.get(cell, {}).get("wording")) for cell in run.cells}
-    told = [text for wording, text in WORDING_NOTES.items() if wording in wordings]
-    return f"Routes: {'; '.join(told)}." if told else ""
-
-
-def _method(report: Report) -> list[str]:
-    """How the intervals are made, in the game's words."""
-    steps = [STEP_METHOD] if any(row.steps for row in report.rows) else []
-    unit, *others = METHOD
-    return [unit.format(alike=report.run.game.alike), *others, *steps]
 
 
 def _commands(run: Run) -> list[str]:
@@ -291,7 +251,7 @@ def _script_hash(script: str) -> str:
 
 
 def _data_uri(text: str) -> str:
-    return "data:text/csv;base64," + base64.b64encode(text.encode("utf-8")).decode("ascii")
+    return "data:text/plain;base64," + base64.b64encode(text.encode("utf-8")).decode("ascii")
 
 
 def _asset(name: str) -> str:

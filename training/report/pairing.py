@@ -7,9 +7,11 @@ import numpy as np
 
 from ..statistics import (
     Interval,
+    McNemar,
     PairedDifference,
     clustered_rate,
     clustered_ratio,
+    mcnemar,
     paired_difference,
     paired_ratio_difference,
     wilson,
@@ -81,6 +83,12 @@ def difference(a: Mapping[int, Evaluation], b: Mapping[int, Evaluation]) -> Pair
     return paired_difference(shared.first, shared.second, shared.task_ids, shared.seeds)
 
 
+def exact_difference(a: Mapping[int, Evaluation], b: Mapping[int, Evaluation]) -> McNemar | None:
+    """McNemar's test of the policies at hand on the episodes that both played; None if none."""
+    shared = shared_episodes(a, b)
+    return None if shared is None else mcnemar(shared.first, shared.second, shared.task_ids)
+
+
 def step_difference(
     a: Mapping[int, Evaluation], b: Mapping[int, Evaluation]
 ) -> PairedDifference | None:
@@ -122,10 +130,18 @@ def _shared(
         after = None if second is None else columns(second)
         if first is None or second is None or before is None or after is None:
             continue
-        _, i, j = np.intersect1d(first.seeds, second.seeds, return_indices=True)
+        i, j = _same(first.deals, second.deals)
         same = first.task_ids[i] == second.task_ids[j]
         i, j = i[same], j[same]
         values = [*(column[i] for column in before), *(column[j] for column in after)]
         rows.append((*values, first.task_ids[i], np.full(i.size, seed)))
     rows = [row for row in rows if row[0].size]
     return [np.concatenate(part) for part in zip(*rows, strict=True)] if rows else None
+
+
+def _same(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Places of the rows that both have; rows: (reset seed, attempt), each once. [n, 2], [m, 2]"""
+    _, number = np.unique(np.concatenate([first, second]), axis=0, return_inverse=True)
+    number = number.reshape(-1)
+    _, i, j = np.intersect1d(number[: len(first)], number[len(first) :], return_indices=True)
+    return i, j

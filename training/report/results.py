@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..episode_columns import TERM_PREFIX
 from .games import CARDS, WALKS, GameWords
 from .words import CellWords, arm_words, cell_words
 
@@ -30,6 +31,9 @@ class Outcomes:
     recognized: 1, 0, or -1 where nothing was to be read. All arrays are [n].
     outcome: of the last answer; None where runs did not keep it.
     answers, answers_right: of a walk, whose every answer is a step; None in other games.
+    sample: number of the attempt at the same deal.  num_turns, num_tokens: answers and sampled
+        tokens.  returns, reward_terms: what it is worth, and terms of its last answer, NaN where
+        there is none.  None, or no terms, in files of older versions.
     """
 
     task_ids: np.ndarray
@@ -39,6 +43,17 @@ class Outcomes:
     outcome: np.ndarray | None = None
     answers: np.ndarray | None = None
     answers_right: np.ndarray | None = None
+    sample: np.ndarray | None = None
+    num_turns: np.ndarray | None = None
+    num_tokens: np.ndarray | None = None
+    returns: np.ndarray | None = None
+    reward_terms: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def deals(self) -> np.ndarray:
+        """What two policies' episodes are paired by: (reset seed, attempt). int64 [n, 2]"""
+        attempt = np.zeros_like(self.seeds) if self.sample is None else self.sample
+        return np.stack([self.seeds, attempt], axis=1).astype(np.int64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +100,15 @@ class Evaluation:
                     outcome=np.asarray(stored["outcome"]) if "outcome" in stored else None,
                     answers=answers,
                     answers_right=answers_right,
+                    sample=_column(stored, "sample"),
+                    num_turns=_column(stored, "num_turns"),
+                    num_tokens=_column(stored, "num_tokens"),
+                    returns=_column(stored, "return"),
+                    reward_terms={
+                        name.removeprefix(TERM_PREFIX): np.asarray(stored[name])
+                        for name in stored
+                        if name.startswith(TERM_PREFIX)
+                    },
                 )
         except (OSError, ValueError, KeyError):
             return None
@@ -184,6 +208,10 @@ def in_order(names: Iterable[str], known: tuple[str, ...]) -> list[str]:
     present = set(names)
     first = [name for name in dict.fromkeys(known) if name in present]
     return first + sorted(present - set(known))
+
+
+def _column(stored: Mapping[str, np.ndarray], name: str) -> np.ndarray | None:
+    return np.asarray(stored[name]) if name in stored else None
 
 
 def _steps(stored: Mapping[str, np.ndarray]) -> tuple[np.ndarray | None, np.ndarray | None]:

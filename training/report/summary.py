@@ -5,7 +5,9 @@ One policy:
     cell       metric                success %          n    tasks
     id         success_within_turns  42.5 [35.4, 50.0]  301    154
 
-Several (a base and its arms), grouped by metric, then the differences in points:
+Several (a base and its arms), grouped by metric, then the differences in points, their p corrected
+over the cells, and the smallest difference that is seen with 80 % power with what the next smaller
+of 5, 2 and 1 points would need (`4.1; 2: 960 tasks`):
 
     success %   Base               SFT                GRPO
     success_within_turns (n = 301, 154 tasks)
@@ -18,8 +20,10 @@ ASCII alone, because a log may know nothing else. The numbers are those of the r
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ..statistics import MIN_SEEDS, Interval
+from ..familiar import familiar_note
+from ..statistics import MIN_SEEDS, Interval, PairedDifference
 from .analysis import TableRow, table
+from .comparisons import sight
 from .load import load_run
 from .results import Run
 
@@ -30,7 +34,8 @@ SUCCESS, READ, STEPS = "success %", "read rightly %", "right steps %"
 def summary(folder: Path) -> str:
     """The text; of a run without evaluations a line that says so. NotARun as `load_run`."""
     run = load_run(folder)
-    return "\n".join([run.title, *summary_lines(run, table(run))])
+    notes = filter(None, [familiar_note(run.config)])
+    return "\n".join([run.title, *summary_lines(run, table(run)), *notes])
 
 
 def summary_lines(run: Run, rows: Sequence[TableRow]) -> list[str]:
@@ -75,6 +80,16 @@ def _of_several(run: Run, rows: Sequence[TableRow], arms: Sequence[str]) -> list
             ["difference in points", *names],
             rows,
             lambda row: [_difference(row.differences.get(pair)) for pair in pairs],
+        )
+        lines += _block(
+            ["p after Holm", *names],
+            rows,
+            lambda row: [_corrected(row.differences.get(pair)) for pair in pairs],
+        )
+        lines += _block(
+            ["points seen", *names],
+            rows,
+            lambda row: [_seen(row.differences.get(pair)) for pair in pairs],
         )
     if any(row.step_differences for row in stepped):
         lines += _block(
@@ -133,6 +148,26 @@ def _difference(found: Interval | None) -> str:
         return "-"
     estimate, low, high = (_signed(value) for value in (found.estimate, found.low, found.high))
     return f"{estimate} [{low}, {high}]"
+
+
+def _corrected(found: PairedDifference | None) -> str:
+    """`0.012 of 3`: corrected over three cells."""
+    if found is None or found.adjusted_p is None:
+        return "-"
+    p = "<0.001" if found.adjusted_p < 0.001 else f"{found.adjusted_p:.3f}"
+    return f"{p} of {found.num_compared}"
+
+
+def _seen(found: PairedDifference | None) -> str:
+    """`4.1; 2: 960 tasks`: the smallest difference seen, and what a smaller one would need."""
+    if found is None:
+        return "-"
+    known = sight(found)
+    seen = "none" if known.detectable is None else f"{100 * known.detectable:.1f}"
+    if known.target is None:
+        return seen
+    count, unit = (known.tasks, "tasks") if known.tasks is not None else (known.seeds, "seeds")
+    return f"{seen}; {100 * known.target:g}: {'never' if count is None else f'{count} {unit}'}"
 
 
 def _signed(difference: float) -> str:

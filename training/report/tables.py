@@ -5,11 +5,14 @@ from typing import Any
 
 from ..statistics import Interval, PairedDifference
 from .analysis import Curve, OutcomeRow, Spending, TableRow
+from .comparisons import sight_words
 from .matching import Match
+from .measures import Measure
 from .results import Run
 from .words import (
     arm_words,
     grouped,
+    holm_words,
     p_words,
     percent,
     percent_interval,
@@ -71,8 +74,52 @@ def _difference(found: PairedDifference | None) -> dict[str, Any] | None:
         "value": signed(found.estimate),
         "interval": points_interval(found),
         "p": p_words(found.p_value),
-        "is_clear": found.is_significant,  # not `clear`, which every dict has
+        "holm": holm_words(found),
+        "is_clear": found.is_clear,  # not `clear`, which every dict has
     }
+
+
+def comparisons(run: Run, rows: Sequence[TableRow]) -> list[dict[str, Any]]:
+    """One line for every comparison of success: what its n could have seen, and McNemar's test."""
+    return [
+        {
+            "title": row.words.title,
+            "pair": f"{arm_words(b)} − {arm_words(a)}",
+            "size": sample_size(found),
+            "sight": sight_words(found),
+            "discordant": f"{grouped(found.only_a)} / {grouped(found.only_b)}",
+            "mcnemar": p_words(row.mcnemars[a, b].flip_p) if (a, b) in row.mcnemars else "–",
+            **(_difference(found) or {}),
+        }
+        for row in rows
+        for (a, b), found in row.differences.items()
+    ]
+
+
+def measures(run: Run, rows: Sequence[Measure]) -> list[dict[str, Any]]:
+    """A line for every measure and cell, with every arm's value."""
+    known = {(row.name, row.cell, row.arm): row for row in rows}
+    lines = []
+    for name, cell in dict.fromkeys((row.name, row.cell) for row in rows):
+        found = [known.get((name, cell, arm)) for arm in run.arms]
+        lines.append(
+            {
+                "name": name,
+                "title": run.words(cell).title,
+                "size": sample_sizes(each.value for each in found if each is not None),
+                "values": [None if each is None else _measure(each) for each in found],
+            }
+        )
+    return lines
+
+
+def _measure(found: Measure) -> dict[str, str]:
+    if found.is_share:
+        return {"value": percent(found.value.estimate), "interval": percent_interval(found.value)}
+    value, low, high = (
+        f"{x:.4g}" for x in (found.value.estimate, found.value.low, found.value.high)
+    )
+    return {"value": value, "interval": f"[{low}, {high}]"}
 
 
 def match(match: Match) -> dict[str, Any]:
@@ -88,6 +135,7 @@ def match(match: Match) -> dict[str, Any]:
         "level_size": sample_sizes(match.id_rates),
         "quality": f"{quality}: at most {points(match.id_gap).lstrip('+±')} apart",
         "steps": f"{_range(first)} / {_range(second)}",
+        "sight": sight_words(gap),
         **(_difference(gap) or {}),
     }
 
@@ -115,7 +163,8 @@ def tiles(run: Run, rows: Sequence[TableRow]) -> list[dict[str, str]]:
         gap = row.differences.get(("sft", "grpo"))
         if gap is not None:
             name = f"GRPO − SFT {row.words.phrase}"
-            note = f"points, {points_interval(gap)}, {p_words(gap.p_value)}, {sample_size(gap)}"
+            told = [points_interval(gap), p_words(gap.p_value), holm_words(gap), sample_size(gap)]
+            note = ", ".join(["points", *(part for part in told if part)])
             tiles.append({"arm": "gap", "name": name, "value": signed(gap.estimate), "note": note})
     return tiles
 

@@ -4,8 +4,10 @@ from dataclasses import dataclass, replace
 
 from ..statistics import PairedDifference
 from .analysis import TableRow
+from .comparisons import sight_words
 from .matching import Match
 from .words import (
+    arm_words,
     grouped,
     points,
     points_interval,
@@ -50,6 +52,7 @@ def judge(
         return Verdict(_without_both_arms(measured), "", tuple(details), tuple(cautions))
     gaps = [row.differences["sft", "grpo"] for row in comparable]
     cautions += [*_seed_cautions(gaps, has_one_base), *_size_cautions(measured)]
+    cautions += _family_cautions(measured)
     details = [*_details(comparable), *(_matched(match) for match in matches), *_steps(measured)]
     figures = _figures(comparable[0])
     return Verdict(_headline(comparable), figures, tuple(details), tuple(cautions))
@@ -69,6 +72,19 @@ def _seed_cautions(gaps: list[PairedDifference], has_one_base: bool) -> list[str
             "training seeds from one base, not bases."
         ]
     return []
+
+
+def _family_cautions(rows: list[TableRow]) -> list[str]:
+    """Intervals that exclude zero by themselves, but not among as many comparisons."""
+    weak = [
+        f"{arm_words(b)} − {arm_words(a)} {row.words.phrase}"
+        for row in rows
+        for (a, b), found in row.differences.items()
+        if found.is_significant and not found.is_clear
+    ]
+    if not weak:
+        return []
+    return [f"Not clear after Holm's correction over the cells: {_listed(weak)}."]
 
 
 def _size_cautions(rows: list[TableRow]) -> list[str]:
@@ -103,14 +119,14 @@ def _claim(row: TableRow, what: str = "success") -> str:
     gap = row.differences["sft", "grpo"]
     sft = _change(row.differences.get(("base", "sft")))
     grpo = _change(row.differences.get(("base", "grpo")))
-    if gap.low > 0:
+    if gap.is_clear and gap.estimate > 0:
         if sft == "lost" and grpo == "kept":
             return f"SFT loses {what} that GRPO keeps"
         if sft == "lost" and grpo == "gained":
             return f"SFT loses {what} and GRPO gains"
         both = {"lost": f"both lose {what}, GRPO less", "gained": "GRPO gains more than SFT"}
         return both[grpo] if sft == grpo and grpo in both else "GRPO ends above SFT"
-    if gap.high < 0:
+    if gap.is_clear and gap.estimate < 0:
         return "SFT ends above GRPO"
     return "SFT and GRPO cannot be told apart"
 
@@ -122,10 +138,8 @@ def _listed(phrases: list[str]) -> str:
 def _change(change: PairedDifference | None) -> str:
     if change is None:
         return "unknown"
-    if change.high < 0:
-        return "lost"
-    if change.low > 0:
-        return "gained"
+    if change.is_clear:
+        return "lost" if change.estimate < 0 else "gained"
     return "kept" if change.low > -CLOSE_POINTS else "unclear"
 
 
@@ -164,8 +178,10 @@ def _told(row: TableRow, verb: str) -> str:
             tail = f" ({_by(change)})" if change is not None else ""
             parts.append(f"{arm.upper()} {rate_words(row.rates[arm])}{tail}")
     gap = row.differences.get(("sft", "grpo"))
-    end = f"; GRPO − SFT = {points(gap.estimate)} {points_interval(gap)}" if gap else ""
-    return f"{', '.join(parts)}{end}"
+    if gap is None:
+        return ", ".join(parts)
+    told = f"GRPO − SFT = {points(gap.estimate)} {points_interval(gap)}, where {sight_words(gap)}"
+    return f"{', '.join(parts)}; {told}"
 
 
 def _steps(rows: list[TableRow]) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..statistics import Interval
+from ..statistics import Interval, PairedDifference
 
 ARM_WORDS = {"base": "Base", "sft": "SFT", "grpo": "GRPO"}
 
@@ -146,6 +146,13 @@ def scaled(amount: float, unit: str) -> str:
 
 def p_words(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
+
+
+def holm_words(found: PairedDifference) -> str:
+    """The corrected p and how many it is corrected for; empty where nothing was compared beside."""
+    if found.adjusted_p is None or found.num_compared < 2:
+        return ""
+    return f"Holm {p_words(found.adjusted_p)} of {found.num_compared}"
 
 
 def _range(numbers: list[int]) -> str:
