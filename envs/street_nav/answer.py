@@ -1,8 +1,8 @@
 """An answer as its three fields: what is observed, which instruction is carried out, the action."""
 
-import json
 from dataclasses import dataclass
 from enum import Enum
+from json.encoder import encode_basestring as _quoted  # what json.dumps writes, without its set-up
 
 from ..parsing import Value, between_tags, find_object
 
@@ -49,8 +49,8 @@ def write_answer(
     observation: str, instruction: str, action: str, answer_format: AnswerFormat
 ) -> str:
     """An answer in the asked format, as `read_answer` reads it."""
-    fields = {OBSERVATION: observation, INSTRUCTION: instruction, ACTION: action}
-    found = json.dumps(fields, ensure_ascii=False)
+    fields = zip(FIELDS, (observation, instruction, action), strict=True)
+    found = "{" + ", ".join([f'"{name}": {_quoted(value)}' for name, value in fields]) + "}"
     if answer_format is AnswerFormat.json:
         return found
     return f"<think>{observation}; {instruction}</think>\n<answer>{found}</answer>"
