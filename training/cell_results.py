@@ -1,6 +1,7 @@
 """What an evaluation leaves: counts of one cell, and one entry per episode."""
 
 import io
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -10,6 +11,7 @@ import numpy as np
 
 from ..agents.types import Episode, Turn
 from .config import MetricKind
+from .episode_columns import episode_columns
 
 FREE_MEASURES = ("spl", "ndtw", "distance_m")
 
@@ -84,6 +86,7 @@ def packed(episodes: Sequence[Episode]) -> bytes:
         ),
         "num_right": np.array([num_right(episode) for episode in episodes], dtype=np.int16),
         **{name: _last(episodes, name) for name in FREE_MEASURES},
+        **episode_columns(episodes),
     }
     save: Any = np.savez_compressed  # its stub takes the names for flags
     save(buffer, **arrays)
@@ -91,11 +94,15 @@ def packed(episodes: Sequence[Episode]) -> bytes:
 
 
 def first_attempt(episode: Episode) -> Episode:
-    """Up to the first wrong answer, as if it had been the last that was allowed."""
+    """Up to the first wrong answer, as if it had been the last that was allowed.
+
+    What the environment would have paid for as much is not known then: the return is NaN.
+    """
     first = next((k for k, turn in enumerate(episode.turns) if not _is_right(turn)), None)
     if first is None:
         return episode
-    return replace(episode, turns=episode.turns[: first + 1], success=False)
+    short = episode.turns[: first + 1]
+    return replace(episode, turns=short, success=False, episode_return=math.nan)
 
 
 def _is_right(turn: Turn) -> bool:

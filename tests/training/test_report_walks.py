@@ -145,7 +145,7 @@ def test_streets_are_told_as_streets(walks: Path) -> None:
 def test_only_clear_differences_are_bold(walks: Path) -> None:
     rows = analysis.table(load_run(walks))
     text = (walks / "report" / "index.html").read_text()
-    clear = sum(d.is_significant for row in rows for d in row.differences.values())
+    clear = sum(d.is_clear for row in rows for d in row.differences.values())
     final = text.partition("<h2>Final policies</h2>")[2].partition("</table>")[0]
     assert final.count('<td class="clear">') == clear < 9
 

@@ -4,6 +4,8 @@
     solved by turn t    share of episodes solved by their t-th answer, t = 1, 3, 5, 10 (the study's
                         verification scaling) and the last one allowed; not on walks, whose answers
                         are steps
+    SPL, nDTW, metres   of walks in free movement: success weighted by path length, likeness to the
+                        route, distance from the destination at the end
     answers, tokens     of an episode
     return, reward      what an episode is worth, and the terms of its last answer
 
@@ -27,6 +29,11 @@ from .results import Evaluation, Outcomes, Run
 from .words import CellWords
 
 TURNS = (1, 3, 5, 10)  # the study's verification budgets
+FREE_WALKS = {  # name in the files: name in the table, and whether it is a share
+    "spl": ("SPL", True),
+    "ndtw": ("nDTW", True),
+    "distance_m": ("metres from the destination", False),
+}
 WITHIN_TURNS = "success_within_turns"
 
 
@@ -104,10 +111,14 @@ def _of(pooled: _Pooled, limit: int | None) -> Iterable[tuple[str, bool, Interva
         for turn in sorted({*(t for t in TURNS if t < limit), limit}):
             solved = pooled.success & (turns <= turn)
             yield f"solved by turn {turn}", True, clustered_rate(solved, *units)
+    for key, (name, is_share) in FREE_WALKS.items():
+        column = pooled.column(_free(key))
+        if column is not None:
+            yield name, is_share, clustered_mean(column, *units)
     means: dict[str, Callable[[Outcomes], np.ndarray | None]] = {
         "answers per episode": lambda part: part.num_turns,
         "tokens per episode": lambda part: part.num_tokens,
-        "return": lambda part: part.returns,
+        "return": _known_returns,
     }
     for term in dict.fromkeys(name for part in pooled.parts for name in part.reward_terms):
         means[f"reward: {term}"] = _term(term)
@@ -117,6 +128,16 @@ def _of(pooled: _Pooled, limit: int | None) -> Iterable[tuple[str, bool, Interva
         if column is None or known is None or not known.any():
             continue
         yield name, False, clustered_mean(column[known], units[0][known], units[1][known])
+
+
+def _free(name: str) -> Callable[[Outcomes], np.ndarray | None]:
+    return lambda part: part.free.get(name)
+
+
+def _known_returns(part: Outcomes) -> np.ndarray | None:
+    """None unless all are known: those that are not differ from those that are."""
+    known = part.returns is not None and bool(np.isfinite(part.returns).all())
+    return part.returns if known else None
 
 
 def _term(name: str) -> Callable[[Outcomes], np.ndarray | None]:
