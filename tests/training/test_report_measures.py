@@ -69,6 +69,40 @@ def test_everything_is_counted_from_the_arrays(run_folder: Path) -> None:
     assert not found["return"].is_share
 
 
+def test_free_walks_tell_spl_ndtw_and_how_far_from_the_destination_they_ended(
+    run_folder: Path,
+) -> None:
+    folder = run_folder / "seed_0/evals/cells"
+    rng = np.random.default_rng(0)
+    walked = {
+        "spl": rng.random(COUNT).astype(np.float32),
+        "ndtw": rng.random(COUNT).astype(np.float32),
+        "distance_m": 300 * rng.random(COUNT).astype(np.float32),
+    }
+    for name in ("grpo_000293_id", "grpo_000293_ood_ranks"):
+        path = folder / f"{name}_success_within_turns.npz"
+        with np.load(path) as stored:
+            arrays = {key: stored[key] for key in stored}
+        is_free = name.endswith("id")  # elsewhere, as on the rail, there is nothing to tell
+        nothing = np.full(COUNT, np.nan, np.float32)
+        np.savez(path, **arrays, **{k: v if is_free else nothing for k, v in walked.items()})
+    rows = measures(load_run(run_folder))
+    found = by_name(rows, "success_within_turns", "id", "grpo")
+    assert found["SPL"].is_share
+    assert found["SPL"].value == clustered_mean(walked["spl"], arrays_of(folder)["task_id"])
+    assert found["nDTW"].value.estimate == pytest.approx(walked["ndtw"].mean(), rel=1e-5)
+    metres = found["metres from the destination"]
+    assert (metres.is_share, metres.value.n) == (False, COUNT)
+    assert metres.value.estimate == pytest.approx(walked["distance_m"].mean(), rel=1e-5)
+    assert "SPL" not in by_name(rows, "success_within_turns", "ood_ranks", "grpo")
+    assert "within_turns,id,grpo,nDTW,1,0." in export.measures_csv(rows)
+
+
+def arrays_of(folder: Path) -> dict[str, np.ndarray]:
+    with np.load(folder / "grpo_000293_id_success_within_turns.npz") as stored:
+        return {name: stored[name] for name in stored}
+
+
 def test_files_of_older_versions_tell_less(run_folder: Path) -> None:
     found = by_name(measures(load_run(run_folder)), "greedy_single", "ood_ranks", "sft")
     assert set(found) == {"answers per episode", "tokens per episode"}

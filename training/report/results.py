@@ -10,12 +10,13 @@ import numpy as np
 
 from ..episode_columns import TERM_PREFIX
 from .games import CARDS, WALKS, GameWords
-from .words import CellWords, arm_words, cell_words
+from .words import CellWords, arm_words, cell_words, titled_words
 
 ARM_ORDER = ("base", "sft", "grpo")
 CELL_ORDER = ("id", "rule_ood", "visual_ood")
 METRIC_ORDER = ("success_within_turns", "greedy_single", "sampled_single")
 SOLVED = ("correct", "success", "solved", "arrived")  # outcomes of an answer that is right
+FREE_MEASURES = ("spl", "ndtw", "distance_m")
 COMPUTE_FIELDS = ("flops", "train_tokens", "sampled_tokens", "env_steps", "cpu_s")
 
 
@@ -34,6 +35,7 @@ class Outcomes:
     sample: number of the attempt at the same deal.  num_turns, num_tokens: answers and sampled
         tokens.  returns, reward_terms: what it is worth, and terms of its last answer, NaN where
         there is none.  None, or no terms, in files of older versions.
+    free: of walks in free movement, by name: spl, ndtw, distance_m; none of other episodes.
     """
 
     task_ids: np.ndarray
@@ -48,6 +50,7 @@ class Outcomes:
     num_tokens: np.ndarray | None = None
     returns: np.ndarray | None = None
     reward_terms: Mapping[str, np.ndarray] = field(default_factory=dict)
+    free: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def deals(self) -> np.ndarray:
@@ -109,6 +112,11 @@ class Evaluation:
                         for name in stored
                         if name.startswith(TERM_PREFIX)
                     },
+                    free={
+                        name: values
+                        for name in FREE_MEASURES
+                        if name in stored and np.isfinite(values := np.asarray(stored[name])).all()
+                    },
                 )
         except (OSError, ValueError, KeyError):
             return None
@@ -148,11 +156,16 @@ class Run:
         return in_order({e.cell for e in self.evaluations}, ("id", *self.shifts, *CELL_ORDER))
 
     @property
-    def shifts(self) -> dict[str, Mapping[str, Any]]:
-        """What every cell of the suite changes in the environment, as configured."""
+    def cell_configs(self) -> dict[str, Mapping[str, Any]]:
+        """The cells of the suite, as configured."""
         cells = _path(self.config, "suite", "cells")
         known = cells.items() if isinstance(cells, dict) else ()
-        return {str(k): v.get("shift") or {} for k, v in known if isinstance(v, dict)}
+        return {str(k): v for k, v in known if isinstance(v, dict)}
+
+    @property
+    def shifts(self) -> dict[str, Mapping[str, Any]]:
+        """What every cell of the suite changes in the environment, as configured."""
+        return {name: cell.get("shift") or {} for name, cell in self.cell_configs.items()}
 
     @property
     def reads_pictures(self) -> bool:
@@ -176,11 +189,17 @@ class Run:
         places = (("pretrain", "seed"), ("policy", "path"))
         return any(_path(self.config, *place) is not None for place in places)
 
-    def words(self, cell: str) -> CellWords:
-        common = self.shifts.get("id", {})  # what every cell shifts alike sets none apart
+    def own_shift(self, cell: str) -> dict[str, Any]:
+        """What sets a cell apart from the one in distribution."""
+        common = self.shifts.get("id", {})
         shift = self.shifts.get(cell, {})
-        own = {name: value for name, value in shift.items() if common.get(name) != value}
-        return cell_words(cell, own)
+        return {name: value for name, value in shift.items() if common.get(name) != value}
+
+    def words(self, cell: str) -> CellWords:
+        title = self.cell_configs.get(cell, {}).get("title")
+        if title:
+            return titled_words(str(title))
+        return cell_words(cell, self.own_shift(cell))
 
     def arm_words(self, arm: str) -> str:
         """A policy that was only measured is not the base of anything."""
