@@ -17,6 +17,7 @@ from .chat_records import read_records
 from .config import ExperimentConfig
 from .contamination import check_contamination
 from .demonstrations import bare_env
+from .familiar import warn_of_familiar_cells
 from .sft_files import FileDemonstrations
 from .task_checks import check_tasks
 from .trackers import check_trackers
@@ -39,6 +40,7 @@ def check_run(config: ExperimentConfig, command: str) -> None:
     policy = _built(config.policy)
     check_room(config, stages, policy)
     check_data(config, stages, policy)
+    warn_of_familiar_cells(dataclasses.asdict(config))
 
 
 def check_room(config: ExperimentConfig, stages: Collection[str], policy: Policy | None) -> None:
