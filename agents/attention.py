@@ -147,28 +147,26 @@ def _mix(
 ) -> torch.Tensor:
     """query: [B, heads, repeats * n, d]. Returns the same shape."""
     sharing = shelf.sharing
-    scores = torch.matmul(sharing.gather(query), _prompts(shelf.prompt_keys, sharing).mT)
-    if sharing.padding is not None and shelf.grows:
-        scores = scores + sharing.padding
-    scores = sharing.scatter(scores)  # [B, heads, repeats * n, P]
+    keys, values = (
+        states[: sharing.num_prompts] for states in (shelf.prompt_keys, shelf.prompt_values)
+    )
+    scores = torch.matmul(sharing.gather(query), keys.mT)  # [U, heads, G * repeats * n, P]
     if not shelf.grows:
+        scores = sharing.scatter(scores)
         if picture_mask is not None:
             scores = scores + picture_mask.repeat(1, 1, repeats, 1)
         weights = _softmax(scores, query.dtype)
-        mixed = torch.matmul(sharing.gather(weights), _prompts(shelf.prompt_values, sharing))
-        return sharing.scatter(mixed)
+        return sharing.scatter(torch.matmul(sharing.gather(weights), values))
+    if sharing.padding is not None:
+        scores = scores + sharing.padding
     own = torch.matmul(query, key.mT)
     if shelf.own_mask is not None:
         own = own + shelf.own_mask.repeat(1, 1, repeats, 1)
-    weights = _softmax(torch.cat((scores, own), -1), query.dtype)
+    # What a row has added is mostly less than its prompt: it is what is moved to the other's place.
+    weights = _softmax(torch.cat((scores, sharing.gather(own)), -1), query.dtype)
     num_shared = scores.shape[-1]
-    shared = sharing.gather(weights[..., :num_shared])
-    mixed = sharing.scatter(torch.matmul(shared, _prompts(shelf.prompt_values, sharing)))
-    return mixed + torch.matmul(weights[..., num_shared:], value)
-
-
-def _prompts(states: torch.Tensor, sharing: Sharing) -> torch.Tensor:
-    return states[: sharing.num_prompts]
+    shared = sharing.scatter(torch.matmul(weights[..., :num_shared], values))
+    return shared + torch.matmul(sharing.scatter(weights[..., num_shared:]), value)
 
 
 def _softmax(scores: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:

@@ -20,6 +20,7 @@ from .attention import Sharing, sharing_prompts
 from .cache import Layout, additive
 from .chat import Prompt, decode_answer
 from .config import SamplingConfig
+from .decoding import DecodingLayers
 from .policy import Policy
 from .prefill import PromptStore, read_on
 from .sampling import draw, uniforms
@@ -81,6 +82,7 @@ class Engine(Generic[Ticket]):
         self._columns = (0, 0)  # where the rows' next ids go: the first and the last of them
         self._banned = torch.tensor(policy.banned_ids, dtype=torch.long, device=policy.device)
         self._ends = torch.tensor(policy.end_ids, device=policy.device)
+        self._layers: DecodingLayers | None = None
 
     @property
     def is_hungry(self) -> bool:
@@ -238,7 +240,10 @@ class Engine(Generic[Ticket]):
         head = self.policy.model.get_output_embeddings()
         rows = torch.arange(self._num_batch, device=self.policy.device)
         limit = self.sampling.max_new_tokens
-        with sharing_prompts(self.policy.model, self._prompts.cache.layers):
+        if self._layers is None:
+            self._layers = DecodingLayers([self.policy.model.get_decoder(), head])
+        shared = sharing_prompts(self.policy.model, self._prompts.cache.layers)
+        with self._layers.in_use(), shared:
             while True:
                 step = batch.drawn.clamp(max=limit - 1)  # ended rows may run on: nobody looks
                 new_ids, logprobs = draw(
