@@ -4,7 +4,8 @@ report/index.html        the page, self-contained
 report/slide.png .svg    the verdict and the three main panels, 16:9
 report/figures/*         every figure of the page, as SVG and as PNG
 report/tables/*.csv      final rates, differences, curves, outcomes, single evaluations, compute;
-                         measures.csv: attempts, turns, tokens, rewards
+                         measures.csv: attempts, turns, tokens, rewards; where the suite has
+                         them severity.csv and, of a cross, effects.csv
 report/tables/*.tex      final rates and differences for LaTeX (booktabs)
 """
 
@@ -14,6 +15,8 @@ from ..bar import Bar
 from ..files import atomic_write_bytes, atomic_write_text
 from . import export, latex, plots
 from .analysis import outcome_rows, spending, table
+from .cells import cross, ladders
+from .effects import effects
 from .games import WALKS
 from .load import load_run
 from .matching import all_matched
@@ -55,6 +58,7 @@ def collect(run: Run) -> Report:
     metric = run.metric_names[0] if run.metric_names else ""
     matches = all_matched(run, metric)
     answers, others = outcome_rows(run), measures(run)
+    costs = [each for name in run.metric_names for each in effects(run, cross(run), name)]
     downloads = {
         "final.csv": export.final_csv(rows),
         "differences.csv": export.differences_csv(rows),
@@ -67,6 +71,10 @@ def collect(run: Run) -> Report:
         "final.tex": latex.final_tex(run, rows),
         "differences.tex": latex.differences_tex(run, rows),
     }
+    if costs:
+        downloads["effects.csv"] = export.effects_csv(costs)
+    if ladders(run):
+        downloads["severity.csv"] = export.severity_csv(ladders(run), rows)
     if any(row.step_differences for row in rows):
         downloads["step_differences.csv"] = export.step_differences_csv(rows)
     return Report(
@@ -77,6 +85,7 @@ def collect(run: Run) -> Report:
         matches=matches,
         outcomes=answers,
         measures=others,
+        effects=costs,
         spending=spent,
         browser=browser(read_samples(run), compress=run.game is WALKS),
         downloads=downloads,

@@ -7,7 +7,9 @@ from dataclasses import replace
 
 from ..statistics import Interval, McNemar, PairedDifference
 from .analysis import OutcomeRow, Spending, TableRow
+from .cells import Ladder
 from .comparisons import sight
+from .effects import Effect
 from .matching import Match
 from .measures import Measure
 from .plots import Curves
@@ -81,6 +83,36 @@ def measures_csv(rows: Sequence[Measure]) -> str:
     head = ["metric", "cell", "arm", "measure", "is_share", "value", *_RATE[1:]]
     return _csv(
         head, ([r.metric, r.cell, r.arm, r.name, int(r.is_share), *_rate(r.value)] for r in rows)
+    )
+
+
+def effects_csv(rows: Sequence[Effect]) -> str:
+    """What rule, look and both change in one policy's success, on the same deals of two cells."""
+    head = ["metric", "arm", "kind", "is_mean", "name", "difference", "low", "high", "p_value",
+            "holm_p", "num_compared", "n", "num_tasks", "num_seeds"]  # fmt: skip
+    return _csv(
+        head,
+        (
+            [r.metric, r.arm, r.kind, int(r.is_mean), r.name, _f(r.found.estimate),
+             _f(r.found.low), _f(r.found.high), _p(r.found.p_value), _p(r.found.adjusted_p),
+             r.found.num_compared, r.found.n, r.found.num_tasks, r.found.num_seeds]
+            for r in rows
+        ),
+    )  # fmt: skip
+
+
+def severity_csv(ladders: Sequence[Ladder], rows: Sequence[TableRow]) -> str:
+    """Final success at every severity of each axis."""
+    return _csv(
+        ["metric", "axis", "severity", "cell", "arm", *_RATE],
+        (
+            [r.metric, ladder.axis, f"{severity:g}", cell, arm, *_rate(rate)]
+            for ladder in ladders
+            for severity, cell in ladder.steps
+            for r in rows
+            if r.cell == cell
+            for arm, rate in r.rates.items()
+        ),
     )
 
 

@@ -4,7 +4,7 @@ Every mean is drawn with its interval and every training seed as a thin line; li
 they end instead of in a legend.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from ..statistics import Interval
+from ..statistics import Interval, PairedDifference
 from .analysis import Curve, TableRow
 from .style import ArmStyle, arm_style, light
 from .words import arm_words, points_interval, sample_sizes, signed
@@ -36,12 +36,15 @@ class Frame:
 
 PANEL = Frame(4.7, 3.7)  # about as wide as a column of the page or a phone
 SMALL_PANEL = Frame(3.7, 2.7, left=0.5)
+TITLE_CHARS = 42  # that fit above one
 SIZES = ((1e18, "EFLOP"), (1e15, "PFLOP"), (1e12, "TFLOP"), (1e9, "GFLOP"), (1e6, "MFLOP"))
 
 
-def wide_frame(height: float, *, right: float = 0.1, bottom: float = 0.52) -> Frame:
+def wide_frame(
+    height: float, *, left: float = 1.05, right: float = 0.1, bottom: float = 0.52
+) -> Frame:
     """A frame for rows with names at their left."""
-    return Frame(9.0, height, left=1.05, right=right, top=0.05, bottom=bottom)
+    return Frame(9.0, height, left=left, right=right, top=0.05, bottom=bottom)
 
 
 def new_panel(frame: Frame = PANEL) -> tuple[Figure, Axes]:
@@ -77,14 +80,14 @@ def draw_compute(
     starts = [curve.points[0] for curve in curves if curve.arm != "base"]
     if starts and starts[0].step == 0:
         _diamond(axes, starts[0].flops / unit, starts[0].rate.estimate)
-    _percent_axis(axes.yaxis)
+    percent_axis(axes.yaxis)
     span = max(highest - lowest, 0.1)
     axes.set_ylim(max(0.0, lowest - 0.12 * span), min(1.02, highest + 0.12 * span))
     axes.set_xlim(-0.05 * top / unit, top / unit * 1.22)
     axes.xaxis.set_major_locator(_UpTo(top / unit, nbins=6, steps=[1, 2, 2.5, 5, 10]))
-    _name_ends(axes, ends)
+    name_ends(axes, ends)
     axes.set_xlabel((f"compute after the base, {label}" if in_flops else label) + size)
-    axes.set_title(title)
+    _title(axes, title)
 
 
 def draw_plane(
@@ -113,37 +116,48 @@ def draw_plane(
     if ids:
         _diamond(axes, ids[0].points[0].rate.estimate, shifted[0].points[0].rate.estimate)
         axes.set_ylabel(f"success {shifted[0].words.phrase}")
-    _percent_axis(axes.xaxis)
-    _percent_axis(axes.yaxis)
+    percent_axis(axes.xaxis)
+    percent_axis(axes.yaxis)
     axes.margins(0.1)
     left, right = axes.get_xlim()
     axes.set_xlim(left, right + 0.16 * (right - left))
     axes.set_ylim(max(-0.02, axes.get_ylim()[0]), min(1.04, axes.get_ylim()[1]))
-    _name_ends(axes, ends)
+    name_ends(axes, ends)
     axes.set_xlabel(f"success in distribution{size}")
-    axes.set_title(title)
+    _title(axes, title)
+
+
+@dataclass(frozen=True, slots=True)
+class ForestGroup:
+    """Comparisons under one heading. lines: (name, colour, difference)."""
+
+    title: str
+    lines: tuple[tuple[str, str, PairedDifference], ...]
 
 
 def draw_differences(axes: Axes, rows: Sequence[TableRow]) -> None:
-    """Paired differences with their intervals, a line per comparison, grouped by cell."""
+    """Paired differences between arms, grouped by cell."""
+    draw_forest(axes, [_between_arms(row) for row in rows])
+
+
+def draw_forest(axes: Axes, groups: Sequence[ForestGroup]) -> None:
+    """Differences with their intervals, a line per comparison; filled: clear."""
     place, ticks, names = 0.0, [], []
-    for row in rows:
-        name_rows(axes, place, row.words.title, row.differences.values())
-        for (a, b), found in row.differences.items():
+    for group in groups:
+        name_rows(axes, place, group.title, [found for _, _, found in group.lines])
+        for name, colour, found in group.lines:
             place += 1
-            colour = arm_style(b).colour if a == "base" else light("ink")
-            clear = found.is_clear
             axes.plot([100 * found.low, 100 * found.high], [place] * 2, color=colour, lw=2.4)
             axes.plot(
                 100 * found.estimate, place, marker="o", ms=8, color=colour,
-                mfc=colour if clear else light("paper"), mew=2,
+                mfc=colour if found.is_clear else light("paper"), mew=2,
             )  # fmt: skip
             axes.text(
                 1.01, place, f"{signed(found.estimate)}  {points_interval(found)}",
                 transform=axes.get_yaxis_transform(), va="center", color=colour,
             )  # fmt: skip
             ticks.append(place)
-            names.append(f"{arm_words(b)} − {arm_words(a)}")
+            names.append(name)
         place += 1.4
     axes.axvline(0, color=light("muted"), lw=1, zorder=0)
     axes.set_yticks(ticks, names)
@@ -160,7 +174,12 @@ def draw_differences(axes: Axes, rows: Sequence[TableRow]) -> None:
 
 def differences_height(rows: Sequence[TableRow]) -> float:
     """Inches that `draw_differences` wants."""
-    return 0.75 + 0.3 * sum(len(row.differences) + 1.4 for row in rows)
+    return forest_height([_between_arms(row) for row in rows])
+
+
+def forest_height(groups: Sequence[ForestGroup]) -> float:
+    """Inches that `draw_forest` wants."""
+    return 0.75 + 0.3 * sum(len(group.lines) + 1.4 for group in groups)
 
 
 def name_rows(
@@ -173,6 +192,51 @@ def name_rows(
         1, place, size or sample_sizes(intervals), transform=across, color=light("muted"),
         fontsize="small", va="center", ha="right",
     )  # fmt: skip
+
+
+def name_ends(
+    axes: Axes,
+    ends: list[tuple[str, float, float]],
+    words: Callable[[str], str] = arm_words,
+) -> None:
+    """Write each arm's name beside its last point, moved apart where they would overlap."""
+    low, high = axes.get_ylim()
+    left, right = axes.get_xlim()
+    gap, near = 0.09 * (high - low), 0.2 * (right - left)
+    ends = sorted(ends, key=lambda end: end[2])
+    heights = [end[2] for end in ends]
+    for k in range(1, len(ends)):
+        short = gap - (heights[k] - heights[k - 1])
+        if short > 0 and abs(ends[k][1] - ends[k - 1][1]) < near:
+            heights[k - 1] -= short / 2
+            heights[k] += short / 2
+    for (arm, x, _), height in zip(ends, heights, strict=True):
+        axes.annotate(
+            words(arm), (x, height), (10, 0), textcoords="offset points", va="center",
+            color=arm_style(arm).colour, fontweight="bold", zorder=8, annotation_clip=False,
+        )  # fmt: skip
+
+
+def percent_axis(axis: object) -> None:
+    """Shares as percent, at round places up to 100%."""
+    axis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:.0f}%"))  # type: ignore[attr-defined]
+    axis.set_major_locator(_UpTo(1.0, nbins=5, steps=[1, 2, 2.5, 5, 10]))  # type: ignore[attr-defined]
+
+
+def _between_arms(row: TableRow) -> ForestGroup:
+    lines = [
+        (f"{arm_words(b)} − {arm_words(a)}",
+         arm_style(b).colour if a == "base" else light("ink"), found)
+        for (a, b), found in row.differences.items()
+    ]  # fmt: skip
+    return ForestGroup(row.words.title, tuple(lines))
+
+
+def _title(axes: Axes, title: str) -> None:
+    """As large as its panel is wide."""
+    axes.set_title(title)
+    if len(title) > TITLE_CHARS:
+        axes.title.set_fontsize(axes.title.get_fontsize() * TITLE_CHARS / len(title))
 
 
 def _draw_seeds(axes: Axes, lines: list[list[tuple[float, float]]], style: ArmStyle) -> None:
@@ -203,30 +267,6 @@ def _diamond(axes: Axes, x: float, y: float) -> None:
         "Base", (x, y), (9, -4), textcoords="offset points", ha="left", va="top",
         color=style.colour, fontweight="bold", zorder=8,
     )  # fmt: skip
-
-
-def _name_ends(axes: Axes, ends: list[tuple[str, float, float]]) -> None:
-    """Write each arm's name beside its last point, moved apart where they would overlap."""
-    low, high = axes.get_ylim()
-    left, right = axes.get_xlim()
-    gap, near = 0.09 * (high - low), 0.2 * (right - left)
-    ends = sorted(ends, key=lambda end: end[2])
-    heights = [end[2] for end in ends]
-    for k in range(1, len(ends)):
-        short = gap - (heights[k] - heights[k - 1])
-        if short > 0 and abs(ends[k][1] - ends[k - 1][1]) < near:
-            heights[k - 1] -= short / 2
-            heights[k] += short / 2
-    for (arm, x, _), height in zip(ends, heights, strict=True):
-        axes.annotate(
-            arm_words(arm), (x, height), (10, 0), textcoords="offset points", va="center",
-            color=arm_style(arm).colour, fontweight="bold", zorder=8, annotation_clip=False,
-        )  # fmt: skip
-
-
-def _percent_axis(axis: object) -> None:
-    axis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:.0f}%"))  # type: ignore[attr-defined]
-    axis.set_major_locator(_UpTo(1.0, nbins=5, steps=[1, 2, 2.5, 5, 10]))  # type: ignore[attr-defined]
 
 
 class _UpTo(MaxNLocator):

@@ -14,11 +14,14 @@ import yaml
 from ..statistics import MIN_SEEDS
 from . import method, plots, tables
 from .analysis import OutcomeRow, Spending, TableRow, has_compute
+from .cells import cross
+from .effects import Effect
 from .games import WALKS
 from .matching import Match
 from .measures import Measure
 from .results import Run
 from .samples import Browser
+from .shifts import shift_plots
 from .style import COLOURS, css_variables
 from .verdict import Verdict
 from .words import (
@@ -41,6 +44,7 @@ class Report:
     matches: list[Match]
     outcomes: list[OutcomeRow]
     measures: list[Measure]
+    effects: list[Effect]
     spending: list[Spending]
     browser: Browser
     downloads: dict[str, str]
@@ -131,6 +135,7 @@ def _metric(report: Report, plotter: plots.Plotter, metric: str) -> dict[str, An
     run, rows = report.run, [row for row in report.rows if row.metric == metric]
     outcomes = plotter.outcomes(report.outcomes, metric)
     answers = [row for row in report.outcomes if row.metric == metric]
+    costs = [each for each in report.effects if each.metric == metric]
     curves = [curve for (_, name), found in report.curves.items() if name == metric
               for curve in found]  # fmt: skip
     return {
@@ -138,6 +143,8 @@ def _metric(report: Report, plotter: plots.Plotter, metric: str) -> dict[str, An
         "words": run.game.metric(metric),
         "definition": run.game.definitions.get(metric, ""),
         "plots": plotter.answer(metric),
+        "shifts": shift_plots(plotter, rows, cross(run), costs, metric),
+        "effects": tables.effects(run, costs),
         "sizes": tables.curve_sizes(curves, is_done=run.is_done) if curves else "",
         "differences": plotter.differences(rows, metric),
         "recognition": plotter.recognition(rows, metric),
@@ -160,7 +167,12 @@ def _plots_of(metric: dict[str, Any]) -> list[plots.Plot]:
     names = ("differences", "recognition", "steps", "step_differences")
     single = [metric[name] for name in names]
     bars = [metric["outcomes"]["plot"]] if metric["outcomes"] else []
-    return [*metric["plots"], *[plot for plot in single if plot is not None], *bars]
+    return [
+        *metric["plots"],
+        *metric["shifts"].all,
+        *[plot for plot in single if plot is not None],
+        *bars,
+    ]
 
 
 def _legend(plot: plots.Plot) -> list[tuple[str, str]]:

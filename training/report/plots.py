@@ -75,7 +75,7 @@ class Plotter:
         shown = [row for row in rows if row.metric == metric and row.differences]
         if not shown:
             return None
-        return self._plot(
+        return self.plot(
             f"differences_{metric}",
             lambda axes: figures.draw_differences(axes, shown),
             f"Paired differences between arms, {self.run.game.metric(metric)}.",
@@ -95,7 +95,7 @@ class Plotter:
             )
             name = f"training_{arm}_{key.replace('/', '_')}"
             spoken = f"{title}, against training steps."
-            plots.append(self._plot(name, draw, spoken, frame=figures.SMALL_PANEL))
+            plots.append(self.plot(name, draw, spoken, frame=figures.SMALL_PANEL))
         return plots
 
     def outcomes(self, rows: Sequence[OutcomeRow], metric: str) -> Plot | None:
@@ -104,7 +104,7 @@ class Plotter:
         if not shown:
             return None
         legend: list[tuple[str, str]] = []
-        plot = self._plot(
+        plot = self.plot(
             f"outcomes_{metric}",
             lambda axes: legend.extend(details.draw_outcomes(axes, self.run, shown)),
             "Share of final episodes by the outcome of the last answer.",
@@ -117,7 +117,7 @@ class Plotter:
         shown = [row for row in rows if row.metric == metric and row.recognition]
         if not shown:
             return None
-        return self._plot(
+        return self.plot(
             f"recognition_{metric}",
             lambda axes: details.draw_recognition(axes, self.run, shown),
             self.run.game.read_spoken,
@@ -129,7 +129,7 @@ class Plotter:
         shown = [row for row in rows if row.metric == metric and row.steps]
         if not shown:
             return None
-        return self._plot(
+        return self.plot(
             f"steps_{metric}",
             lambda axes: details.draw_steps(axes, self.run, shown),
             "Share of right steps and of solved walks, per arm and cell.",
@@ -142,7 +142,7 @@ class Plotter:
         shown = [row for row in shown if row.metric == metric and row.differences]
         if not shown:
             return None
-        return self._plot(
+        return self.plot(
             f"stepdifferences_{metric}",
             lambda axes: figures.draw_differences(axes, shown),
             f"Paired differences of accuracy per step, {self.run.game.metric(metric)}.",
@@ -191,7 +191,7 @@ class Plotter:
         return tuple(sorted(self.run.shifts.get(cell) or (cell,)))
 
     def _compute(self, cell: str, metric: str) -> Plot:
-        return self._plot(
+        return self.plot(
             f"compute_{cell}_{metric}",
             lambda axes: self._draw_compute(axes, cell, metric, _size(self._curves(cell, metric))),
             _spoken(self.run.words(cell).title, self._curves(cell, metric)),
@@ -203,7 +203,7 @@ class Plotter:
 
     def _plane(self, cell: str, metric: str) -> Plot:
         title = f"{self.run.words(cell).short} against ID"
-        return self._plot(
+        return self.plot(
             f"plane_{cell}_{metric}",
             lambda axes: figures.draw_plane(
                 axes, *self._both(cell, metric), title, _size(self._curves(cell, metric))
@@ -217,13 +217,14 @@ class Plotter:
         up = [curve for curve in self._curves(cell, metric) if curve.arm in across]
         return [across[curve.arm] for curve in up], up
 
-    def _plot(
+    def plot(
         self,
         name: str,
         draw: Callable[..., object],
         label: str,
         frame: figures.Frame = figures.PANEL,
     ) -> Plot:
+        """One figure. name: of its files.  draw: takes the axes.  label: alternative text."""
         with drawing():
             figure, axes = figures.new_panel(frame)
             draw(axes)

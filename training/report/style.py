@@ -32,7 +32,22 @@ COLOURS: dict[str, tuple[str, str]] = {
     "bad3": ("#b9a5c9", "#6f5a85"),
     "bad4": ("#ccd0d8", "#474d5a"),
     "bad5": ("#9fb0c0", "#5d6d7e"),
+    # Shares of success from none to all, in ten steps. One hue, evenly lighter to darker (OKLab),
+    # so that no kind of colour vision and no grey printer mixes up the order; ink is readable on
+    # the first six, paper on the last four (contrast at least 4.5), in both themes.
+    "heat0": ("#edf6ee", "#172119"),
+    "heat1": ("#cde5d4", "#1d3023"),
+    "heat2": ("#add4bd", "#21402f"),
+    "heat3": ("#89c3a7", "#22503d"),
+    "heat4": ("#62b295", "#1f624c"),
+    "heat5": ("#2ea285", "#16745d"),
+    "heat6": ("#00816d", "#1a9b84"),
+    "heat7": ("#006d60", "#4ab8a6"),
+    "heat8": ("#00564f", "#6fd4c9"),
+    "heat9": ("#00403d", "#94f2eb"),
 }
+HEAT_STEPS = 10
+FIRST_ON_PAPER = 6  # steps of heat from here on carry paper-coloured text
 FONTS = "Inter, 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 FAULTS = ("bad1", "bad2", "bad3", "bad5", "bad4")
 

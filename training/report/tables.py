@@ -6,6 +6,7 @@ from typing import Any
 from ..statistics import Interval, PairedDifference
 from .analysis import Curve, OutcomeRow, Spending, TableRow
 from .comparisons import sight_words
+from .effects import Effect
 from .matching import Match
 from .measures import Measure
 from .results import Run
@@ -93,6 +94,21 @@ def comparisons(run: Run, rows: Sequence[TableRow]) -> list[dict[str, Any]]:
         }
         for row in rows
         for (a, b), found in row.differences.items()
+    ]
+
+
+def effects(run: Run, rows: Sequence[Effect]) -> list[dict[str, Any]]:
+    """A line for every effect, with every arm's change."""
+    known = {(row.name, row.arm): row.found for row in rows}
+    arms = [arm for arm in run.arms if any(row.arm == arm for row in rows)]
+    return [
+        {
+            "name": name,
+            "size": sample_sizes(found for arm in arms if (found := known.get((name, arm)))),
+            "arms": arms,
+            "values": [_difference(known.get((name, arm))) for arm in arms],
+        }
+        for name in dict.fromkeys(row.name for row in rows)
     ]
 
 

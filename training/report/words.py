@@ -50,7 +50,7 @@ def cell_words(cell: str, shift: Mapping[str, Any] | None = None) -> CellWords:
         spaced = cell.replace("_", " ")
         return CellWords(upper(spaced), upper(spaced), f"on “{spaced}”")
     fields = sorted(shift, key=lambda name: (name not in ("rule", "visual"), name))
-    values = {name: _shift_words(name, shift[name]) for name in fields}
+    values = {name: value_words(name, shift[name]) for name in fields}
     kind = UNSEEN.get(tuple(sorted({KINDS.get(name, name) for name in fields})), "Shifted")
     told = values.pop("wording", None)  # the words that a route is described in
     title = " and ".join(values.values())
@@ -62,6 +62,12 @@ def cell_words(cell: str, shift: Mapping[str, Any] | None = None) -> CellWords:
         title = f"{title}, {told}" if values else told
         phrase = f"{phrase or 'the route'} in {told}"
     return CellWords(f"{kind}: {title}", upper(title), f"with {phrase}")
+
+
+def titled_words(title: str) -> CellWords:
+    """A cell whose suite names it: "Difficulty: 4 turns"."""
+    short = title.partition(": ")[2] or title
+    return CellWords(title, upper(short), f"on “{short}”")
 
 
 def arm_words(arm: str) -> str:
@@ -160,7 +166,7 @@ def _range(numbers: list[int]) -> str:
     return low if low == high else f"{low}–{high}"
 
 
-def _shift_words(name: str, value: Any) -> str:
+def value_words(name: str, value: Any) -> str:
     """`rule: faces_as_ranks` -> "faces as ranks"; `num_cards: 5` -> "num cards 5"."""
     if isinstance(value, Mapping):
         if name == "city":
