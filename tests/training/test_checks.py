@@ -38,9 +38,9 @@ def test_a_run_that_can_work_is_let_through(command: str) -> None:
             "suite.cells.own.shift.num_cards must be 2 to 6; got 9",
         ),
         (
-            "+suite.cells.own.shift.rules=primes",
+            "+suite.cells.own.shift.rulez=primes",
             "sft",
-            "suite.cells.own.shift: a shift of .* must name fields of .*; got rules",
+            "suite.cells.own.shift: a shift of .* must name fields of .*; got rulez",
         ),
         ("trackers=[wand]", "grpo", "trackers must be among .*wandb.*; got wand"),
         (

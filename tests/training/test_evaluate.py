@@ -269,8 +269,8 @@ def test_counts_say_what_happened(tmp_path: Path) -> None:
 def test_an_empty_suite_and_an_unknown_shift_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="must have at least one cell"):
         measure(Coin, tmp_path, cells=SuiteConfig())
-    with pytest.raises(ValueError, match=r"must name fields of .*; got rules"):
-        measure(Coin, tmp_path, cells=SuiteConfig(cells={"a": CellConfig(shift={"rules": "x"})}))
+    with pytest.raises(ValueError, match=r"must name fields of .*; got rulez"):
+        measure(Coin, tmp_path, cells=SuiteConfig(cells={"a": CellConfig(shift={"rulez": "x"})}))
 
 
 def test_tasks_that_cannot_be_dealt_are_told_before_anything_is_trained() -> None:
