@@ -12,15 +12,17 @@ import numpy as np
 
 from ..agents.policy import Policy
 from ..agents.rows import Row
-from ..envs.general_points.config import GeneralPointsConfig, Split
+from ..envs.general_points.config import AnswerFormat, GeneralPointsConfig, Split
 from ..envs.general_points.rules import OPERATORS, Rule
 from ..envs.general_points.task import Task, deal_task, task_split
-from .config import PretrainConfig
+from ..envs.general_points.trace import thought_of
+from .config import THOUGHT, PretrainConfig
 from .demonstrations import bare_env, encode_rows, num_wrong_attempts, oracle_conversation
 from .sampler import task_rng, task_seed
 
 FACES = ("J", "Q", "K")
 OOD_FACES = {"J": 11, "Q": 12, "K": 13}
+_FORMATS = 1_000  # names the stream that formats are drawn from
 MAX_DRAWS = 200  # of rule, target and number of cards that no hand satisfies, in a row
 
 
@@ -85,6 +87,7 @@ class BroadTasks:
         rng = task_rng(self._seed, self._stream, index)
         config = self._config
         task = self._dealer.deal(rng)
+        form = self._draw_format(index)
         env = bare_env(
             dataclasses.replace(
                 self._env,
@@ -95,14 +98,26 @@ class BroadTasks:
                 num_cards=len(task.ranks),
                 solvable_under=[],
                 split=Split.all,  # the hand is dealt by `BroadDealer`
+                answer=AnswerFormat.tagged if form == THOUGHT else AnswerFormat(form),
             )
         )
         most = min(config.max_wrong_attempts, self._env.max_turns - 1)
         wrong = num_wrong_attempts(rng, config.revision_fraction, most)
         seed = task_seed(self._seed, self._stream, index)
         conversation = oracle_conversation(env, seed, wrong, ranks=task.ranks)
+        if form == THOUGHT:
+            bare = tuple(thought_of(answer) or answer for answer in conversation.answers)
+            conversation = dataclasses.replace(conversation, answers=bare)
         (row,) = encode_rows(self._policy, conversation)  # one answer of it is to be learnt
         return row
+
+    def _draw_format(self, index: int) -> str:
+        """How example `index` is answered; a stream of its own, so that the tasks stay."""
+        formats = self._config.formats
+        if not formats:
+            return self._env.answer.value
+        rng = np.random.default_rng([self._seed, _FORMATS, index])
+        return str(rng.choice(list(formats), p=list(formats.values())))
 
 
 def random_rule(

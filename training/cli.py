@@ -27,6 +27,7 @@ COMMANDS = {
     "pretrain": Command("pretrain", "pretrain a tiny policy on many rules (cached)"),
     "sft": Command("sft", "supervised fine-tuning on oracle episodes"),
     "grpo": Command("grpo", "multi-turn GRPO"),
+    "run": Command("run", "a recipe: the stages of a training system, and what each gains"),
     "eval": Command("eval", "measure a policy in and out of distribution"),
     "plan": Command("plan", "memory, time and parameters of an experiment on a machine"),
     "export": Command("export", "write oracle episodes as a file of chat messages with pictures"),

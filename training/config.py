@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..agents.config import BuildConfig, PolicyConfig
-from ..envs.general_points.config import MAX_CARDS, MIN_CARDS
+from ..envs.general_points.config import MAX_CARDS, MIN_CARDS, AnswerFormat
 from ..envs.street_nav.actions import Rule
 from ..envs.street_nav.render.config import LOOKS
 from ..envs.street_nav.wording import Wording
@@ -40,6 +40,9 @@ __all__ = [  # beside what is defined here
     "shifted",
 ]
 
+
+THOUGHT = "thought"  # a format of pretraining alone: the thought without tags and answer
+FORMATS = [*(each.value for each in AnswerFormat), THOUGHT]
 
 @dataclass(kw_only=True, slots=True)
 class StreetsPretrainConfig:
@@ -91,6 +94,8 @@ class PretrainConfig:
     seed: of the base; null takes the run's seed. With a number every seed of an experiment starts
         from one base, as every run of the study started from one foundation model.
     streets: street navigation's own settings; the faces, targets and counts are General Points'.
+    formats: share of examples by how they are answered, in General Points: one of its formats by
+        name, or `thought`, what would stand in the tags alone. Empty: all in the experiment's own.
     """
 
     budget: BudgetConfig = field(default_factory=lambda: BudgetConfig(steps=700))
@@ -110,6 +115,7 @@ class PretrainConfig:
     text_steps: int = 0
     seed: int | None = None
     vision_batch_size: int = 64
+    formats: dict[str, float] = field(default_factory=dict)
     vision_lr: float = 2e-3
     streets: StreetsPretrainConfig = field(default_factory=StreetsPretrainConfig)
 
@@ -120,6 +126,10 @@ class PretrainConfig:
         if len(self.face_range) != 2 or self.face_range[0] > self.face_range[1]:
             raise ValueError(f"face_range must be [low, high]; got {self.face_range}")
         if not self.targets:
+        if self.formats:
+            _require_names("formats", list(self.formats), FORMATS)
+            if min(self.formats.values()) < 0 or abs(sum(self.formats.values()) - 1) > 1e-6:
+                raise ValueError(f"formats must be shares that add up to 1; got {self.formats}")
             raise ValueError("targets must name at least one target; got none")
         counts = self.card_counts
         if not counts or not all(MIN_CARDS <= count <= MAX_CARDS for count in counts):

@@ -160,6 +160,9 @@ def _recipe(config: ExperimentConfig, seed: int) -> dict[str, Any]:
         env.pop("wording")
     assert config.policy.build is not None
     assert config.pretrain is not None
+    pretrain = dataclasses.asdict(config.pretrain)
+    if not config.pretrain.formats:
+        pretrain.pop("formats")
     return plain(
         {
             "version": CACHE_VERSION,
@@ -171,7 +174,7 @@ def _recipe(config: ExperimentConfig, seed: int) -> dict[str, Any]:
             "dtype": config.policy.dtype,
             "attn_implementation": config.policy.attn_implementation,
             "device": torch_device(config.policy.device).type,
-            "pretrain": dataclasses.asdict(config.pretrain),
+            "pretrain": pretrain,
         }
     )
 

@@ -15,6 +15,7 @@ from ..envs.general_points.config import GeneralPointsConfig, Rule
 from ..envs.general_points.render.config import VisualConfig
 from ..envs.street_nav.config import StreetNavConfig
 from .config import ExperimentConfig
+from .recipes.config import RecipeConfig
 
 
 @dataclass(kw_only=True, slots=True)
@@ -69,6 +70,7 @@ def register() -> None:
     """Store every schema; calling it again changes nothing. Loads no torch."""
     store = ConfigStore.instance()
     store.store(group="schema", name="experiment", node=ExperimentConfig)
+    store.store(group="schema", name="recipe", node=RecipeConfig)
     store.store(group="schema", name="play", node=PlayConfig)
     store.store(group="schema", name="demo", node=DemoConfig)
     store.store(

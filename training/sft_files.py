@@ -201,13 +201,13 @@ def _write_episodes(folder: Path, episodes: OracleEpisodes, count: int) -> set[s
         for index in progress(count, "export", "episode", lambda: f"{len(tasks)} distinct tasks"):
             conversation = episodes.conversation(index)
             tasks.add(conversation.task_id)
-            file.write(json.dumps(_as_record(folder, conversation), ensure_ascii=False) + "\n")
+            file.write(json.dumps(as_record(folder, conversation), ensure_ascii=False) + "\n")
         file.flush()
         os.fsync(file.fileno())
     return tasks
 
 
-def _as_record(folder: Path, conversation: Conversation) -> dict[str, Any]:
+def as_record(folder: Path, conversation: Conversation) -> dict[str, Any]:
     """The record of a conversation; all records of an export have the same keys and types."""
     messages: list[dict[str, Any]] = []
     images: list[str] = []

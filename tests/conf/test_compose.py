@@ -28,7 +28,8 @@ def test_every_choice_of_every_group_is_valid(choice: str) -> None:
     needed = [*UNPAID] if choice in ADDING else []
     needed += ["env=street_nav"] if choice.startswith(WALKED) else []
     needed += ["env.modality=image"] if choice in SEEN else []
-    assert isinstance(to_config(composed("compare", choice, *needed)), ExperimentConfig)
+    primary = "run" if choice.startswith("recipe=") else "compare"
+    assert isinstance(to_config(composed(primary, choice, *needed)), ExperimentConfig)
 
 
 @pytest.mark.parametrize("hardware", GROUPS["hardware"])

@@ -1,0 +1,10 @@
+"""Recipes: training systems as pipelines of typed stages; `README.md` here lists them.
+
+config     what a stage is, and a recipe's configuration
+plan       stages with their settings worked out and their inputs found; what is wrong in one line
+stages     runs one stage of one seed, or goes on where it stopped
+rejection  a policy's accepted answers, as demonstrations for others
+measures   plays the evaluation tasks and reads the thoughts
+summary    what every stage gained, with intervals, over all seeds
+runner     all stages of all seeds, then the summary
+"""
