@@ -21,14 +21,7 @@ def view(panorama: np.ndarray, heading: float, size: int, fov_deg: float = 90.0)
     Raises ValueError for a size, an angle or a panorama that makes no sense.
     """
     _check(panorama, size, fov_deg)
-    height, width = panorama.shape[:2]
-    map_x, map_y, first, last = _maps(width, height, size, float(fov_deg))
-    middle = heading % 360.0 / 360.0 * width
-    whole = math.floor(middle)
-    strip = _columns(panorama, whole + first, whole + last)
-    part = middle - whole
-    across = map_x if part == 0.0 else map_x + np.float32(part)
-    return cv2.remap(strip, across, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return _draw(panorama, heading, size, fov_deg, np.empty((size, size, 3), np.uint8))
 
 
 def views(
@@ -47,12 +40,37 @@ def views(
 
 def view_grid(panorama: np.ndarray, heading: float, size: int, fov_deg: float = 90.0) -> np.ndarray:
     """Front and right above back and left, a black cross between: uint8 [2 size + 5, ..., 3]."""
-    front, right, back, left = views(panorama, heading, size, fov_deg)
+    _check(panorama, size, fov_deg)
     side, far = 2 * size + CROSS_PX, size + CROSS_PX
     grid = np.zeros((side, side, 3), np.uint8)
-    grid[:size, :size], grid[:size, far:] = front, right
-    grid[far:, :size], grid[far:, far:] = back, left
+    for turn, (top, left) in enumerate(((0, 0), (0, far), (far, 0), (far, far))):
+        ahead = (heading + 90.0 * turn) % 360.0
+        _draw(panorama, ahead, size, fov_deg, grid[top : top + size, left : left + size])
     return grid
+
+
+def _draw(
+    panorama: np.ndarray, heading: float, size: int, fov_deg: float, picture: np.ndarray
+) -> np.ndarray:
+    """One view, written into `picture`, which may be a part of another."""
+    height, width = panorama.shape[:2]
+    middle = heading % 360.0 / 360.0 * width
+    whole = math.floor(middle)
+    part = float(np.float32(middle - whole))
+    map_x, map_y, first, last = _moved_maps(width, height, size, float(fov_deg), part)
+    strip = _columns(panorama, whole + first, whole + last)
+    return cv2.remap(
+        strip, map_x, map_y, cv2.INTER_LINEAR, dst=picture, borderMode=cv2.BORDER_REPLICATE
+    )
+
+
+@lru_cache(maxsize=4)
+def _moved_maps(
+    width: int, height: int, size: int, fov_deg: float, part: float
+) -> tuple[np.ndarray, np.ndarray, int, int]:
+    """`_maps` for a heading that lies a part of a column further; that of four views is one."""
+    map_x, map_y, first, last = _maps(width, height, size, fov_deg)
+    return map_x + np.float32(part), map_y, first, last
 
 
 @lru_cache(maxsize=16)

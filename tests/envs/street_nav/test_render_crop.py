@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
+from cardinal_gym.envs.street_nav.config import ViewConfig
+from cardinal_gym.envs.street_nav.render import crop
 from cardinal_gym.envs.street_nav.render.crop import CROSS_PX, view, view_grid, views
+from cardinal_gym.envs.street_nav.render.panorama import camera_rays
 
 SIZES = ((1024, 274), (1024, 512), (2048, 600))
 
@@ -98,3 +101,19 @@ def test_a_wider_angle_shows_more() -> None:
 def test_mistakes_are_named(panorama: np.ndarray, size: int, fov: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         view(panorama, 0.0, size, fov)
+
+
+@pytest.mark.parametrize(
+    ("size", "fov_deg", "width"),
+    [(112, 90.0, 512), (224, 90.0, 1024), (448, 90.0, 2048), (640, 90.0, 3072), (640, 60.0, 4096),
+     (640, 40.0, 6144), (448, 40.0, 4096), (640, 120.0, 2048)],
+)  # fmt: skip
+def test_a_panorama_has_a_column_for_each_of_a_view_and_reaches_its_edges(
+    size: int, fov_deg: float, width: int
+) -> None:
+    config = ViewConfig(size=size, fov_deg=fov_deg)
+    assert config.panorama_px == width >= 0.9 * size * 360 / fov_deg
+    rays = camera_rays(width, 1, config.pitch_deg)
+    _, map_y, _, _ = crop._maps(width, len(rays.slopes), size, fov_deg)
+    assert map_y.min() > -1
+    assert map_y.max() < len(rays.slopes)
