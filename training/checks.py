@@ -15,7 +15,7 @@ from ..agents.policy import Policy, load_policy
 from ..envs.core import Observation
 from .chat_records import read_records
 from .config import ExperimentConfig
-from .contamination import check_contamination
+from .contamination import DealtTasks, check_contamination
 from .demonstrations import bare_env
 from .familiar import warn_of_familiar_cells
 from .sft_files import FileDemonstrations
@@ -31,16 +31,20 @@ STAGES = {  # that a command trains after the base
 NUM_PROMPTS = 8  # encoded to see how much room they leave
 
 
-def check_run(config: ExperimentConfig, command: str) -> None:
-    """Raises ValueError in one line, with the full key, for the first thing that cannot work."""
+def check_run(config: ExperimentConfig, command: str) -> DealtTasks:
+    """The tasks that were looked at.
+
+    Raises ValueError in one line, with the full key, for the first thing that cannot work.
+    """
     stages = _stages(config, command)
     check_trackers(config.trackers)
     check_tasks(config.env, config.suite, config.evaluate)
-    check_contamination(config, stages)
+    dealt = check_contamination(config, stages)
     policy = _built(config.policy)
     check_room(config, stages, policy)
     check_data(config, stages, policy)
     warn_of_familiar_cells(dataclasses.asdict(config))
+    return dealt
 
 
 def check_room(config: ExperimentConfig, stages: Collection[str], policy: Policy | None) -> None:

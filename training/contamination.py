@@ -4,8 +4,8 @@ The environments keep their splits apart by construction, and tests prove it for
 this project; this check finds what a configuration of one's own got wrong, e.g. `env.split=all`.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..envs.general_points.config import GeneralPointsConfig
@@ -21,23 +21,50 @@ from .sampler import task_rng, task_seed
 NUM_SAMPLED = 256  # tasks of every stage and cell: they find leaks, they prove nothing
 
 
-def check_contamination(config: ExperimentConfig, stages: Iterable[str]) -> None:
+@dataclass(frozen=True, slots=True)
+class DealtTasks:
+    """The first tasks of a run, each as the keys that it may not share with one of the other side.
+
+    unit: what keys stand for; those of different units cannot be compared.
+    trained: all keys by stage.  measured: the distinct tasks of every cell.
+    unknown: stages whose demonstrations come from files, which do not name their tasks.
+    """
+
+    unit: str
+    trained: Mapping[str, frozenset[str]]
+    measured: Mapping[str, frozenset[frozenset[str]]]
+    unknown: tuple[str, ...] = ()
+
+
+def check_contamination(config: ExperimentConfig, stages: Iterable[str]) -> DealtTasks:
     """Compare the first tasks of every training stage with the first evaluation tasks.
 
     stages: of "pretrain", "warmup", "sft", "grpo". Cells of another split than `eval` were asked
-    for as they are and are left out. Raises ValueError, naming the stage, when a task is on both
-    sides.
+    for as they are: they are not refused, and told in what is returned. Raises ValueError, naming
+    the stage, when a task is on both sides.
     """
-    measured = set[str]().union(*evaluation_keys(config))
+    by_cell = {name: list(_measured_keys(config, env)) for name, env in _cells(config).items()}
+    held_out = _measured(config)
+    kept_apart = set[str]().union(*(keys for name in held_out for keys in by_cell[name]))
+    trained: dict[str, frozenset[str]] = {}
     for stage in stages:
         if stage == "pretrain" and isinstance(config.env, StreetNavConfig):
             _check_cities(config)
-        trained = set[str]().union(*training_keys(config, stage, NUM_SAMPLED))
+        trained[stage] = frozenset().union(*training_keys(config, stage, NUM_SAMPLED))
         try:
-            contamination(trained, measured)
+            contamination(trained[stage], kept_apart)
         except ValueError as error:
             split = f"env.split={config.env.split.value}"
             raise ValueError(f"tasks of {stage} ({split}): {error}") from error
+    unknown = tuple(stage for stage in trained if _reads_files(config, stage))
+    return DealtTasks(
+        unit=_unit(config),
+        trained={stage: keys for stage, keys in trained.items() if stage not in unknown},
+        measured={
+            name: frozenset(frozenset(keys) for keys in tasks) for name, tasks in by_cell.items()
+        },
+        unknown=unknown,
+    )
 
 
 def training_keys(config: ExperimentConfig, stage: str, count: int) -> Iterator[set[str]]:
@@ -61,17 +88,33 @@ def training_keys(config: ExperimentConfig, stage: str, count: int) -> Iterator[
 def evaluation_keys(config: ExperimentConfig) -> Iterator[set[str]]:
     """The same of the first tasks that every cell of the suite is measured on."""
     for env in _measured(config).values():
-        yield from _dealt(config, env, config.evaluate.seed, "evaluate", NUM_SAMPLED)
+        yield from _measured_keys(config, env)
 
 
 def _measured(config: ExperimentConfig) -> dict[str, Any]:
     """The environments of the suite's cells by name: those of this game and the split `eval`."""
+    return {name: env for name, env in _cells(config).items() if env.split is Split.eval}
+
+
+def _cells(config: ExperimentConfig) -> dict[str, Any]:
+    """The environments of the suite's cells by name, as far as they are of this game."""
     envs = cell_envs(config.env, config.suite)
-    return {
-        name: env
-        for name, env in envs.items()
-        if env.split is Split.eval and env.id == config.env.id
-    }
+    return {name: env for name, env in envs.items() if env.id == config.env.id}
+
+
+def _measured_keys(config: ExperimentConfig, env: Any) -> Iterator[set[str]]:
+    return _dealt(config, env, config.evaluate.seed, "evaluate", NUM_SAMPLED)
+
+
+def _reads_files(config: ExperimentConfig, stage: str) -> bool:
+    return getattr(getattr(config, stage), "data", None) is not None
+
+
+def _unit(config: ExperimentConfig) -> str:
+    """See `DealtTasks`."""
+    if not isinstance(config.env, GeneralPointsConfig):
+        return "route"
+    return "hand and target" if config.env.targets else "hand"
 
 
 def _check_cities(config: ExperimentConfig) -> None:

@@ -23,12 +23,11 @@ def run_evaluation(config: ExperimentConfig) -> Path:
     config = fitted(config)
     torch.set_num_threads(config.threads)
     workers = Workers(config.policy.device)
-    if workers.is_main:
-        check(config, "eval")
+    dealt = check(config, "eval") if workers.is_main else None
     with (
         measured(config.policy) as who,
         kept_results(config, workers) as kept,
-        opened(config, "eval", workers, is_checked=True) as folder,
+        opened(config, "eval", workers, dealt=dealt) as folder,
     ):
         try:
             with who.reporter(None) as reporter:

@@ -12,7 +12,9 @@ import torch
 from .arms import SeedRun, collect_evals, seed_folder
 from .checks import check_run
 from .config import ExperimentConfig
+from .contamination import DealtTasks
 from .distributed import Workers
+from .overlap import write_overlap
 from .progress import ProgressReporter
 from .report import report, summary
 from .run_folder import RunFolder
@@ -22,13 +24,14 @@ def run_root(config: ExperimentConfig) -> Path:
     return Path(config.output_dir) / config.experiment / config.name
 
 
-def check(config: ExperimentConfig, command: str) -> None:
-    """What can be told before a policy is loaded and anything is written.
+def check(config: ExperimentConfig, command: str) -> DealtTasks:
+    """What can be told before a policy is loaded and anything is written; the tasks looked at.
 
     Raises ValueError for a configuration that cannot work, or a folder that is taken.
     """
-    check_run(config, command)
+    dealt = check_run(config, command)
     RunFolder(run_root(config)).check_free(config.resume)
+    return dealt
 
 
 @contextmanager
@@ -37,12 +40,12 @@ def opened(
     command: str,
     workers: Workers | None = None,
     *,
-    is_checked: bool = False,
+    dealt: DealtTasks | None = None,
 ) -> Iterator[RunFolder]:
     """The run folder, written by the main process alone; other processes only read it.
 
     workers: of this launch; None: this process is the only one.
-    is_checked: `check` has been called already.
+    dealt: what `check` has returned, if it has been called already.
     """
     root = run_root(config)
     workers = workers or Workers("cpu")
@@ -50,10 +53,10 @@ def opened(
         workers.wait()
         yield RunFolder(root)
         return
-    if not is_checked:
-        check(config, command)
+    dealt = dealt or check(config, command)
     plain = {"command": command, **dataclasses.asdict(config), "resume": False}
     with RunFolder.open(root, resume=config.resume, config=plain) as folder:
+        write_overlap(root, dealt, config.policy)
         workers.wait()
         yield folder
 

@@ -6,6 +6,7 @@ from ..familiar import familiar_note
 from ..statistics import MIN_SEEDS
 from .analysis import TableRow
 from .results import Run
+from .training_tasks import overlap_notes
 
 METHOD = (
     "The unit is the task. {alike} are not independent, so every interval clusters by canonical "
@@ -47,11 +48,13 @@ def interval_note(rows: Sequence[TableRow]) -> str:
 
 
 def cell_note(run: Run) -> str:
-    """What the wordings of routes are, where cells differ in them, and what a base has seen."""
+    """What the wordings of routes are, where cells differ in them, and what was seen in training:
+    rules and looks by a base, tasks by any stage."""
     wordings = {str(run.shifts.get(cell, {}).get("wording")) for cell in run.cells}
     told = [text for wording, text in WORDING_NOTES.items() if wording in wordings]
     notes = [f"Routes: {'; '.join(told)}."] if told else []
-    return " ".join([*notes, *filter(None, [familiar_note(run.config)])])
+    overlap, _ = overlap_notes(run.folder)
+    return " ".join([*notes, *filter(None, [familiar_note(run.config)]), overlap])
 
 
 def told(run: Run, rows: Sequence[TableRow]) -> list[str]:

@@ -17,6 +17,7 @@ Walks also show the share of right steps, in a column or in blocks of their own.
 ASCII alone, because a log may know nothing else. The numbers are those of the report (`analysis`).
 """
 
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -26,15 +27,19 @@ from .analysis import TableRow, table
 from .comparisons import sight
 from .load import load_run
 from .results import Run
+from .training_tasks import NOT_RECORDED, overlap_notes
 
 GAP = "  "
+WIDTH = 88  # of sentences
 SUCCESS, READ, STEPS = "success %", "read rightly %", "right steps %"
 
 
 def summary(folder: Path) -> str:
     """The text; of a run without evaluations a line that says so. NotARun as `load_run`."""
     run = load_run(folder)
-    notes = filter(None, [familiar_note(run.config)])
+    overlap, is_warning = overlap_notes(folder)
+    told = f"WARNING: {overlap}" if is_warning else overlap.replace(NOT_RECORDED, "")
+    notes = [*filter(None, [familiar_note(run.config)]), *textwrap.wrap(told, WIDTH)]
     return "\n".join([run.title, *summary_lines(run, table(run)), *notes])
 
 
