@@ -346,6 +346,7 @@ def test_the_command_prints_counts_problems_and_a_contact_sheet(data: Path, tmp_
     faulty = run("data", "check", str(broken), "--sheet", "mine.png")
     assert faulty.returncode == 1
     assert "street_views/pano001.jpg: routes[0]: must be a picture" in faulty.stdout
+    assert "\nturns: none, without a sound route\n" in faulty.stdout
     assert (tmp_path / "mine.png").exists()
     missing = run("data", "check", "nowhere")
     assert (missing.returncode, missing.stdout) == (2, "")
