@@ -122,12 +122,13 @@ class Policy:
         if self.vision is not None:
             self.vision.forget()
 
-    def save(self, folder: str | Path) -> None:
+    def save(self, folder: str | Path, state: Mapping[str, torch.Tensor] | None = None) -> None:
         """Write model, tokenizer with chat template, and image processor, as Auto classes read.
 
         Of a policy with adapters, those alone, with the name of their base.
+        state: all weights by name, where the model itself holds only a part of each.
         """
-        self.model.save_pretrained(folder)
+        self.model.save_pretrained(folder, state_dict=None if state is None else dict(state))
         self.tokenizer.save_pretrained(folder)
         if self.processor is not None:
             self.processor.save_pretrained(folder)

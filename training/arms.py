@@ -40,6 +40,7 @@ from .pretraining import pretrained
 from .progress import ProgressReporter
 from .run_folder import RunFolder
 from .sft_files import FileDemonstrations
+from .sharding import gathered, save_policy, spread
 from .supervised import Demonstrations, SupervisedStage
 from .trackers import Trackers, make_trackers
 
@@ -190,13 +191,16 @@ class SeedRun:
             )
         if arm != "grpo":
             raise ValueError(f"arm must be one of {', '.join(ARMS)}; got {arm!r}")
-        env = self.config.env
+        env, reference = self.config.env, None
+        if self.config.grpo.kl_coef > 0:
+            sharding = self.config.distributed.sharding
+            reference = spread(self._base(), self.workers, sharding)
         return GrpoStage(
             self.config.grpo,
             lambda: with_length_requests(gym.make(env.id, config=env), self.config.grpo.length),
             policy,
             run_seed=self.seed,
-            reference=self._base() if self.config.grpo.kl_coef > 0 else None,
+            reference=reference,
         )
 
     def _demonstrations(self, policy: Policy, stream: str) -> Demonstrations:
@@ -216,6 +220,7 @@ class SeedRun:
 
     def _train(self, stage: Stage, policy: Policy, arm: str, *, milestones: int) -> TrainState:
         config = self.config
+        spread(policy, self.workers, config.distributed.sharding, stage.head)
         state = TrainState.create(
             policy, stage.optim, stage.budget, self.workers, trained_parameters(policy, stage)
         )
@@ -223,14 +228,15 @@ class SeedRun:
         with closing(self._trackers(arm)) as trackers:
 
             def measure(state: TrainState, milestone: int) -> None:
-                self.measure(
-                    _sampler(policy),
-                    arm,
-                    state.step,
-                    state.ledger,
-                    final=milestone == milestones,
-                    on_values=lambda values: trackers.log(values, state.step),
-                )
+                with gathered(policy):
+                    self.measure(
+                        _sampler(policy),
+                        arm,
+                        state.step,
+                        state.ledger,
+                        final=milestone == milestones,
+                        on_values=lambda values: trackers.log(values, state.step),
+                    )
 
             return train(
                 stage,
@@ -238,6 +244,7 @@ class SeedRun:
                 self.folder / arm,
                 checkpoint_every=config.checkpoint_every,
                 keep_checkpoints=config.keep_checkpoints,
+                checkpoint_updates=config.checkpoint_updates,
                 num_milestones=milestones if config.suite.cells else 0,
                 on_milestone=measure,
                 on_metrics=lambda step, metrics: trackers.log(metrics, step),
@@ -257,9 +264,7 @@ class SeedRun:
         )
 
     def _keep(self, policy: Policy, arm: str) -> None:
-        if self.workers.is_main:
-            policy.save(self.folder / arm / "policy")
-        self.workers.wait()
+        save_policy(policy, self.folder / arm / "policy", self.workers)
 
 
 def collect_evals(folder: Path) -> Path:

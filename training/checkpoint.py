@@ -5,16 +5,15 @@
         model/          what `model_saver` wrote, usually `save_pretrained`
         manifest.json   size and SHA-256 of every file above
         PERMANENT       only in checkpoints that retention must keep
+    checkpoints/step-00000120-update-0003/    the same, after three updates of the next step
 
 A checkpoint is written under a temporary name and renamed when complete, so a folder `step-*` is
 whole unless the disk damaged it later; the manifest finds that out, and the one before is used.
 Equal states give equal bytes (`_canonical`): a resumed run's checkpoint can be compared as a file.
 """
 
-import hashlib
-import json
 import logging
-import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,11 +26,11 @@ import torch
 from .files import (
     TEMPORARY_PREFIX,
     atomic_write_bytes,
-    atomic_write_json,
     disk_full_error,
     fsync_folder,
     remove_leftovers,
 )
+from .manifest import checksums, damage_of, write_manifest
 from .rng import capture_rng, restore_rng
 
 __all__ = [
@@ -41,25 +40,35 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
+_NAME = re.compile(r"step-(?P<step>\d+)(?:-update-(?P<update>\d+))?")
 _PLAIN_TYPES = (bool, int, float, type(None), bytes, torch.dtype, torch.device, torch.Size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """One complete checkpoint on disk."""
+    """One complete checkpoint on disk: after `step` steps and `update` updates of the next one."""
 
     path: Path
     step: int
+    update: int = 0
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """What orders checkpoints."""
+        return self.step, self.update
 
     @property
     def model_path(self) -> Path:
         return self.path / "model"
 
-    def load(self, map_location: str = "cpu") -> dict[str, Any]:
-        """The state that was saved. Raises ValueError in one line if it cannot be read."""
+    def load(self, map_location: str = "cpu", *, mapped: bool = False) -> dict[str, Any]:
+        """The state that was saved. Raises ValueError in one line if it cannot be read.
+
+        mapped: leave the tensors in the file until they are read, for processes that want a part.
+        """
         path = self.path / "state.pt"
         try:
-            state = torch.load(path, map_location=map_location, weights_only=True)
+            state = torch.load(path, map_location=map_location, weights_only=True, mmap=mapped)
         except Exception as error:  # torch raises many types; the caller needs one
             raise ValueError(
                 f"{path} must be a readable checkpoint; got {_one_line(error)}"
@@ -74,12 +83,14 @@ def save_checkpoint(
     model_saver: Callable[[Path], None] | None = None,
     keep: int = 2,
     *,
+    update: int = 0,
     permanent: bool = False,
 ) -> Path:
     """Write one checkpoint, then delete all but the newest `keep` and the permanent ones.
 
     state: nested dicts, lists and tuples of tensors and plain values, keys included.
     model_saver: called with an empty folder; what it writes belongs to the checkpoint.
+    update: updates made of the step that follows `step`; 0 between steps.
 
     Later steps are deleted too: they can only be damaged checkpoints that were passed over. Raises
     ValueError naming the entry of `state` that could not be read back, and OSError in one line on a
@@ -91,12 +102,12 @@ def save_checkpoint(
         raise ValueError(f"step must be at least 0; got {step}")
     canonical = _canonical(state, "state", {})
     folder = Path(folder)
-    target = folder / _name(step)
-    with _replacing(target) as temporary:
-        _write(temporary, step, canonical, model_saver, permanent)
+    written = Checkpoint(path=folder / _name(step, update), step=step, update=update)
+    with _replacing(written.path) as temporary:
+        _write(temporary, written, canonical, model_saver, permanent)
     remove_leftovers(folder)
-    _prune(folder, keep, newest=step)
-    return target
+    _prune(folder, keep, newest=written)
+    return written.path
 
 
 def latest_checkpoint(folder: Path, *, keep: int | None = None) -> Checkpoint | None:
@@ -114,7 +125,7 @@ def latest_checkpoint(folder: Path, *, keep: int | None = None) -> Checkpoint | 
         damage = find_damage(checkpoint)
         if damage is None:
             if keep is not None:
-                _prune(folder, keep, newest=checkpoint.step)
+                _prune(folder, keep, newest=checkpoint)
             return checkpoint
         logger.warning(
             "checkpoint %s is damaged (%s); trying the one before", checkpoint.path, damage
@@ -126,10 +137,11 @@ def list_checkpoints(folder: Path) -> list[Checkpoint]:
     """All complete checkpoints by step, oldest first, unverified."""
     found = []
     for path in Path(folder).glob("step-*"):
-        digits = path.name.removeprefix("step-")
-        if path.is_dir() and digits.isdecimal():
-            found.append(Checkpoint(path=path, step=int(digits)))
-    return sorted(found, key=lambda checkpoint: checkpoint.step)
+        name = _NAME.fullmatch(path.name)
+        if name is not None and path.is_dir():
+            step, update = int(name["step"]), int(name["update"] or 0)
+            found.append(Checkpoint(path=path, step=step, update=update))
+    return sorted(found, key=lambda checkpoint: checkpoint.place)
 
 
 def mark_permanent(checkpoint: Checkpoint) -> None:
@@ -139,24 +151,7 @@ def mark_permanent(checkpoint: Checkpoint) -> None:
 
 def find_damage(checkpoint: Checkpoint) -> str | None:
     """What is wrong with a checkpoint's files, or None if every checksum is right."""
-    try:
-        manifest = json.loads((checkpoint.path / "manifest.json").read_text(encoding="utf-8"))
-        files = manifest["files"]
-        if manifest["step"] != checkpoint.step or "state.pt" not in files:
-            return "manifest.json belongs to another checkpoint"
-        for name, entry in files.items():
-            path = checkpoint.path / name
-            if path.stat().st_size != entry["bytes"]:
-                return f"{name} has {path.stat().st_size} bytes instead of {entry['bytes']}"
-            if _sha256(path) != entry["sha256"]:
-                return f"{name} has a wrong checksum"
-    except FileNotFoundError as error:
-        return f"{Path(str(error.filename)).name} is missing"
-    except OSError as error:
-        return f"cannot be read: {error.strerror}"
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return "manifest.json is unreadable"
-    return None
+    return damage_of(checkpoint.path, _identity(checkpoint), needed="state.pt")
 
 
 @contextmanager
@@ -183,7 +178,7 @@ def _replacing(target: Path) -> Iterator[Path]:
 
 def _write(
     folder: Path,
-    step: int,
+    written: Checkpoint,
     state: dict[str, Any],
     model_saver: Callable[[Path], None] | None,
     permanent: bool,
@@ -193,17 +188,10 @@ def _write(
     if model_saver is not None:
         (folder / "model").mkdir()
         model_saver(folder / "model")
-    files = {}
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        name = path.relative_to(folder).as_posix()
-        files[name] = {"bytes": path.stat().st_size, "sha256": _sha256(path)}
-        _fsync_file(path)
-    for path in folder.rglob("*"):
-        if path.is_dir():
-            fsync_folder(path)
+    files = checksums(folder)
     if permanent:
         atomic_write_bytes(folder / "PERMANENT", b"")
-    atomic_write_json(folder / "manifest.json", {"step": step, "files": files})
+    write_manifest(folder, _identity(written), files)
 
 
 def _save_state(state: dict[str, Any], path: Path) -> None:
@@ -237,13 +225,14 @@ class _Sink:
         self._file.flush()
 
 
-def _prune(folder: Path, keep: int, newest: int) -> None:
+def _prune(folder: Path, keep: int, newest: Checkpoint) -> None:
     """Delete all but the last `keep` checkpoints up to `newest` and the permanent ones."""
-    past = [checkpoint for checkpoint in list_checkpoints(folder) if checkpoint.step <= newest]
-    kept = {checkpoint.step for checkpoint in past[-keep:]}
-    kept |= {checkpoint.step for checkpoint in past if (checkpoint.path / "PERMANENT").exists()}
-    for checkpoint in list_checkpoints(folder):
-        if checkpoint.step not in kept:
+    every = list_checkpoints(folder)
+    past = [checkpoint for checkpoint in every if checkpoint.place <= newest.place]
+    kept = {checkpoint.place for checkpoint in past[-keep:]}
+    kept |= {checkpoint.place for checkpoint in past if (checkpoint.path / "PERMANENT").exists()}
+    for checkpoint in every:
+        if checkpoint.place not in kept:
             # renamed first: a kill in the middle must not leave half a folder called step-*
             doomed = folder / f"{TEMPORARY_PREFIX}old-{checkpoint.path.name}"
             checkpoint.path.rename(doomed)
@@ -275,24 +264,14 @@ def _canonical(value: Any, where: str, strings: dict[str, str]) -> Any:
     raise ValueError(f"{where} must be a tensor or plain value; got {type(value).__name__}")
 
 
-def _name(step: int) -> str:
-    return f"step-{step:08d}"
+def _name(step: int, update: int) -> str:
+    return f"step-{step:08d}" + (f"-update-{update:04d}" if update else "")
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _fsync_file(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+def _identity(checkpoint: Checkpoint) -> dict[str, int]:
+    """What a manifest says that it belongs to."""
+    within = {"update": checkpoint.update} if checkpoint.update else {}
+    return {"step": checkpoint.step, **within}
 
 
 def _one_line(error: BaseException) -> str:

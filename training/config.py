@@ -14,6 +14,7 @@ from ..envs.street_nav.actions import Rule
 from ..envs.street_nav.render.config import LOOKS
 from ..envs.street_nav.wording import Wording
 from .advantages import Credit
+from .distributed_config import DistributedConfig
 from .evaluation_config import EvaluateConfig, MetricKind
 from .field_checks import require_at_least_zero, require_fraction, require_positive
 from .grpo_config import Aggregation, CriticConfig, GrpoConfig, KLKind, LengthConfig
@@ -40,9 +41,9 @@ __all__ = [  # beside what is defined here
     "shifted",
 ]
 
-
 THOUGHT = "thought"  # a format of pretraining alone: the thought without tags and answer
 FORMATS = [*(each.value for each in AnswerFormat), THOUGHT]
+
 
 @dataclass(kw_only=True, slots=True)
 class StreetsPretrainConfig:
@@ -93,9 +94,9 @@ class PretrainConfig:
         of the pictures: a vision-language model grows from a language model that can do sums.
     seed: of the base; null takes the run's seed. With a number every seed of an experiment starts
         from one base, as every run of the study started from one foundation model.
-    streets: street navigation's own settings; the faces, targets and counts are General Points'.
     formats: share of examples by how they are answered, in General Points: one of its formats by
         name, or `thought`, what would stand in the tags alone. Empty: all in the experiment's own.
+    streets: street navigation's own settings; the faces, targets and counts are General Points'.
     """
 
     budget: BudgetConfig = field(default_factory=lambda: BudgetConfig(steps=700))
@@ -114,8 +115,8 @@ class PretrainConfig:
     vision_steps: int = 0
     text_steps: int = 0
     seed: int | None = None
-    vision_batch_size: int = 64
     formats: dict[str, float] = field(default_factory=dict)
+    vision_batch_size: int = 64
     vision_lr: float = 2e-3
     streets: StreetsPretrainConfig = field(default_factory=StreetsPretrainConfig)
 
@@ -125,11 +126,11 @@ class PretrainConfig:
         require_fraction(self, "main_target_fraction", "main_count_fraction", "revision_fraction")
         if len(self.face_range) != 2 or self.face_range[0] > self.face_range[1]:
             raise ValueError(f"face_range must be [low, high]; got {self.face_range}")
-        if not self.targets:
         if self.formats:
             _require_names("formats", list(self.formats), FORMATS)
             if min(self.formats.values()) < 0 or abs(sum(self.formats.values()) - 1) > 1e-6:
                 raise ValueError(f"formats must be shares that add up to 1; got {self.formats}")
+        if not self.targets:
             raise ValueError("targets must name at least one target; got none")
         counts = self.card_counts
         if not counts or not all(MIN_CARDS <= count <= MAX_CARDS for count in counts):
@@ -186,6 +187,8 @@ class ExperimentConfig:
     pretrain, warmup: null leaves the stage out; a policy with a `path` is never pretrained.
     seeds: number of training seeds of `compare` (seed, seed + 1, ...).
     processes: how many arms `compare` trains at the same time; null: one per core.
+    checkpoint_updates: also save after so many updates within a step of many, with the rollout that
+        they train on; null: only between steps, and a step that is killed plays its rollout again.
     """
 
     experiment: str = "scratch"
@@ -198,7 +201,9 @@ class ExperimentConfig:
     processes: int | None = None
     trackers: list[str] = field(default_factory=lambda: ["tensorboard"])
     checkpoint_every: int = 50  # steps
+    checkpoint_updates: int | None = None
     keep_checkpoints: int = 2
+    distributed: DistributedConfig = field(default_factory=DistributedConfig)
     env: Any = None
     policy: PolicyConfig = field(
         default_factory=lambda: PolicyConfig(name="tiny_text", build=BuildConfig())
@@ -219,6 +224,8 @@ class ExperimentConfig:
         require_at_least_zero(self, "seed")
         if self.processes is not None:
             require_positive(self, "processes")
+        if self.checkpoint_updates is not None:
+            require_positive(self, "checkpoint_updates")
         if self.env is not None:
             self.suite = self.suite.fitted(self.env)
         judge = getattr(self.env, "refuse_paid_stalling", None)

@@ -4,8 +4,8 @@ With one update per rollout the old log-probabilities are the detached present o
 with several they are fixed before the first, and so are a critic's values.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +22,7 @@ from .loop import Metrics, TrainState
 from .losses import Totals
 from .objective import Fit, Scored, objective
 from .optim_config import OptimConfig
+from .sharding import computing, even
 
 if TYPE_CHECKING:
     from .distributed import Workers
@@ -94,6 +95,7 @@ def measure(
     policy: Policy,
     config: GrpoConfig,
     models: Models,
+    workers: "Workers",
     *,
     reference: bool = False,
 ) -> Measured:
@@ -102,7 +104,7 @@ def measure(
     """
     found = Measured()
     several = config.epochs * config.minibatches > 1
-    for part in _micro_batches(rows, config.optim):
+    for part, counts in _in_step(rows, config.optim, workers, policy):
         packed = collate(
             policy, [row.row for row in part], share_prompts=config.optim.share_prompts
         )
@@ -114,9 +116,8 @@ def measure(
                 if values is not None:
                     grids.append((found.values, values))
             if reference and models.reference is not None:
-                logp = token_logprobs(models.reference, packed, config.temperature)
-                grids.append((found.reference, logp))
-        for store, grid in grids:
+                grids.append((found.reference, _reference(models.reference, packed, config)))
+        for store, grid in grids if counts else ():
             for row, numbers in zip(part, grid, strict=True):
                 store[row.index] = numbers[: row.num_tokens]
     return found
@@ -148,12 +149,18 @@ def train_on(
     batch: TrainRows, config: GrpoConfig, state: TrainState, models: Models, sums: UpdateSums
 ) -> Metrics:
     """One update: gradients over all micro-batches, one optimizer step."""
-    for rows in _micro_batches(batch.rows, config.optim):
-        scored = _score(rows, batch, config, state.policy, models)
+    seen = 0.0  # the loss of this process's rows
+    for rows, counts in _in_step(batch.rows, config.optim, state.workers, state.policy):
+        fixed = batch if counts else replace(batch, measured=_blank(rows))
+        scored = _score(rows, fixed, config, state.policy, models)
         loss, found = objective(scored, config, batch.totals)
+        if not counts:
+            (0.0 * loss).backward()
+            continue
         loss.backward()
+        seen += found["loss"]
         sums.add(found)
-    metrics = state.apply_gradients()
+    metrics = state.apply_gradients(seen, batch.rows)
     sums.updates += 1
     sums.skipped += metrics["updates/skipped"]
     return metrics
@@ -181,8 +188,18 @@ def update_metrics(sums: UpdateSums, workers: "Workers") -> Metrics:
     return metrics
 
 
-def _micro_batches(rows: Sequence[WeightedRow], optim: OptimConfig) -> Iterator[list[WeightedRow]]:
-    return micro_batches(rows, optim.micro_batch_tokens, share_prompts=optim.share_prompts)
+def _in_step(
+    rows: Sequence[WeightedRow], optim: OptimConfig, workers: "Workers", policy: Policy
+) -> list[tuple[list[WeightedRow], bool]]:
+    """Micro-batches, and whether each counts: see `sharding.even`."""
+    parts = micro_batches(rows, optim.micro_batch_tokens, share_prompts=optim.share_prompts)
+    return even(list(parts), workers, policy.model)
+
+
+def _blank(rows: Sequence[WeightedRow]) -> Measured:
+    """Numbers for rows that another process has measured and that do not count here."""
+    zeros = {row.index: torch.zeros(row.num_tokens) for row in rows}
+    return Measured(old=zeros, values=zeros)
 
 
 def _score(
@@ -199,7 +216,7 @@ def _score(
     reference = None
     if models.reference is not None and config.kl_coef > 0 and config.kl_in is KLPlace.loss:
         with torch.no_grad():
-            reference = token_logprobs(models.reference, packed, config.temperature)
+            reference = _reference(models.reference, packed, config)
     old = logp.detach()
     if fixed.old and config.epochs * config.minibatches > 1:
         old = padded([fixed.old[row.index] for row in rows], logp)
@@ -229,12 +246,21 @@ def _forward(
     policy: Policy, batch: Batch, config: GrpoConfig, head: ValueHead | None
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """Log-probabilities, entropies where needed, and a critic's values. [B, T] each"""
-    if head is not None:
-        states = batch_states(policy, batch)
-        logp, entropy = states_logprobs(policy, batch, states, config.temperature)
-        values = token_values(head, states, batch.mask, detach=config.critic.detach)
-        return logp, entropy, values
-    if config.entropy_coef > 0:
-        logp, entropy = token_logprobs(policy, batch, config.temperature, with_entropy=True)
-        return logp, entropy, None
-    return token_logprobs(policy, batch, config.temperature), None, None
+
+    def compute() -> tuple[Tensor, Tensor | None, Tensor | None]:
+        if head is not None:
+            states = batch_states(policy, batch)
+            logp, entropy = states_logprobs(policy, batch, states, config.temperature)
+            values = token_values(head, states, batch.mask, detach=config.critic.detach)
+            return logp, entropy, values
+        if config.entropy_coef > 0:
+            logp, entropy = token_logprobs(policy, batch, config.temperature, with_entropy=True)
+            return logp, entropy, None
+        return token_logprobs(policy, batch, config.temperature), None, None
+
+    return computing(policy, compute)
+
+
+def _reference(reference: Policy, batch: Batch, config: GrpoConfig) -> Tensor:
+    """The reference's log-probabilities. [B, T]"""
+    return computing(reference, lambda: token_logprobs(reference, batch, config.temperature))

@@ -3,8 +3,9 @@
 A stage only says what one update is. The loop stops at the stage's budget, saves a checkpoint every
 few steps and at every milestone, and, started again in the same folder, goes on from the newest
 sound checkpoint so that the result is the same, bit for bit on a CPU, as without the interruption:
-every random draw is either keyed by (seed, step, …) or part of the checkpoint, and a checkpoint is
-only taken between steps, when no rollout is half used.
+every random draw is either keyed by (seed, step, …) or part of the checkpoint. Checkpoints lie
+between steps; a stage that makes many updates of one rollout may ask for more of them in between,
+which then hold the rollout (`TrainState.updated`).
 """
 
 import logging
@@ -17,14 +18,17 @@ from typing import Any, Protocol
 
 import torch
 from torch import nn
+from torch.distributed.tensor import DTensor
 
 from ..agents.policy import Policy
-from .checkpoint import capture_rng, latest_checkpoint, restore_rng, save_checkpoint
+from .bad_updates import FOLDER, keep_for_study
+from .batch import WeightedRow
 from .config import BudgetConfig, OptimConfig, Schedule
 from .distributed import Workers
-from .metrics import Ledger, MetricsLog, cpu_s_until
+from .metrics import Ledger, MetricsLog
 from .progress import ProgressReporter
 from .rng import seed_rng
+from .saving import resume, save
 
 logger = logging.getLogger(__name__)
 
@@ -65,8 +69,12 @@ class TrainState:
     step: int = 0
     bad_updates: int = 0
     milestones_done: int = 0
-    reporter: ProgressReporter | None = None  # the only field that is in no checkpoint
     parameters: list[torch.nn.Parameter] = field(default_factory=list)
+    unfinished: dict[str, Any] | None = None  # of a resumed step: what its stage has left to do
+    # Set by `train`, in no checkpoint:
+    reporter: ProgressReporter | None = None
+    folder: Path | None = None  # where batches of bad updates are kept
+    updated: Callable[[int, Callable[[], dict[str, Any]]], None] | None = None
 
     @classmethod
     def create(
@@ -117,17 +125,22 @@ class TrainState:
         }[self.optim.schedule]
         return self.optim.lr * warm * left
 
-    def apply_gradients(self) -> Metrics:
-        """Sum gradients over processes, clip, step; a non-finite gradient is skipped and counted.
+    def apply_gradients(self, loss: float = 0.0, rows: Sequence[WeightedRow] = ()) -> Metrics:
+        """Sum gradients over processes, clip, step; what is not finite is skipped and counted.
 
+        loss, rows: of this process, to judge the update by and to keep if it is bad.
         Raises TrainingDiverged after `max_bad_updates` bad ones in a row. Every process sees the
-        same summed gradient, so all of them agree.
+        same summed gradient and is told of a bad loss anywhere, so all of them agree.
         """
         self.workers.sum_gradients(self.parameters)
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self.optim.max_grad_norm)
-        finite = bool(torch.isfinite(norm))
+        norm = gradient_norm(self.parameters)
+        bad_loss = not math.isfinite(loss)
+        bad_somewhere = self.workers.any(bad_loss)
+        finite = math.isfinite(norm) and not bad_somewhere
         learning_rate = self.learning_rate()
         if finite:
+            most = self.optim.max_grad_norm
+            nn.utils.clip_grads_with_norm_(self.parameters, most, torch.tensor(norm))
             for group in self.optimizer.param_groups:
                 group["lr"] = learning_rate
             self.optimizer.step()
@@ -135,20 +148,41 @@ class TrainState:
             self.ledger.updates += 1
         else:
             self.bad_updates += 1
+            if bad_loss or not bad_somewhere:
+                self._keep(rows, loss, learning_rate)
         self.optimizer.zero_grad(set_to_none=True)
         if self.bad_updates >= self.optim.max_bad_updates:
+            kept = f"; their batches are in {self.folder / FOLDER}" if self.folder else ""
             raise TrainingDiverged(
                 f"training stopped at step {self.step}: {self.bad_updates} non-finite updates in a "
-                "row; turn the learning rate down, or use float32"
+                f"row; turn the learning rate down, or use float32{kept}"
             )
-        shown = float(norm) if finite else 0.0
+        shown = norm if finite else 0.0
         return {"grad_norm": shown, "lr": learning_rate, "updates/skipped": float(not finite)}
+
+    def _keep(self, rows: Sequence[WeightedRow], loss: float, learning_rate: float) -> None:
+        if self.folder is not None and rows:
+            keep_for_study(
+                self.folder,
+                rows,
+                step=self.step,
+                update=self.ledger.updates + self.bad_updates - 1,
+                process=self.workers.rank,
+                loss=loss,
+                learning_rate=learning_rate,
+            )
 
 
 def trained_parameters(policy: Policy, stage: Stage) -> list[torch.nn.Parameter]:
     """The policy's trainable parameters, then those of the stage's head."""
     modules = [policy.model, *([stage.head] if stage.head is not None else [])]
     return [p for module in modules for p in module.parameters() if p.requires_grad]
+
+
+def gradient_norm(parameters: Sequence[torch.nn.Parameter]) -> float:
+    """The norm of the whole gradient; of a sharded one that of all processes together."""
+    norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
 
 
 Milestone = Callable[[TrainState, int], None]
@@ -162,6 +196,7 @@ def train(
     *,
     checkpoint_every: int,
     keep_checkpoints: int,
+    checkpoint_updates: int | None = None,
     num_milestones: int = 0,
     on_milestone: Milestone | None = None,
     on_metrics: OnMetrics | None = None,
@@ -170,16 +205,28 @@ def train(
 ) -> TrainState:
     """Train until the budget is spent; resume from `folder` if it holds a checkpoint.
 
-    folder: receives `metrics.jsonl` (deterministic), `timings.jsonl` and `checkpoints/`.
+    folder: receives `metrics.jsonl` (deterministic), `timings.jsonl`, `checkpoints/`, and
+        `bad_updates/` if there are any.
+    checkpoint_updates: save also after so many updates within a step; None: only between steps.
     on_milestone(state, k): called when the k-th of `num_milestones` equal parts of the budget has
         been spent, after the checkpoint; called again on resume if it did not finish.
     on_metrics: told every step's metrics and what has been spent by then (`Ledger.as_metrics`).
     seed: of the global random numbers, which only models with dropout draw from.
     """
     seed_rng(seed)  # a checkpoint holds them: two runs of one command must not differ in it
-    state.reporter = reporter
+    state.reporter, state.folder = reporter, folder
     logs = _Logs.open(folder) if state.workers.is_main else None
-    _resume(stage, state, folder, logs, keep_checkpoints)
+    metrics_log = logs.metrics if logs is not None else None
+    resume(stage, state, folder, metrics_log, keep=keep_checkpoints)
+
+    def updated(count: int, left: Callable[[], dict[str, Any]]) -> None:
+        if checkpoint_updates is not None and count % checkpoint_updates == 0:
+            save(
+                stage, state, folder, metrics_log, keep=keep_checkpoints, update=count,
+                unfinished=left(),
+            )  # fmt: skip
+
+    state.updated = updated
     _reach_milestones(state, num_milestones, on_milestone)
     while state.spent < 1.0:
         start_s, start_cpu_s = time.monotonic(), time.process_time()
@@ -197,7 +244,7 @@ def train(
             reporter.update(stage=stage.name, done=min(state.spent, 1.0), step=state.step, **shown)
         due = _milestones_due(state, num_milestones) > state.milestones_done
         if due or state.step % checkpoint_every == 0 or state.spent >= 1.0:
-            _save(stage, state, folder, logs, keep_checkpoints)
+            save(stage, state, folder, metrics_log, keep=keep_checkpoints)
         _reach_milestones(state, num_milestones, on_milestone)
     return state
 
@@ -229,50 +276,3 @@ def _reach_milestones(state: TrainState, count: int, reach: Milestone | None) ->
         if reach is not None:
             reach(state, state.milestones_done + 1)
         state.milestones_done += 1
-
-
-def _save(stage: Stage, state: TrainState, folder: Path, logs: _Logs | None, keep: int) -> None:
-    """Write a checkpoint, on the main process only.
-
-    Its global random states go with it; what the other processes draw is keyed and needs none.
-    """
-    if logs is not None:
-        save_checkpoint(
-            folder / "checkpoints",
-            state.step,
-            {
-                "model": state.policy.state_dict(),
-                "head": stage.head.state_dict() if stage.head is not None else {},
-                "optimizer": state.optimizer.state_dict(),
-                "ledger": state.ledger.asdict(),
-                "step": state.step,
-                "bad_updates": state.bad_updates,
-                "milestones_done": state.milestones_done,
-                "metrics_offset": logs.metrics.offset,
-                "rng": capture_rng(),
-            },
-            keep=keep,
-        )
-    state.workers.wait()
-
-
-def _resume(stage: Stage, state: TrainState, folder: Path, logs: _Logs | None, keep: int) -> None:
-    owned = keep if logs is not None else None
-    checkpoint = latest_checkpoint(folder / "checkpoints", keep=owned)
-    if checkpoint is None:
-        if logs is not None:
-            logs.metrics.truncate(0)
-        return
-    saved: dict[str, Any] = checkpoint.load()
-    state.policy.load_state_dict(saved["model"])
-    if stage.head is not None:
-        stage.head.load_state_dict(saved["head"])
-    state.optimizer.load_state_dict(saved["optimizer"])
-    state.step, state.bad_updates = saved["step"], saved["bad_updates"]
-    cpu_s = cpu_s_until(folder / "timings.jsonl", state.step)
-    state.ledger = Ledger.from_dict(saved["ledger"], cpu_s=cpu_s)
-    state.milestones_done = saved["milestones_done"]
-    restore_rng(saved["rng"])
-    if logs is not None:
-        logs.metrics.truncate(saved["metrics_offset"])
-    logger.info("resumed at step %d from %s", state.step, checkpoint.path)

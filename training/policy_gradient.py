@@ -34,7 +34,6 @@ from .grpo_update import (
     Measured,
     Models,
     TrainRows,
-    UpdateSums,
     count_totals,
     measure,
     minibatches,
@@ -50,7 +49,9 @@ from .rollout_metrics import (
     played,
 )
 from .shaping import fined, shaped
+from .sharding import gathered
 from .step_costs import StepCosts
+from .unfinished import Rollout, pack_rollout, unpack_rollout
 
 RANK_STRIDE = 1_000_000  # an index names a row on all processes together
 
@@ -87,20 +88,34 @@ class GrpoStage:
 
     def update(self, state: TrainState) -> Metrics:
         """Roll out `groups_per_step` groups over all processes and train on them."""
-        self._refresh_reference(state)
         costs = StepCosts(state.policy.device)
-        with costs.part("rollout"):
+        if state.unfinished is not None:  # resumed between two updates of this step
+            rollout = unpack_rollout(state.unfinished, state.workers)
+            state.unfinished = None
+        else:
+            rollout = self._roll_out(state, costs)
+        metrics = dict(rollout.metrics)
+        if rollout.batch.totals.tokens == 0:  # nothing to learn: momentum may not move weights
+            return {**metrics, **costs.as_metrics()}
+        with costs.part("train"):
+            metrics |= self._train(rollout, state)
+        return {**metrics, **costs.as_metrics()}
+
+    def _roll_out(self, state: TrainState, costs: StepCosts) -> Rollout:
+        """Play, and make rows with advantages of what was played."""
+        self._refresh_reference(state)
+        with costs.part("rollout"), gathered(state.policy):
             episodes = self._sampler.play(state)
         with costs.part("measure"):
             rows = self._number(episodes, state)
             measured = self._measure(rows, state)
         credits, metrics = self._credit(episodes, rows, measured, state)
         batch = self._batch(episodes, rows, credits, measured, state)
-        if batch.totals.tokens == 0:  # nothing to learn: momentum and decay may not move weights
-            return {**metrics, **costs.as_metrics()}
-        with costs.part("train"):
-            metrics |= self._train(batch, state)
-        return {**metrics, **costs.as_metrics()}
+        if self._is_off_policy and not self._measures_all and batch.totals.tokens > 0:
+            with costs.part("train"):
+                old = measure(batch.rows, state.policy, self._config, self._models, state.workers)
+            batch = replace(batch, measured=old)
+        return Rollout(batch, metrics)
 
     def _refresh_reference(self, state: TrainState) -> None:
         """Let the reference become the policy, every `reference_every` steps."""
@@ -114,11 +129,13 @@ class GrpoStage:
 
     def _measure(self, rows: Sequence[Sequence[WeightedRow]], state: TrainState) -> Measured:
         """What advantages need of the models: values, or the reference's log-probabilities."""
-        in_reward = self._config.kl_in is KLPlace.reward
-        if self._models.head is None and not in_reward:
+        if not self._measures_all:
             return Measured()
         every = [row for parts in rows for row in parts]
-        return measure(every, state.policy, self._config, self._models, reference=in_reward)
+        in_reward = self._config.kl_in is KLPlace.reward
+        return measure(
+            every, state.policy, self._config, self._models, state.workers, reference=in_reward
+        )
 
     def _credit(
         self,
@@ -173,16 +190,31 @@ class GrpoStage:
         )
         return TrainRows(rows=kept, totals=totals, measured=measured)
 
-    def _train(self, batch: TrainRows, state: TrainState) -> Metrics:
-        """All updates of one rollout."""
-        config, sums, metrics = self._config, UpdateSums(), {}
-        if config.epochs * config.minibatches > 1 and not batch.measured.old:
-            old = measure(batch.rows, state.policy, config, self._models)
-            batch = replace(batch, measured=old)
+    def _train(self, rollout: Rollout, state: TrainState) -> Metrics:
+        """All updates of one rollout that have not been made."""
+        config, sums, metrics, count = self._config, rollout.sums, {}, 0
         for epoch in range(config.epochs):
-            for part in minibatches(batch, config, state, run_seed=self._run_seed, epoch=epoch):
+            parts = minibatches(rollout.batch, config, state, run_seed=self._run_seed, epoch=epoch)
+            for part in parts:
+                count += 1
+                if count <= rollout.num_done:
+                    continue
                 metrics = train_on(part, config, state, self._models, sums)
+                rollout.num_done = count
+                is_last = epoch == config.epochs - 1 and part is parts[-1]
+                if state.updated is not None and not is_last:
+                    state.updated(count, lambda: pack_rollout(rollout, state.workers))
         return {**metrics, **update_metrics(sums, state.workers)}
+
+    @property
+    def _is_off_policy(self) -> bool:
+        """Whether the second and later updates need log-probabilities from before the first."""
+        return self._config.epochs * self._config.minibatches > 1
+
+    @property
+    def _measures_all(self) -> bool:
+        """Whether every row is measured before there are advantages."""
+        return self._models.head is not None or self._config.kl_in is KLPlace.reward
 
 
 def _penalties(

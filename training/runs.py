@@ -15,9 +15,11 @@ from .config import ExperimentConfig
 from .contamination import DealtTasks
 from .distributed import Workers
 from .overlap import write_overlap
+from .peers import watched
 from .progress import ProgressReporter
 from .report import report, summary
 from .run_folder import RunFolder
+from .sharding import check_sharding
 
 
 def run_root(config: ExperimentConfig) -> Path:
@@ -68,9 +70,14 @@ def run_single(config: ExperimentConfig, command: str, arm: str | None) -> Path:
     is; otherwise the base is pretrained and warmed up first.
     """
     torch.set_num_threads(config.threads)
-    workers = Workers(config.policy.device)
+    spread = config.distributed
+    workers = Workers(config.policy.device, timeout_s=spread.collective_timeout_s)
+    check_sharding(spread.sharding, workers)
     with opened(config, command, workers) as folder:
-        with ProgressReporter(None) as reporter:
+        with (
+            watched(workers, timeout_s=spread.peer_timeout_s),
+            ProgressReporter(None) as reporter,
+        ):
             part = seed_folder(folder.root, config.seed)
             run = SeedRun(config, part, config.seed, workers, reporter)
             run.run_base(warm_up=arm is not None and config.policy.path is None)

@@ -19,6 +19,7 @@ from .batch import WeightedRow, column, micro_batches
 from .config import Aggregation, BudgetConfig, OptimConfig
 from .loop import Metrics, TrainState
 from .losses import Totals, aggregate
+from .sharding import computing, even
 
 
 class Demonstrations(Protocol):
@@ -64,19 +65,25 @@ class SupervisedStage:
                 "tokens": sum(row.num_tokens for row in rows),
             }
         )
-        longest = max(state.workers.gather([max(row.num_sampled for row in rows)]))
+        longest = max(state.workers.gather([max((row.num_sampled for row in rows), default=0)]))
         totals = Totals(tokens=counts["sampled"], rows=counts["rows"], max_tokens=longest)
         loss = 0.0
-        for batch in micro_batches(rows, self.optim.micro_batch_tokens):
-            loss += self._backward(state, batch, totals)
-        metrics = state.apply_gradients()
+        parts = list(micro_batches(rows, self.optim.micro_batch_tokens))
+        for batch, counts_too in even(parts, state.workers, state.policy.model):
+            loss += self._backward(state, batch, totals, share=float(counts_too))
+        metrics = state.apply_gradients(loss, rows)
         state.ledger.add(train_tokens=int(counts["tokens"]), episodes=int(counts["rows"]))
         return {"loss": state.workers.sum({"loss": loss})["loss"], **metrics}
 
-    def _backward(self, state: TrainState, rows: Sequence[WeightedRow], totals: Totals) -> float:
+    def _backward(
+        self, state: TrainState, rows: Sequence[WeightedRow], totals: Totals, share: float
+    ) -> float:
+        """share: 1, or 0 for rows that only keep the processes in step."""
         batch = collate(state.policy, [row.row for row in rows])
-        logp = token_logprobs(state.policy, batch, with_banned=True)  # [B, T]
+        logp = computing(
+            state.policy, lambda: token_logprobs(state.policy, batch, with_banned=True)
+        )  # [B, T]
         weight = column([row.weight for row in rows], logp.device)[:, 0]
-        loss = aggregate(-logp, batch.mask, weight, self._aggregation, totals)
+        loss = share * aggregate(-logp, batch.mask, weight, self._aggregation, totals)
         loss.backward()
         return float(loss.detach())

@@ -67,7 +67,7 @@ class VisionStage:
         return {
             "loss": sums["loss"],
             "recognition": sums["right"] / self._batch_size,
-            **state.apply_gradients(),
+            **state.apply_gradients(float(loss.detach())),
         }
 
 

@@ -84,10 +84,10 @@ def test_a_minibatch_without_rows_moves_nothing() -> None:
     apply = TrainState.apply_gradients
     moved = []
     try:
-        TrainState.apply_gradients = lambda self: (  # type: ignore[method-assign]
+        TrainState.apply_gradients = lambda self, *args: (  # type: ignore[method-assign]
             steps.append(weights(policy)),
             moved.append(any(p.grad is not None for p in self.parameters)),
-            apply(self),
+            apply(self, *args),
         )[-1]
         run_steps(stage, state, 1)
     finally:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import pytest
@@ -67,8 +68,8 @@ def test_a_stage_on_walks_stopped_within_a_step_ends_the_same(
     run(make, tmp_path / "whole")
     apply = TrainState.apply_gradients
 
-    def interrupted(self: TrainState) -> dict[str, float]:
-        found = apply(self)
+    def interrupted(self: TrainState, *args: Any) -> dict[str, float]:
+        found = apply(self, *args)
         if self.step == 3:
             raise KeyboardInterrupt
         return found

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import pytest
@@ -29,8 +30,8 @@ from toys import experiment, grpo_config, grpo_stage, optim, run_steps, tiny_pol
 
 # Two cards that make 12: what a policy of two layers learns to answer within two seconds.
 GAME = (
-    "env=gp_text", "env.num_cards=2", "env.target=12", "env.max_turns=2", "env.solvable_under=[]",
-    "env.held_out_fraction=0.3",
+    "env=gp_text", "suite=general_points", "env.num_cards=2", "env.target=12", "env.max_turns=2",
+    "env.solvable_under=[]", "env.held_out_fraction=0.3",
     # The suite's hands hold a face card: here that leaves one task, which is not held out.
     "suite.cells.id.shift.require_face_card=false",
     "suite.cells.ood_ranks.shift.require_face_card=false",
@@ -118,8 +119,8 @@ def test_a_stage_stopped_within_a_step_ends_the_same(
     run(make, base, tmp_path / "whole")
     apply = TrainState.apply_gradients
 
-    def interrupted(self: TrainState) -> dict[str, float]:
-        found = apply(self)
+    def interrupted(self: TrainState, *args: Any) -> dict[str, float]:
+        found = apply(self, *args)
         if self.step == stop:
             raise KeyboardInterrupt
         return found

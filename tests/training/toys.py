@@ -19,7 +19,9 @@ from cardinal_gym.training.loop import Stage, TrainState, trained_parameters
 from cardinal_gym.training.override_errors import to_config
 from cardinal_gym.training.policy_gradient import GrpoStage
 from cardinal_gym.training.schema import register
+from cardinal_gym.training.sharding import shard, shard_head
 from hydra import compose, initialize_config_module
+from torch.distributed.tensor import DTensor
 
 SECRETS = ("A", "J", "Q", "K")
 BANDIT, GUESS, LATE = "toy/Bandit-v0", "toy/Guess-v0", "toy/Late-v0"
@@ -185,11 +187,23 @@ def grpo_config(steps: int = 1, **settings: Any) -> GrpoConfig:
 
 
 def grpo_stage(
-    policy: Policy, make_env: Callable[[], gym.Env], config: GrpoConfig, **settings: Any
+    policy: Policy,
+    make_env: Callable[[], gym.Env],
+    config: GrpoConfig,
+    *,
+    sharded: bool = False,
+    **settings: Any,
 ) -> tuple[GrpoStage, TrainState]:
+    """sharded: split policy, reference and critic over the processes."""
+    workers = Workers("cpu")
+    for split in (policy, settings.get("reference")) if sharded else ():
+        if split is not None:
+            shard(split, workers)
     stage = GrpoStage(config, make_env, policy, run_seed=0, **settings)
+    if sharded:
+        shard_head(stage.head, workers)
     parameters = trained_parameters(policy, stage)
-    return stage, TrainState.create(policy, stage.optim, stage.budget, Workers("cpu"), parameters)
+    return stage, TrainState.create(policy, stage.optim, stage.budget, workers, parameters)
 
 
 def run_steps(stage: Stage, state: TrainState, count: int) -> list[dict[str, float]]:
@@ -264,7 +278,7 @@ def gradients(stage: Stage, state: TrainState) -> torch.Tensor:
     """The gradient of one update, before clipping; the weights stay as they are. [parameters]"""
     caught: list[torch.Tensor] = []
 
-    def catch(self: TrainState) -> dict[str, float]:
+    def catch(self: TrainState, *_: Any) -> dict[str, float]:
         self.workers.sum_gradients(self.parameters)
         caught.append(torch.cat([_flat_gradient(p) for p in self.parameters]))
         self.optimizer.zero_grad(set_to_none=True)
@@ -289,10 +303,14 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 def weights(policy: Policy) -> torch.Tensor:
-    """All weights in one vector, a copy."""
-    return torch.cat([p.detach().flatten().clone() for p in policy.model.parameters()])
+    """All weights in one vector, a copy; of a sharded policy, all processes must ask."""
+    return torch.cat([_whole(p.detach()).flatten().clone() for p in policy.model.parameters()])
+
+
+def _whole(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def _flat_gradient(parameter: torch.nn.Parameter) -> torch.Tensor:
-    gradient = parameter.grad
-    return torch.zeros_like(parameter).flatten() if gradient is None else gradient.flatten().clone()
+    gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+    return _whole(gradient).flatten().clone()

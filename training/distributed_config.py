@@ -1,0 +1,34 @@
+"""How a run is spread over processes. No torch here."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from .field_checks import require_positive
+
+
+class Sharding(str, Enum):
+    """Where the weights, gradients and moments of the policy lie."""
+
+    none = "none"  # whole on every process: gradients are summed, as in DDP
+    zero2 = "zero2"  # split, but the weights are whole from a forward pass to its backward pass
+    fsdp2 = "fsdp2"  # split, each block gathered while it is computed (ZeRO stage 3)
+
+
+@dataclass(kw_only=True, slots=True)
+class DistributedConfig:
+    """Only what concerns several processes; none of it changes what is learnt.
+
+    sharding: of the policy and its reference in warm-up, SFT and GRPO (pretraining is for small
+        policies, and never sharded).
+    peer_timeout_s: a process without a sign of life for so long is taken for dead, and ends the run
+        on all others.
+    collective_timeout_s: how long a process may wait for the others to come to the same point; they
+        may be busy with longer episodes.
+    """
+
+    sharding: Sharding = Sharding.none
+    peer_timeout_s: float = 40.0
+    collective_timeout_s: float = 7200.0
+
+    def __post_init__(self) -> None:
+        require_positive(self, "peer_timeout_s", "collective_timeout_s")

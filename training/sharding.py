@@ -1,0 +1,271 @@
+"""FSDP2: weights, gradients and moments split over the processes (torch's `fully_shard`).
+
+Each block of the model, language and vision, is gathered while it is computed and let go again
+(stage 3 of ZeRO, arXiv 1910.02054), or stays from its forward to its backward pass (stage 2: fewer
+exchanges, more memory). Embeddings, norms and the head are one more group. Three things differ from
+a plain training loop:
+
+* Rollouts and evaluations need all weights at every token, and processes decode different numbers
+  of tokens, so that nothing may be exchanged meanwhile: `gathered` holds the whole policy.
+* Whatever is computed with gradients is exchanged block by block: all processes must compute the
+  same number of micro-batches of the same kind. `even` makes up for those that have fewer.
+* The model is never called through its own forward (see `agents/scoring.py`): `computing` does
+  what FSDP does around a forward.
+
+Checkpoints hold whole tensors, gathered one at a time and kept by the main process alone: one
+folder with one manifest, in the form that an unsharded run writes, and resumed by any number of
+processes. Sharded files (torch.distributed.checkpoint) would be faster to write where
+weights and moments exceed one machine's memory, which the policies here, up to 11 B, do not.
+
+A frozen vision tower is not split: each process calls it for the pictures that it has not seen.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from torch import nn
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from ..agents.families import block_classes
+from ..agents.policy import Policy
+from .batch import WeightedRow
+from .distributed_config import Sharding
+
+if TYPE_CHECKING:
+    from .distributed import Workers
+
+T = TypeVar("T")
+
+RUN = "run_sharded"  # the method of a model that runs any computation with its weights at hand
+LETS_GO = "lets_go_of_blocks"  # whether a model's blocks are split again after their forward pass
+
+
+def check_sharding(sharding: Sharding, workers: "Workers") -> None:
+    """Raises ValueError for a single process, where there is nothing to split over."""
+    if sharding is not Sharding.none and workers.size == 1:
+        raise ValueError(
+            f"distributed.sharding must be none for one process; got {sharding.value}: start "
+            "several with accelerate launch --num_processes N"
+        )
+
+
+def shard(policy: Policy, workers: "Workers", sharding: Sharding = Sharding.fsdp2) -> None:
+    """Split a policy's weights over the processes, in place. Optimizers are made afterwards."""
+    mesh = init_device_mesh(policy.device.type, (workers.size,))
+    seeing = policy.vision_parameters()
+    whole = set(seeing) if policy.vision is not None and policy.vision.frozen else set()
+    model: nn.Module = policy.model
+    classes = block_classes(model)
+    blocks = {
+        name: module
+        for name, module in model.named_modules()
+        if type(module) in classes and not whole.issuperset(module.parameters())
+    }
+    for module in blocks.values():
+        _split(module, mesh, whole)
+    _split(model, mesh, whole)
+    _prefetch(model, blocks)
+    setattr(model, LETS_GO, sharding is Sharding.fsdp2)
+    _add_run(model)
+    _let_go_of(model)
+
+
+def shard_head(head: nn.Module | None, workers: "Workers") -> None:
+    """Split what is trained beside the policy; parts that are split already stay as they are."""
+    for part in head.children() if isinstance(head, nn.ModuleDict) else ():
+        if not is_sharded(part):
+            device = next(part.parameters()).device.type
+            _split(part, init_device_mesh(device, (workers.size,)), set())
+
+
+def spread(
+    policy: Policy, workers: "Workers", sharding: Sharding, head: nn.Module | None = None
+) -> Policy:
+    """The policy, split with its stage's head if that is asked for."""
+    if sharding is not Sharding.none:
+        shard(policy, workers, sharding)
+        shard_head(head, workers)
+    return policy
+
+
+def is_sharded(module: nn.Module) -> bool:
+    return any(isinstance(parameter, DTensor) for parameter in module.parameters())
+
+
+def computing(policy: Policy, compute: Callable[[], T]) -> T:
+    """What `compute` returns, tensors of the policy's forward passes, sharded or not."""
+    run = getattr(policy.model, RUN, None)
+    if run is None:
+        return compute()
+    found: T = run(compute)
+    if not torch.is_grad_enabled():  # a backward pass would do it
+        _let_go_of(policy.model)
+    return found
+
+
+@contextmanager
+def gathered(policy: Policy) -> Iterator[None]:
+    """Hold the whole policy on every process: inside, nothing is exchanged for its sake.
+
+    To be entered and left by all processes together.
+    """
+    for part in _parts(policy.model):
+        part.set_reshard_after_forward(False, recurse=False)
+        part.unshard()
+    try:
+        yield
+    finally:
+        _let_go_of(policy.model)
+
+
+def even(
+    parts: Sequence[list[WeightedRow]], workers: "Workers", model: nn.Module
+) -> list[tuple[list[WeightedRow], bool]]:
+    """Micro-batches, and whether each counts: as many of each kind as the process with most has.
+
+    Pictures make a kind of their own, because they call the tower's blocks. What is made up is a
+    row of any process; its gradient is to be multiplied by 0. Without sharding nothing is added.
+    """
+    if not is_sharded(model):
+        return [(part, True) for part in parts]
+    kinds: tuple[list[list[WeightedRow]], ...] = ([], [])
+    for part in parts:
+        kinds[any(row.row.images for row in part)].append(part)
+    counts = workers.gather([[len(kind) for kind in kinds]])
+    most = [max(each[place] for each in counts) for place in range(len(kinds))]
+    spares: list[list[list[WeightedRow]]] = []
+    if any(each != most for each in counts):
+        mine = [min(kind, key=_num_tokens)[:1] if kind else [] for kind in kinds]
+        spares = workers.gather([mine])
+    batches: list[tuple[list[WeightedRow], bool]] = []
+    for place, kind in enumerate(kinds):
+        batches += [(part, True) for part in kind]
+        if most[place] > len(kind):
+            row = next(each[place] for each in spares if each[place])
+            batches += [(row, False)] * (most[place] - len(kind))
+    return batches
+
+
+def whole(value: Any, *, keep: bool) -> Any:
+    """A nested state with whole tensors on the CPU in the place of split ones.
+
+    keep: false on the processes that only help; they get no tensors.
+    """
+    if isinstance(value, DTensor):
+        full = value.full_tensor()  # an exchange, which all must take part in
+        return full.cpu() if keep else None
+    if isinstance(value, Mapping):
+        return {key: whole(item, keep=keep) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(whole(item, keep=keep) for item in value)
+    return value
+
+
+def whole_weights(policy: Policy, *, all_of_them: bool, keep: bool) -> dict[str, Any]:
+    """A policy's weights by name, as whole tensors; tied ones stay one tensor.
+
+    all_of_them: false leaves out what is not trained, as `Policy.state_dict` does.
+    keep: as in `whole`.
+    """
+    present = policy.model.state_dict() if all_of_them else policy.state_dict()
+    tied = {name: id(p) for name, p in policy.model.named_parameters(remove_duplicate=False)}
+    found: dict[str, Any] = {}
+    known: dict[int | str, Any] = {}
+    for name, tensor in present.items():
+        key = tied.get(name, name)
+        if key not in known:
+            known[key] = whole(tensor, keep=keep)
+        found[name] = known[key]
+    return found
+
+
+def split_like(
+    saved: Mapping[str, torch.Tensor], present: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Whole tensors by name, cut as the present ones of the same names are."""
+    return {name: _cut(tensor, present.get(name)) for name, tensor in saved.items()}
+
+
+def split_moments(
+    saved: Mapping[str, Any], parameters: Sequence[torch.nn.Parameter]
+) -> dict[str, Any]:
+    """An optimizer's state with whole tensors, cut as its parameters are."""
+    state = {
+        place: {
+            name: _cut(value, parameters[place]) if _is_moment(value, parameters[place]) else value
+            for name, value in values.items()
+        }
+        for place, values in saved["state"].items()
+    }
+    return {**saved, "state": state}
+
+
+def save_policy(policy: Policy, folder: Any, workers: "Workers") -> None:
+    """`Policy.save` by the main process; all must call it."""
+    state = None
+    if is_sharded(policy.model):
+        state = whole_weights(policy, all_of_them=True, keep=workers.is_main)
+    if workers.is_main:
+        policy.save(folder, state)
+    workers.wait()
+
+
+def _split(module: nn.Module, mesh: DeviceMesh, whole: set[nn.Parameter]) -> None:
+    """Gradients are summed, not averaged: losses are divided by counts of all processes."""
+    part: Any = fully_shard(module, mesh=mesh, ignored_params=whole)
+    part.set_gradient_divide_factor(1.0)
+    part.set_force_sum_reduction_for_comms(True)  # gloo cannot scale within an exchange
+
+
+def _prefetch(model: Any, blocks: Mapping[str, Any]) -> None:
+    """In the backward pass, gather the block before while one is computed.
+
+    Left alone, FSDP takes the order of all forward passes since the last backward pass. Rollouts
+    are among those, and of processes with unequal rollouts one would wait for what no other sends.
+    """
+    before: dict[str, Any] = {}
+    for name, block in blocks.items():  # in the order of their numbers
+        tower = name.rpartition(".")[0]
+        block.set_modules_to_backward_prefetch([before.get(tower, model)])
+        before[tower] = block
+    if before:  # the last block of the language model comes first; the vision tower is in no hurry
+        model.set_modules_to_backward_prefetch([list(before.values())[-1]])
+
+
+def _add_run(model: Any) -> None:
+    """Give a model the method `RUN`, around which FSDP does as around a forward."""
+    setattr(model, RUN, lambda compute: compute())
+    register_fsdp_forward_method(model, RUN)
+    getattr(model, RUN)(lambda: None)  # the first call tells FSDP which module is the root
+
+
+def _parts(model: nn.Module) -> list[FSDPModule]:
+    return [module for module in model.modules() if isinstance(module, FSDPModule)]
+
+
+def _let_go_of(model: Any) -> None:
+    """Keep this process's part of the weights alone, and do so after every block if asked to."""
+    lets_go = getattr(model, LETS_GO, False)
+    for part in _parts(model):
+        part.reshard()
+        part.set_reshard_after_forward(lets_go and part is not model, recurse=False)
+
+
+def _num_tokens(part: Sequence[WeightedRow]) -> int:
+    return sum(row.num_tokens for row in part)
+
+
+def _is_moment(value: Any, parameter: torch.Tensor) -> bool:
+    return isinstance(value, torch.Tensor) and value.shape == parameter.shape
+
+
+def _cut(tensor: torch.Tensor, like: torch.Tensor | None) -> torch.Tensor:
+    """Each process takes its part of its own copy: nothing is sent."""
+    if not isinstance(like, DTensor):
+        return tensor
+    there = tensor.to(like.device)
+    return distribute_tensor(there, like.device_mesh, like.placements, src_data_rank=None)
