@@ -9,6 +9,7 @@ from cardinal_gym.training.contamination import DealtTasks, check_contamination
 from cardinal_gym.training.files import atomic_write_json
 from cardinal_gym.training.overlap import OVERLAP_FILE, read_overlap, write_overlap
 from cardinal_gym.training.report import load_run, summary
+from cardinal_gym.training.report.build import collect
 from cardinal_gym.training.report.method import cell_note
 from cardinal_gym.training.report.training_tasks import NOT_RECORDED, overlap_notes
 from report_fixture import write_run
@@ -118,6 +119,8 @@ def test_page_and_terminal_say_it(tmp_path: Path, seen: tuple[str, ...]) -> None
     assert said in " ".join(terminal.splitlines())
     assert ("WARNING: Overlap" in terminal) == bool(seen)
     assert max(map(len, terminal.splitlines())) <= 88
+    cautions = collect(load_run(folder)).verdict.cautions
+    assert any(said in text for text in cautions) == bool(seen)
 
 
 def test_a_damaged_record_of_an_earlier_run_is_not_known(tmp_path: Path) -> None:

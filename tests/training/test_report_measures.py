@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from cardinal_gym.training.report import export, load_run
+from cardinal_gym.training.report import export, load_run, summary
 from cardinal_gym.training.report.analysis import table
 from cardinal_gym.training.report.measures import Measure, measures
 from cardinal_gym.training.report.tables import measures as lines_of
@@ -138,6 +138,16 @@ def test_every_measure_has_its_interval_and_n(run_folder: Path) -> None:
     assert all("[" in value["interval"] for line in shown for value in line["values"])
     (first,) = [line for line in shown if line["name"] == "pass@4" and "distrib" in line["title"]]
     assert first["values"][0]["value"].endswith("%")
+
+
+def test_the_terminal_tells_of_several_attempts(run_folder: Path) -> None:
+    run, said = load_run(run_folder), summary(run_folder).splitlines()
+    found = by_name(measures(run), "success_within_turns", "ood_ranks", "sft")["pass@4"].value
+    place = next(k for k, line in enumerate(said) if line.startswith("several attempts %"))
+    told = [f"{100 * x:.1f}" for x in (found.estimate, found.low, found.high)]
+    (line,) = [line for line in said[place:] if line.startswith("  ood_ranks pass@4 ")]
+    assert f"{told[0]} [{told[1]}, {told[2]}]" in line
+    assert not any("pass@1 " in line for line in said)
 
 
 def by_name(rows: list[Measure], metric: str, cell: str, arm: str) -> dict[str, Measure]:

@@ -9,6 +9,7 @@ report/tables/*.csv      final rates, differences, curves, outcomes, single eval
 report/tables/*.tex      final rates and differences for LaTeX (booktabs)
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from ..bar import Bar
@@ -26,7 +27,8 @@ from .results import Run
 from .samples import browser, read_samples
 from .style import svg_text
 from .tables import curve_sizes
-from .verdict import judge
+from .training_tasks import overlap_notes
+from .verdict import Verdict, judge
 
 REPORT_FOLDER = "report"
 INDEX = "index.html"
@@ -79,7 +81,9 @@ def collect(run: Run) -> Report:
         downloads["step_differences.csv"] = export.step_differences_csv(rows)
     return Report(
         run=run,
-        verdict=judge(rows, matches, metric, is_done=run.is_done, has_one_base=run.has_one_base),
+        verdict=_flagged(
+            run, judge(rows, matches, metric, is_done=run.is_done, has_one_base=run.has_one_base)
+        ),
         rows=rows,
         curves=curves,
         matches=matches,
@@ -90,6 +94,12 @@ def collect(run: Run) -> Report:
         browser=browser(read_samples(run), compress=run.game is WALKS),
         downloads=downloads,
     )
+
+
+def _flagged(run: Run, verdict: Verdict) -> Verdict:
+    """The verdict, with a caution first where an evaluation task has been trained on."""
+    overlap, is_warning = overlap_notes(run.folder)
+    return replace(verdict, cautions=(overlap, *verdict.cautions)) if is_warning else verdict
 
 
 def _write_figures(folder: Path, page: Page) -> None:

@@ -26,6 +26,7 @@ from ..statistics import MIN_SEEDS, Interval, PairedDifference
 from .analysis import TableRow, table
 from .comparisons import sight
 from .load import load_run
+from .measures import measures
 from .results import Run
 from .training_tasks import NOT_RECORDED, overlap_notes
 
@@ -51,6 +52,7 @@ def summary_lines(run: Run, rows: Sequence[TableRow]) -> list[str]:
     lines = _of_one(rows, arms[0]) if len(arms) == 1 else _of_several(run, rows, arms)
     seeds = max(rate.num_seeds for row in rows for rate in row.rates.values())
     over = "tasks and training seeds" if seeds >= MIN_SEEDS else "tasks"
+    lines += _attempts(run, arms)
     return [*lines, f"brackets: 95 % intervals over {over}"]
 
 
@@ -102,6 +104,22 @@ def _of_several(run: Run, rows: Sequence[TableRow], arms: Sequence[str]) -> list
             stepped,
             lambda row: [_difference(row.step_differences.get(pair)) for pair in pairs],
         )
+    return _aligned(lines)
+
+
+def _attempts(run: Run, arms: Sequence[str]) -> list[str]:
+    """What any of k attempts at a deal solves and what all of them do; none for single ones."""
+    found = [row for row in measures(run) if row.name.startswith("pass") and row.name[5:] != "1"]
+    if not found:
+        return []
+    lines: list[list[str]] = [[], ["several attempts %", *(run.arm_words(arm) for arm in arms)]]
+    values = {(row.metric, row.cell, row.name, row.arm): row.value for row in found}
+    metric = ""
+    for name in dict.fromkeys((row.metric, row.cell, row.name) for row in found):
+        if name[0] != metric:
+            metric = name[0]
+            lines.append([metric])
+        lines.append([f"  {name[1]} {name[2]}", *(_rate(values.get((*name, a))) for a in arms)])
     return _aligned(lines)
 
 
