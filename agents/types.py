@@ -36,8 +36,9 @@ class ContextMode(str, Enum):
     last_k: the last turns alone (`PolicyConfig.context_turns`), begun by their first observation,
         which is self-contained; fewer where a budget is short: whole turns go, with their pictures.
         One row per turn, which holds exactly what was seen.
-    single_turn: the present self-contained observation alone, one row per turn (the correct mode
-        for Mllama when later turns bring pictures: text before them would attend to them all).
+    single_turn: the present self-contained observation alone, one row per turn (for the checkpoints
+        of Mllama, which were trained on one picture a conversation; `families.mllama` keeps text
+        from attending to later pictures in every mode).
     """
 
     concat = "concat"

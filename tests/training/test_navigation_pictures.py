@@ -39,6 +39,7 @@ from walks import differ, led, open_walk, seeds_of, shown, streets_policy, walke
 
 SAMPLING = SamplingConfig(max_new_tokens=5)
 KINDS = [(Family.qwen_vl, ContextMode.concat), (Family.mllama, ContextMode.single_turn)]
+SAMPLED = [*KINDS, (Family.mllama, ContextMode.concat)]
 BOTH = pytest.mark.parametrize(("family", "context"), KINDS)
 
 
@@ -49,7 +50,9 @@ def seeds() -> list[int]:
     return [*seeds_of(config, 2, 1), *seeds_of(config, 3, 2)]
 
 
-@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind[0].value)
+@pytest.fixture(
+    scope="module", params=SAMPLED, ids=lambda kind: "-".join(part.value for part in kind)
+)
 def policy(request: pytest.FixtureRequest) -> Policy:
     return streets_policy(*request.param)
 
@@ -140,6 +143,22 @@ def test_layout_and_neighbours_change_no_score(policy: Policy, episodes: list[Ep
     assert_same(shuffled, [wanted[i] for i in order])
     blind = row_from_answer(policy, policy.tokenizer.encode("turn left"), "right")  # no picture
     assert_same(scores(policy, [blind, *rows])[1:], wanted)
+
+
+def test_a_picture_changes_what_is_said_after_it_and_nothing_before(
+    policy: Policy, episodes: list[Episode]
+) -> None:
+    row = max(rows_of(policy, episodes), key=lambda row: len(row.images))
+    if len(row.images) < 2:
+        pytest.skip("a row of this context shows one picture")
+    *earlier, last = row.images
+    other = replace(row, images=(*earlier, 255 - last))
+    (one,), (two,) = scores(policy, [row]), scores(policy, [other])
+    shown_at = max(k for k, token in enumerate(row.ids) if token == policy.vision.image_token_id)
+    before = sum(mask > 0 for mask in row.mask[:shown_at])
+    assert before > 0
+    torch.testing.assert_close(one[:before], two[:before], atol=2e-5, rtol=1e-5)
+    assert (one[before:] - two[before:]).abs().max() > 1e-4
 
 
 def test_generating_with_other_batches_leaves_nothing_behind(
