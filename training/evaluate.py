@@ -140,13 +140,13 @@ class _Job:
     @property
     def missing(self) -> list[bool]:
         """The rollouts still to be played: whether greedy."""
-        return sorted({_is_greedy(m) for m, result in self.results.items() if result is None})
+        return sorted({m.is_greedy for m, result in self.results.items() if result is None})
 
     def run(self, counter: _Counter) -> list[CellResult]:
         for greedy in self.missing:
             episodes = self._play(greedy, counter)
             for metric, result in self.results.items():
-                if result is None and _is_greedy(metric) is greedy:
+                if result is None and metric.is_greedy is greedy:
                     self.results[metric] = self._write(metric, episodes)
         return [result for result in self.results.values() if result is not None]
 
@@ -154,12 +154,7 @@ class _Job:
         """Every episode, sampled with all attempts or greedily with one."""
         config = self.config
         env = self.env.single_attempt() if greedy else self.env
-        sampling = SamplingConfig(
-            temperature=config.temperature,
-            top_p=config.top_p,
-            greedy=greedy,
-            max_new_tokens=config.max_new_tokens,
-        )
+        sampling = config.sampling(greedy)
         kept = self.kept.play(self.cell, env, sampling, config.seed) if self.kept else None
         places = self.places(greedy)
         found = self.workers.broadcast(self._kept_episodes(kept, env, places))
@@ -181,9 +176,7 @@ class _Job:
         return [found[place] for place in places]
 
     def places(self, greedy: bool) -> list[Place]:
-        """Number and sample of every episode; argmax answers a task in one way only."""
-        samples = 1 if greedy else self.config.samples
-        return [(index, k) for index in range(self.num_episodes) for k in range(samples)]
+        return self.config.places(self.num_episodes, greedy)
 
     def _roll(
         self, env: Any, agent: Agent, part: list[Place], own: list[Episode], counter: _Counter
@@ -228,7 +221,7 @@ class _Job:
                 f"results must be those of this version; got {path}, which cannot be read: choose "
                 "another name"
             ) from error
-        return result if result.n == len(self.places(_is_greedy(metric))) else None
+        return result if result.n == len(self.places(metric.is_greedy)) else None
 
     def _write(self, metric: MetricKind, episodes: Sequence[Episode]) -> CellResult:
         if metric is MetricKind.sampled_single:
@@ -244,7 +237,3 @@ class _Job:
                 write_episodes(self.folder / "episodes", path.stem, kept)
             atomic_write_json(path, asdict(result))
         return result
-
-
-def _is_greedy(metric: MetricKind) -> bool:
-    return metric is MetricKind.greedy_single

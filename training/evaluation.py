@@ -1,5 +1,6 @@
 """`cardinal eval`: one policy, or a baseline, on every cell of a suite."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -7,8 +8,9 @@ import torch
 from .arms import SeedRun, collect_evals, seed_folder
 from .config import ExperimentConfig
 from .distributed import Workers
-from .kept_results import kept_results
-from .measured import check_named, fitted, measured
+from .kept_results import is_all_kept, kept_results, key_of
+from .measured import NOBODY, check_named, fitted, measured
+from .result_keys import PolicyKey, is_local
 from .runs import check, finish, opened
 
 
@@ -24,9 +26,11 @@ def run_evaluation(config: ExperimentConfig) -> Path:
     torch.set_num_threads(config.threads)
     workers = Workers(config.policy.device)
     dealt = check(config, "eval") if workers.is_main else None
+    key = _known_key(config) if workers.is_main else None
+    is_played = workers.broadcast(key is not None and is_all_kept(config, key))
     with (
-        measured(config.policy) as who,
-        kept_results(config, workers) as kept,
+        nullcontext(NOBODY) if is_played else measured(config.policy) as who,
+        kept_results(config, workers, key) as kept,
         opened(config, "eval", workers, dealt=dealt) as folder,
     ):
         try:
@@ -42,3 +46,9 @@ def run_evaluation(config: ExperimentConfig) -> Path:
             collect_evals(run.folder)
             finish(folder, {"command": "eval", "policy": config.policy.name})
     return folder.root
+
+
+def _known_key(config: ExperimentConfig) -> PolicyKey | None:
+    """A folder's, which tells before it is loaded whether anything is left to play."""
+    path = config.policy.path
+    return key_of(config) if path is not None and is_local(path) else None

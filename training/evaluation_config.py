@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
+from ..agents.config import SamplingConfig
 from .field_checks import require_at_least_zero, require_positive
 
 
@@ -12,6 +13,10 @@ class MetricKind(str, Enum):
     success_within_turns = "success_within_turns"  # the study's: sampled, with feedback
     sampled_single = "sampled_single"  # the first of those attempts alone
     greedy_single = "greedy_single"  # one attempt, argmax
+
+    @property
+    def is_greedy(self) -> bool:
+        return self is MetricKind.greedy_single
 
 
 @dataclass(kw_only=True, slots=True)
@@ -48,3 +53,17 @@ class EvaluateConfig:
             raise ValueError(f"top_p must be in (0, 1]; got {self.top_p}")
         if not self.metrics:
             raise ValueError("metrics must name at least one metric; got none")
+
+    def sampling(self, greedy: bool) -> SamplingConfig:
+        """How the answers of a rollout are drawn."""
+        return SamplingConfig(
+            temperature=self.temperature,
+            top_p=self.top_p,
+            greedy=greedy,
+            max_new_tokens=self.max_new_tokens,
+        )
+
+    def places(self, num_episodes: int, greedy: bool) -> list[tuple[int, int]]:
+        """Number and sample of every episode of a rollout; argmax answers in one way only."""
+        samples = 1 if greedy else self.samples
+        return [(number, sample) for number in range(num_episodes) for sample in range(samples)]

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..agents.config import SamplingConfig
 from ..agents.types import Episode
-from .config import CellConfig, ExperimentConfig, SuiteConfig
+from .config import CellConfig, ExperimentConfig, SuiteConfig, cell_envs
 from .distributed import Workers
 from .files import atomic_write_json
 from .result_keys import PolicyKey, cell_details, policy_key, sampling_details
@@ -78,16 +78,43 @@ class KeptResults:
 
 
 @contextmanager
-def kept_results(config: ExperimentConfig, workers: Workers) -> Iterator[KeptResults | None]:
-    """This policy's part of the database, on the main process; None on the others.
+def kept_results(
+    config: ExperimentConfig, workers: Workers, policy: PolicyKey | None = None
+) -> Iterator[KeptResults | None]:
+    """A policy's part of the database, on the main process; None on the others.
 
-    A hub model must have been loaded, so that its files are there.
+    policy: whose; None: that of the configuration, which has been loaded if it is the hub's.
     """
     if not workers.is_main:
         yield None
         return
+    with ResultStore(database_path(config)) as store:
+        yield KeptResults(store, policy or key_of(config), config.suite)
+
+
+def is_all_kept(config: ExperimentConfig, policy: PolicyKey) -> bool:
+    """Whether `cardinal eval` would find every episode in the database; nothing is written."""
+    if not database_path(config).exists():
+        return False
+    chosen = config.evaluate
+    with ResultStore(database_path(config), create=False) as store:
+        for env in cell_envs(config.env, config.suite).values():
+            for greedy in {metric.is_greedy for metric in chosen.metrics}:
+                played = cell_details(env.single_attempt() if greedy else env)
+                drawn = sampling_details(chosen.sampling(greedy), chosen.seed)
+                play = store.find(policy, played, drawn)
+                wanted = chosen.places(chosen.final_episodes, greedy)
+                if play is None or not store.known(play).issuperset(wanted):
+                    return False
+    return True
+
+
+def key_of(config: ExperimentConfig) -> PolicyKey:
+    """Of the policy that a run measures."""
+    return policy_key(config.policy, f"{config.experiment}/{config.name}")
+
+
+def database_path(config: ExperimentConfig) -> Path:
+    """Where the results of a run are kept."""
     named = config.evaluate.database
-    path = Path(config.output_dir) / DATABASE_NAME if named is None else Path(named)
-    with ResultStore(path) as store:
-        policy = policy_key(config.policy, f"{config.experiment}/{config.name}")
-        yield KeptResults(store, policy, config.suite)
+    return Path(config.output_dir) / DATABASE_NAME if named is None else Path(named)

@@ -10,9 +10,10 @@ from pathlib import Path
 from ..agents.api.agent import ApiAgent
 from ..agents.api.client import ApiClient, ServerError
 from ..agents.baselines import OracleAgent, RandomAgent
-from ..agents.config import PolicyConfig
+from ..agents.config import PolicyConfig, SamplingConfig
 from ..agents.policy import load_policy
 from ..agents.policy_agent import PolicyAgent
+from ..agents.types import Agent
 from .config import EvaluateConfig, ExperimentConfig, MetricKind
 from .evaluate import MakeAgent
 from .failures import Failed
@@ -48,6 +49,13 @@ class Measured:
         }
         with (folder / USAGE_FILE).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
+
+
+def _refuse(_: SamplingConfig) -> Agent:
+    raise AssertionError("everything has been played, and yet somebody is asked")
+
+
+NOBODY = Measured(make_agent=_refuse)  # whose results are all there, so that nothing is loaded
 
 
 def check_named(policy: PolicyConfig) -> None:

@@ -55,6 +55,12 @@ def policy_key(policy: PolicyConfig, run: str) -> PolicyKey:
     return PolicyKey(digest=digest(details), name=policy.name, path=where, details=details)
 
 
+def is_local(path: str) -> bool:
+    """Whether all files of a policy are in folders here; an adapter's base may be of the hub."""
+    folder = Path(path).expanduser()
+    return folder.is_dir() and (not is_adapter(folder) or is_local(base_of(folder)))
+
+
 def cell_details(env: Any) -> dict[str, Any]:
     """Every field of an environment's configuration, with its look spelt out."""
     details = dict(plain(env))

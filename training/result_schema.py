@@ -60,7 +60,7 @@ CREATE TABLE episodes (
     num_tokens INTEGER NOT NULL,
     status TEXT NOT NULL,
     outcome TEXT NOT NULL,
-    episode_return REAL NOT NULL,
+    episode_return REAL,
     recognized INTEGER,
     num_right INTEGER,
     reward_terms TEXT NOT NULL,

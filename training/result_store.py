@@ -12,7 +12,7 @@ are a function of the play's digests and their number, so whoever comes second w
 """
 
 import json
-import logging
+import math
 import sqlite3
 import zlib
 from collections import Counter
@@ -28,8 +28,6 @@ from .environment import describe_environment
 from .episode_records import pack, unpack
 from .result_keys import PolicyKey, digest, results_version
 from .result_schema import Place, connect, told
-
-logger = logging.getLogger(__name__)
 
 KEPT_OF_ENVIRONMENT = ("python", "packages", "cpu", "accelerator", "git_commit")
 READ_AT_ONCE = 500  # rows in one query
@@ -56,7 +54,6 @@ class ResultStore:
         cell: `cell_details`; sampling: `sampling_details`.
         """
         of_cell, of_sampling = digest(cell), digest(sampling)
-        key = (policy.digest, of_cell, of_sampling, results_version())
         with self._transaction() as run:
             run(
                 "INSERT OR IGNORE INTO policies VALUES (?, ?, ?, ?)",
@@ -66,11 +63,21 @@ class ResultStore:
             run("INSERT OR IGNORE INTO sampling VALUES (?, ?)", (of_sampling, _text(sampling)))
             run(
                 "INSERT OR IGNORE INTO plays (policy, cell, sampling, version) VALUES (?, ?, ?, ?)",
-                key,
+                (policy.digest, of_cell, of_sampling, results_version()),
             )
-            where = "policy = ? AND cell = ? AND sampling = ? AND version = ?"
-            (found,) = run(f"SELECT id FROM plays WHERE {where}", key).fetchone()
-        return int(found)
+            found = self.find(policy, cell, sampling)
+        assert found is not None
+        return found
+
+    def find(
+        self, policy: PolicyKey, cell: Mapping[str, Any], sampling: Mapping[str, Any]
+    ) -> int | None:
+        """The id of `play`, if it is there."""
+        key = (policy.digest, digest(cell), digest(sampling), results_version())
+        where = "policy = ? AND cell = ? AND sampling = ? AND version = ?"
+        with told(self.path):
+            row = self._connection.execute(f"SELECT id FROM plays WHERE {where}", key).fetchone()
+        return None if row is None else int(row[0])
 
     def label(
         self,
@@ -110,7 +117,8 @@ class ResultStore:
                 }
                 places = ", ".join(f":{name}" for name in columns)
                 run(
-                    f"INSERT OR IGNORE INTO episodes ({', '.join(columns)}) VALUES ({places})",
+                    f"INSERT INTO episodes ({', '.join(columns)}) VALUES ({places}) "
+                    "ON CONFLICT (play, number, sample) DO NOTHING",
                     columns,
                 )
 
@@ -184,7 +192,7 @@ def _columns(episode: Episode) -> dict[str, Any]:
         "num_tokens": episode.num_sampled_tokens,
         "status": episode.status.value,
         "outcome": last_outcome(episode),
-        "episode_return": episode.episode_return,
+        "episode_return": None if math.isnan(episode.episode_return) else episode.episode_return,
         "recognized": None if read is None else int(read),
         "num_right": None if steps < 0 else steps,
         "reward_terms": _text(terms),

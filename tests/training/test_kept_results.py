@@ -1,6 +1,7 @@
 """`cardinal eval` plays what nobody has played before, and no more."""
 
 import csv
+import functools
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from cardinal_gym.agents.policy import Policy
 from cardinal_gym.agents.types import Episode
 from cardinal_gym.training import evaluate as module
@@ -15,9 +17,13 @@ from cardinal_gym.training import result_keys
 from cardinal_gym.training.config import ExperimentConfig
 from cardinal_gym.training.evaluation import run_evaluation
 from cardinal_gym.training.launch import job_name
+from cardinal_gym.training.override_errors import to_config
 from cardinal_gym.training.results import main as results
-from toys import experiment, tiny_policy
+from hydra import compose, initialize_config_module
+from omegaconf import DictConfig, OmegaConf
+from toys import tiny_policy
 
+GROUPS = ("env=", "policy=", "suite=")
 SMALL = (
     "env=gp_text", "env.max_turns=2", "trackers=[]", "evaluate.episodes=6",
     "evaluate.final_episodes=6", "evaluate.batch_episodes=4", "evaluate.sample_episodes=2",
@@ -25,8 +31,20 @@ SMALL = (
 )  # fmt: skip
 
 
+@functools.cache
+def composed(*groups: str) -> DictConfig:
+    with initialize_config_module("cardinal_gym.conf", version_base="1.3"):
+        return compose("eval", overrides=[*SMALL[:1], *groups, *SMALL[1:]])
+
+
 def configured(folder: Path, *overrides: str) -> ExperimentConfig:
-    return experiment(*SMALL, f"output_dir={folder}", *overrides)
+    """Groups are composed once each; settings are as on the command line."""
+    settings = [each for each in overrides if not each.startswith(GROUPS)]
+    cfg = composed(*(each for each in overrides if each.startswith(GROUPS))).copy()
+    for each in (f"output_dir={folder}", *settings):
+        key, _, value = each.partition("=")
+        OmegaConf.update(cfg, key, yaml.safe_load(value))
+    return to_config(cfg)
 
 
 @pytest.fixture
@@ -61,13 +79,14 @@ def saved(policy: Policy, folder: Path) -> str:
     return f"policy.path={folder}"
 
 
-def test_a_second_run_plays_nothing_and_leaves_the_same_files(
-    tmp_path: Path, played: list[list[Episode]]
+def test_a_second_run_loads_and_plays_nothing_and_leaves_the_same_files(
+    tmp_path: Path, played: list[list[Episode]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = saved(tiny_policy(spread=3.0), tmp_path / "policy")
     first = run_evaluation(configured(tmp_path, "name=first", path))
     assert numbers(played) == [[0, 1, 2, 3], [4, 5]] * 4  # sampled and greedy, in two cells
     played.clear()
+    monkeypatch.delattr("cardinal_gym.training.measured.load_policy")
     again = run_evaluation(configured(tmp_path, "name=again", path))
     assert played == []
     wanted = results_of(first)

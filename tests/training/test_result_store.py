@@ -1,5 +1,6 @@
 """The results database: whole shards or nothing, many writers, and no file that is not its own."""
 
+import math
 import multiprocessing
 import os
 import signal
@@ -12,7 +13,7 @@ import pytest
 from cardinal_gym.agents.baselines import OracleAgent, RandomAgent
 from cardinal_gym.agents.config import PolicyConfig, SamplingConfig
 from cardinal_gym.agents.rollout import rollout
-from cardinal_gym.agents.types import Agent, Episode
+from cardinal_gym.agents.types import Agent, Episode, Status
 from cardinal_gym.envs.general_points.config import GeneralPointsConfig
 from cardinal_gym.training import result_schema, result_store
 from cardinal_gym.training.demonstrations import bare_env
@@ -78,6 +79,19 @@ def test_an_episode_comes_back_as_it_was_played(env: object, tmp_path: Path) -> 
         assert [t.observation.text for t in seen.turns] == [
             t.observation.text for t in episode.turns
         ]
+
+
+def test_an_episode_without_an_answer_is_kept_too(tmp_path: Path) -> None:
+    """The context was full, and nobody knows what it would have been worth."""
+    (episode,) = played(numbers=range(1))
+    empty = replace(episode, turns=(), status=Status.context_limit, episode_return=math.nan)
+    with ResultStore(tmp_path / "results.sqlite") as store:
+        play = store.play(SOMEBODY, CELL, SAMPLING)
+        store.add(play, [empty])
+        (again,) = store.read(play, [(0, 0)])
+    assert (again.turns, again.status) == ((), Status.context_limit)
+    assert math.isnan(again.episode_return)
+    assert replayed(ENV, again).turns == ()
 
 
 def test_a_replay_that_is_judged_otherwise_is_refused() -> None:

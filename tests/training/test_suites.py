@@ -1,5 +1,6 @@
 """Suites: cells are checked when they are composed, and are what their labels say."""
 
+import functools
 import logging
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from toys import experiment
 CONF = Path(__file__).parents[2] / "conf/suite"
 LADDERS = sorted(path.stem for path in CONF.glob("*_ladder.yaml"))
 CARDS, STREETS = "cardinal/GeneralPoints-v0", "cardinal/StreetNav-v0"
-ENVS = {"gp": ("env=gp_text",), "nav": ("env=nav_text", "env.routes.drop_rate=0.9")}
+ENVS = {"gp": ("env=gp_text",), "nav": ("env=nav_text", "env.routes.pool_size=64")}
 SMALL = EvaluateConfig(episodes=4, final_episodes=4)
 
 
@@ -31,14 +32,15 @@ def fitted(game: Any = None, /, **suite: Any) -> SuiteConfig:
     return SuiteConfig(**suite).fitted(game or GeneralPointsConfig())
 
 
-def composed(suite: str, *overrides: str) -> Any:
+@functools.cache
+def composed(suite: str) -> Any:
     """In pictures where a suite has nothing else to show; nothing is drawn here."""
     world = ENVS[suite.split("_")[0]]
     modality = "image" if "look" in suite else "text"
-    return experiment(*world, f"suite={suite}", f"env.modality={modality}", *overrides)
+    return experiment(*world, f"suite={suite}", f"env.modality={modality}")
 
 
-def task_ids(env: Any, count: int = 12) -> list[str]:
+def task_ids(env: Any, count: int = 8) -> list[str]:
     bare = bare_env(env.shifted(modality="text"))
     return [bare.reset(seed=task_seed(7, "evaluate", k))[1]["task_id"] for k in range(count)]
 
@@ -68,7 +70,7 @@ def test_a_ladder_is_of_one_task_per_seed_unless_it_is_of_difficulty(name: str) 
         assert not all(is_paired)
     else:
         assert all(is_paired)
-        assert len(set(ids["id"])) > 6
+        assert len(set(ids["id"])) > 4
 
 
 @pytest.mark.parametrize("name", ["gp_rule_ladder", "gp_value_ladder", "gp_cards_ladder"])
@@ -111,7 +113,6 @@ def test_how_many_properties_differ_is_the_severity_of_the_look_ladder() -> None
     ],
 )
 def test_the_study_has_the_cells_of_the_environment_at_hand(env: str, cells: list[str]) -> None:
-    assert list(experiment(f"env={env}", "suite=study").suite.cells) == cells
     assert list(experiment(f"env={env}").suite.cells) == cells  # it is the suite by default
 
 
@@ -121,12 +122,12 @@ def test_a_cell_may_be_another_game_in_the_same_modality() -> None:
     assert {name: env.id for name, env in envs.items()} == {
         "id": CARDS, "streets": STREETS, "streets_relative": STREETS,
     }  # fmt: skip
+    assert config.suite.name == "transfer"
     assert all(env.split is Split.eval for env in envs.values())
     assert all(env.prompt is config.env.prompt for env in envs.values())
     check_tasks(config.env, config.suite, SMALL)
-    seen = cell_envs(experiment("env=nav_image", "suite=transfer").env, fitted(
-        StreetNavConfig(modality=Modality.image), cells={"cards": {"env": CARDS}}
-    ))  # fmt: skip
+    walks = StreetNavConfig(modality=Modality.image)
+    seen = cell_envs(walks, fitted(walks, cells={"cards": {"env": CARDS}}))
     assert seen["cards"].modality is Modality.image
 
 
