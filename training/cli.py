@@ -48,6 +48,7 @@ Examples:
   cardinal report runs/gp_l/default
 
 Each run writes one folder, runs/<experiment>/<name>; with resume=true the same command goes on.
+eval also keeps what it has played in runs/results.sqlite, and plays nothing twice.
 cardinal <command> --help shows that command's groups and settings."""
 
 
@@ -79,6 +80,7 @@ def help_text() -> str:
         [
             "Usage: cardinal COMMAND [group=choice ...] [setting=value ...]",
             "       cardinal report|view RUN_FOLDER",
+            "       cardinal results [DATABASE]",
             "       cardinal data check FOLDER",
             "       cardinal --version",
             "",
