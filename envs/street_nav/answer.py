@@ -1,8 +1,8 @@
 """An answer as its three fields: what is observed, which instruction is carried out, the action."""
 
-from dataclasses import dataclass
 from enum import Enum
 from json.encoder import encode_basestring as _quoted  # what json.dumps writes, without its set-up
+from typing import NamedTuple
 
 from ..parsing import Value, between_tags, find_object
 
@@ -15,8 +15,7 @@ class AnswerFormat(str, Enum):
     tagged = "tagged"  # reasoning first, then the same object inside <answer> tags
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class Answer(NamedTuple):
     """What was answered; a field is None when it is absent or not text.
 
     error: why there is no answer at all, None when one was found.
@@ -38,11 +37,12 @@ def read_answer(text: str, answer_format: AnswerFormat) -> Answer:
     found = find_object(text, _KEYS)
     if found is None:
         return Answer(error="no object with the fields " + ", ".join(FIELDS))
-    return Answer(
-        observation=_text(found.get(OBSERVATION, found.get("current_observation"))),
-        instruction=_text(found.get(INSTRUCTION, found.get("current_instruction"))),
-        action=_text(found.get(ACTION)),
-    )
+    observation, instruction = found.get(OBSERVATION), found.get(INSTRUCTION)
+    if observation is None:
+        observation = found.get("current_observation")
+    if instruction is None:
+        instruction = found.get("current_instruction")
+    return Answer(_text(observation), _text(instruction), _text(found.get(ACTION)))
 
 
 def write_answer(

@@ -30,12 +30,9 @@ class RailWalk:
         self._config = config
         self._script = script
         self._turns = TURN_RULES[config.rule]
-        description = Description(route, script.voice)
-        self.sentences = description.sentences
-        self._places = description.rail()
-        self._eyes = Perception(
-            [sight.name for place in self._places for sight in place.scene.sights]
-        )
+        self._description = Description(route, script.voice)
+        self.sentences = self._description.sentences
+        self._eyes = Perception([w.sight.name for w in route.waypoints if w.sight is not None])
         self._arrive(0)
 
     @property
@@ -45,7 +42,7 @@ class RailWalk:
     @property
     def visited(self) -> list[int]:
         """Nodes from the start to the present one."""
-        return [place.scene.node for place in self._places[: self._at + 1]]
+        return [waypoint.node for waypoint in self.route.waypoints[: self._at + 1]]
 
     def right_action(self) -> str:
         return self._place.action
@@ -69,7 +66,7 @@ class RailWalk:
         found = judge_rail(answer, place, self._turns, exact, self._eyes, visible)
         terms = rail_terms(found, config.reward)
         done = None if found.action is None else found.action.canonical
-        is_last = self._at == len(self._places) - 1
+        is_last = self._at == len(self.route.waypoints) - 1
         index = self._at
         if found.is_right:
             self.is_over = is_last
@@ -96,12 +93,12 @@ class RailWalk:
     def measures(self) -> dict[str, Any]:
         """What is reported at the end: the share of the route's places that were left behind."""
         done = self._at + self.is_over
-        return {"progress": done / len(self._places)}
+        return {"progress": done / len(self.route.waypoints)}
 
     def _arrive(self, index: int) -> None:
         self._at = index
         self._attempts = 0
-        self._place: Place = self._places[index]
+        self._place: Place = self._description.place(index)
         scene = self._place.scene
         self._seen = self._script.seen(scene)
         self._quoted = self._script.quoted(self._place.instruction, self.sentences)

@@ -5,6 +5,7 @@ the start and at turn points a turn, which goes on in the new direction; at pass
 `forward()`; at the goal `stop()`.
 """
 
+from bisect import bisect_right
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -48,28 +49,25 @@ class Description:
         self._route, self._voice = route, voice
         self._facings = facings(route)
         kinds = [waypoint.kind for waypoint in route.waypoints]
-        ends = [index for index, kind in enumerate(kinds) if kind is not WaypointKind.passing]
+        self._ends = [i for i, kind in enumerate(kinds) if kind is not WaypointKind.passing]
         self.sentences: list[str] = []
-        for first, last in pairwise(ends):
+        for first, last in pairwise(self._ends):
             self.sentences.append(self._turn_sentence(first))
             self.sentences.append(self._forward_sentence(first, last))
 
-    def rail(self) -> tuple[Place, ...]:
-        """The places of the route in order."""
-        turns, places, leg = self._voice.turns, [], 0
-        for waypoint, facing in zip(self._route.waypoints, self._facings, strict=True):
-            kind, sight = waypoint.kind, waypoint.sight
-            sights = () if sight is None else (sight,)
-            scene = Scene(waypoint.node, facing, waypoint.intersection, sights)
-            if kind is WaypointKind.passing:
-                places.append(Place(scene, FORWARD, 2 * leg))
-            elif kind is WaypointKind.goal:
-                places.append(Place(scene, STOP, 2 * leg))
-            else:
-                action = turn(turns.word(facing, whole_degrees(waypoint.heading)))
-                places.append(Place(scene, action, 2 * leg + 1))
-                leg += 1
-        return tuple(places)
+    def place(self, index: int) -> Place:
+        """What is seen and right at a waypoint of the rail."""
+        waypoint, facing = self._route.waypoints[index], self._facings[index]
+        kind, sight = waypoint.kind, waypoint.sight
+        sights = () if sight is None else (sight,)
+        scene = Scene(waypoint.node, facing, waypoint.intersection, sights)
+        leg = bisect_right(self._ends, index)  # that begins here or goes on; counted from 1
+        if kind is WaypointKind.passing:
+            return Place(scene, FORWARD, 2 * leg)
+        if kind is WaypointKind.goal:
+            return Place(scene, STOP, 2 * (leg - 1))
+        action = turn(self._voice.turns.word(facing, whole_degrees(waypoint.heading)))
+        return Place(scene, action, 2 * leg - 1)
 
     def _turn_sentence(self, index: int) -> str:
         """At the beginning of a leg."""

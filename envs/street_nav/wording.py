@@ -56,15 +56,19 @@ class Voice:
         self.states_heading = wording is Wording.other
         self._is_compact = style is PromptStyle.compact
         self._spoken = _spoken(turns, wording)
+        self._turns_said: dict[tuple[int, int], str] = {}  # by facing and heading, whole degrees
         self._sides = TURN_RULES[Rule.relative] if wording is Wording.both else self._spoken[0]
 
     def turn(self, facing: int, heading: int) -> str:
         """A turn from `facing` to `heading`, e.g. "left to face north"; compact "left north"."""
-        phrases = [
-            self._turn_in(rule, rule.word(facing, heading), facing, heading)
-            for rule in self._spoken
-        ]
-        return " ".join(phrases)
+        said = self._turns_said.get((facing, heading))
+        if said is None:
+            phrases = [
+                self._turn_in(rule, rule.word(facing, heading), facing, heading)
+                for rule in self._spoken
+            ]
+            said = self._turns_said[facing, heading] = " ".join(phrases)
+        return said
 
     def side(self, facing: int, sight: Sight) -> str:
         """Where a landmark is, e.g. "on your left front"; compact "left front"."""

@@ -241,7 +241,8 @@ def test_no_text_of_image_mode_says_what_the_picture_shows(prompt: str) -> None:
     env.reset(seed=1)
     opening = env.step(WRONG)[0]["text"]
     described = opening.count("intersection")
-    names = {s.name: opening.count(s.name) for p in env.walk._places for s in p.scene.sights}
+    sights = (waypoint.sight for waypoint in env.route.waypoints)
+    names = {s.name: opening.count(s.name) for s in sights if s is not None}
     done = False
     while not done:
         observation, _, done, _, _ = env.step(env.oracle_action())
