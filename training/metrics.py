@@ -60,6 +60,8 @@ METRICS: dict[str, str] = {
     "episodes/truncated": "share of episodes that ended at the turn limit",
     "episodes/context_limit": "share of episodes that ended because the context was full",
     "episodes/mean_tokens": "mean number of tokens sampled in an episode",
+    "episodes/mean_tokens_right": "the same over solved episodes; absent where there is none",
+    "episodes/mean_tokens_wrong": "the same over episodes not solved; absent where there is none",
     "completions/length_limit": "share of answers cut at the token limit",
     "outcome/*": "share of episodes whose last answer had this outcome",
     "tokens/train": "tokens passed through forward and backward so far",

@@ -35,8 +35,10 @@ def describe_rollout(
     total = workers.sum(_rollout_sums(episodes, credits))
     count = max(total.pop("n"), 1.0)
     silent = total.pop("groups/zero_variance")
+    lengths = _mean_lengths(total)
     means = {name: value / count for name, value in sorted(total.items())}
-    return {**means, "groups/zero_variance": silent, "groups/total": float(num_groups)}
+    counts = {"groups/zero_variance": silent, "groups/total": float(num_groups)}
+    return {**means, **lengths, **counts}
 
 
 def describe_pay(pays: Sequence[Pay], workers: Workers) -> Metrics:
@@ -74,6 +76,16 @@ def describe_values(
     return {"value/mean": mean, "value/explained_variance": explained}
 
 
+def _mean_lengths(total: dict[str, float]) -> Metrics:
+    """Mean tokens of right and of wrong episodes; their sums and counts are taken out of `total`."""
+    found: Metrics = {}
+    for kind in ("right", "wrong"):
+        tokens, count = total.pop(f"tokens/{kind}", 0.0), total.pop(f"n/{kind}", 0.0)
+        if count:
+            found[f"episodes/mean_tokens_{kind}"] = tokens / count
+    return found
+
+
 def _rollout_sums(episodes: Sequence[Episode], credits: Sequence[Credited]) -> dict[str, float]:
     """Sums over episodes of what is logged as their mean; `n` and `groups/zero_variance` count."""
     sums: dict[str, float] = {"n": len(episodes)}
@@ -93,6 +105,8 @@ def _rollout_sums(episodes: Sequence[Episode], credits: Sequence[Credited]) -> d
             "episodes/truncated": float(episode.status is not Status.terminated),
             "episodes/mean_tokens": float(episode.num_sampled_tokens),
         }
+        kind = "right" if episode.success else "wrong"
+        parts |= {f"tokens/{kind}": float(episode.num_sampled_tokens), f"n/{kind}": 1.0}
         for name, value in last.reward_terms.items() if last else ():
             parts[f"reward/{name}"] = float(value)
         if last:

@@ -18,33 +18,39 @@ import numpy as np
 
 from ..arms import seed_folder
 from ..files import atomic_write_json, atomic_write_text
+from ..metrics import read_jsonl
 from ..statistics import (
-    MIN_SEEDS,
     Interval,
     clustered_mean,
     clustered_rate,
     clustered_ratio,
     holm,
+    mean_over_seeds,
     paired_difference,
 )
 from .config import RecipeConfig, StageKind
 from .measures import Measured, places, read_measured
 from .plan import PlannedStage
 from .stages import read_spent
+from .tables import as_text
 
 Pooled = dict[str, np.ndarray]  # of all seeds, with `run_seed`; one entry per episode
 
-# name -> (title, how it is estimated from the pooled arrays)
-MEASURES: dict[str, tuple[str, Callable[[Pooled], Interval | None]]] = {
-    "success": ("success", lambda all_: _rate(all_, all_["success"])),
-    "tokens": ("tokens", lambda all_: _mean(all_, all_["num_tokens"])),
-    "tags": ("whole format", lambda all_: _rate(all_, all_["tags"])),
-    "true_steps": ("true steps", lambda all_: _ratio(all_, "true_steps", "steps")),
-    "rechecks": ("re-checks", lambda all_: _ratio(all_, "rechecks", "steps")),
-    "dead_ends": ("dead ends", lambda all_: _mean(all_, all_["dead_ends"])),
-    "english": ("English marks", lambda all_: _ratio(all_, "english", "marks")),
-    "sound": ("sound thoughts", lambda all_: _rate(all_, all_["sound"])),
+# how each is estimated from the pooled arrays; `tables.py` has their titles
+MEASURES: dict[str, Callable[[Pooled], Interval | None]] = {
+    "success": lambda all_: _rate(all_, all_["success"]),
+    "tokens": lambda all_: _mean(all_, all_["num_tokens"]),
+    "tags": lambda all_: _rate(all_, all_["tags"]),
+    "true_steps": lambda all_: _ratio(all_, "true_steps", "steps"),
+    "rechecks": lambda all_: _ratio(all_, "rechecks", "steps"),
+    "dead_ends": lambda all_: _mean(all_, all_["dead_ends"]),
+    "english": lambda all_: _ratio(all_, "english", "marks"),
+    "sound": lambda all_: _rate(all_, all_["sound"]),
 }
+OVER_TRAINING = (
+    "success", "reward/tags", "reward/consistency", "episodes/mean_tokens",
+    "episodes/mean_tokens_right", "episodes/mean_tokens_wrong", "groups/zero_variance",
+)  # fmt: skip
 
 
 def write_summary(config: RecipeConfig, plan: Sequence[PlannedStage], root: Path) -> str:
@@ -58,6 +64,9 @@ def write_summary(config: RecipeConfig, plan: Sequence[PlannedStage], root: Path
         "recipe": config.experiment,
         "about": config.about,
         "tflops": config.tflops,
+        "training": [
+            _over_training(stage, root, seeds) for stage in plan if stage.kind is StageKind.grpo
+        ],
         "costs": [
             _cost(stage, root, seeds) for stage in plan if stage.kind is not StageKind.evaluate
         ],
@@ -67,21 +76,6 @@ def write_summary(config: RecipeConfig, plan: Sequence[PlannedStage], root: Path
     text = as_text(found)
     atomic_write_text(root / "recipe.md", text)
     return text
-
-
-def as_text(found: dict[str, Any]) -> str:
-    """The tables in Markdown."""
-    lines = [f"# {found['recipe']}", ""]
-    lines += [found["about"], ""] if found["about"] else []
-    for evaluation in found["evaluations"]:
-        lines += _evaluation_lines(evaluation)
-    lines += ["## Costs (means over seeds)", "", "| stage | kind | begins with | TFLOP | CPU s |"
-              " peak MiB |", "|---|---|---|---|---|---|"]  # fmt: skip
-    for cost in found["costs"]:
-        numbers = (cost["tflops"], cost["cpu_s"], cost["peak_mib"])
-        shown = " | ".join("" if number is None else f"{number:.3g}" for number in numbers)
-        lines.append(f"| {cost['stage']} | {cost['kind']} | {cost['start'] or ''} | {shown} |")
-    return "\n".join(lines) + "\n"
 
 
 def _evaluation(
@@ -124,7 +118,7 @@ def _pooled(stage: PlannedStage, root: Path, seeds: Sequence[int], name: str, pl
 
 def _row(name: str, place: str, asked: int | None, data: Pooled) -> dict[str, Any]:
     found: dict[str, Any] = {"policy": name, "place": place, "n": len(data["success"])}
-    found |= {key: _plain(estimate(data)) for key, (_, estimate) in MEASURES.items()}
+    found |= {key: _plain(estimate(data)) for key, estimate in MEASURES.items()}
     wrong = ~data["success"].astype(bool)
     found["tokens_wrong"] = _plain(_mean(data, data["num_tokens"], wrong))
     found["tokens_right"] = _plain(_mean(data, data["num_tokens"], ~wrong))
@@ -167,6 +161,31 @@ def _cost(stage: PlannedStage, root: Path, seeds: Sequence[int]) -> dict[str, An
     }
 
 
+def _over_training(stage: PlannedStage, root: Path, seeds: Sequence[int]) -> dict[str, Any]:
+    """Means of the first and of the last tenth of an RL stage's steps, by metric, over seeds.
+
+    change: of the second less the first, Student's interval over seeds; None for one seed.
+    """
+    logs = [read_jsonl(seed_folder(root, seed) / stage.name / "metrics.jsonl") for seed in seeds]
+    found: dict[str, Any] = {}
+    for name in OVER_TRAINING:
+        ends = [_ends([row[name] for row in rows if name in row]) for rows in logs]
+        known = [end for end in ends if end is not None]
+        if known:
+            first, last = (float(np.mean(values)) for values in zip(*known, strict=True))
+            change = mean_over_seeds([after - before for before, after in known])
+            found[name] = {"first": first, "last": last, "change": _plain(change)}
+    return {"stage": stage.name, "steps": [len(rows) for rows in logs], "metrics": found}
+
+
+def _ends(values: Sequence[float]) -> tuple[float, float] | None:
+    """Means of the first and the last tenth, of one value at least; None where there is none."""
+    if not values:
+        return None
+    tenth = max(len(values) // 10, 1)
+    return float(np.mean(values[:tenth])), float(np.mean(values[-tenth:]))
+
+
 def _rate(data: Pooled, values: np.ndarray) -> Interval:
     return clustered_rate(values.astype(bool), data["task_id"], data["run_seed"])
 
@@ -195,47 +214,6 @@ def _plain(value: Interval | None) -> dict[str, Any] | None:
         key: None if isinstance(item, float) and not math.isfinite(item) else item
         for key, item in found.items()
     }
-
-
-def _evaluation_lines(evaluation: dict[str, Any]) -> list[str]:
-    seeds = evaluation["seeds"]
-    shown = [*MEASURES, "tokens_wrong"]
-    titles = [*(title for title, _ in MEASURES.values()), "tokens if wrong"]
-    asks = any("asked" in row for row in evaluation["policies"])
-    if asks:
-        shown.append("missed_by")
-        titles.append("tokens from those asked")
-    speaks = "" if len(seeds) >= MIN_SEEDS else f"; fewer than {MIN_SEEDS} seeds: of these policies"
-    lines = [
-        f"## {evaluation['stage']}: {len(seeds)} seed{'s' * (len(seeds) != 1)}, "
-        f"95 % intervals{speaks}",
-        "",
-        "| policy | place | n | " + " | ".join(titles) + " |",
-        "|---|---|---" + "|---" * len(titles) + "|",
-    ]
-    for row in evaluation["policies"]:
-        cells = [_shown(row[name], is_rate="tokens" not in name and name != "missed_by"
-                        and name != "dead_ends") for name in shown]  # fmt: skip
-        lines.append(f"| {row['policy']} | {row['place']} | {row['n']} | {' | '.join(cells)} |")
-    if evaluation["gains"]:
-        lines += ["", "| gain of | over | place | success | p (Holm) | tokens | tokens saved |",
-                  "|---|---|---|---|---|---|---|"]  # fmt: skip
-    for gain in evaluation["gains"]:
-        lines.append(
-            f"| {gain['to']} | {gain['from']} | {gain['place']} | "
-            f"{_shown(gain['success'], is_rate=True, signed=True)} | {gain['p_holm']:.3f} | "
-            f"{_shown(gain['tokens'], is_rate=False, signed=True)} | {gain['tokens_saved']:+.1%} |"
-        )
-    return [*lines, ""]
-
-
-def _shown(value: dict[str, Any] | None, *, is_rate: bool, signed: bool = False) -> str:
-    """`.62 [.55, .69]`, or `41.3 [40.1, 42.5]`."""
-    if value is None:
-        return ""
-    digits = ".3f" if is_rate else ".1f"
-    low, high = ("?" if value[key] is None else f"{value[key]:{digits}}" for key in ("low", "high"))
-    return f"{value['estimate']:{'+' if signed else ''}{digits}} [{low}, {high}]"
 
 
 def read_summary(root: Path) -> dict[str, Any]:
