@@ -2,6 +2,8 @@
 
     cardinal view RUN                         what there is to see, and the report, in a browser
                                               where there is one (written first if need be)
+    cardinal view RUN --serve [--port N]      serve the report to this machine's browsers, of the
+                                              results as they are at every reload; Ctrl-C ends it
     cardinal view RUN --list [--arm grpo ...] the stored episodes, numbered
     cardinal view RUN --episode 3             one of them, every turn
     cardinal view RUN --episode 3 --save DIR  with its pictures as files
@@ -11,6 +13,7 @@ Text of a model is printed without its control characters, which a terminal woul
 """
 
 import argparse
+import contextlib
 import os
 import shutil
 import sys
@@ -26,6 +29,7 @@ from .overview import overview
 from .report import NotARun, load_run, report
 from .report.results import Run
 from .report.samples import Sample, picture_path, read_samples
+from .serve import ReportServer, is_current, page_of
 
 USAGE_STATUS = 2
 MAX_PICTURE_COLUMNS = 72
@@ -42,7 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     try:
         run = load_run(options.run)
-        if options.list or options.episode is not None:
+        if options.serve:
+            _serve(options.run, options.port)
+        elif options.list or options.episode is not None:
             _show_episodes(run, options)
         else:
             _open_report(options.run, run)
@@ -120,6 +126,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("run", type=Path, help="a run folder, runs/<experiment>/<name>")
     parser.add_argument("-e", "--episode", type=int, metavar="N", help="print episode N")
     parser.add_argument("-l", "--list", action="store_true", help="list the stored episodes")
+    parser.add_argument(
+        "--serve", action="store_true", help="serve the report on 127.0.0.1, always up to date"
+    )
+    parser.add_argument("--port", type=int, default=0, help="of --serve; 0: any that is free")
     for name in FILTERS:
         parser.add_argument(f"--{name}", help=f"only episodes of this {name}")
     parser.add_argument("--seed", type=int, help="only episodes of this training seed")
@@ -190,15 +200,25 @@ def _pictures(sample: Sample, number: int, folder: Path | None) -> list[tuple[st
 
 def _open_report(folder: Path, run: Run) -> None:
     """What there is to see, and the page: as it is if it is newer than the results, else anew."""
-    page = folder / "report" / "index.html"
-    sources = [*folder.glob("seed_*/evals.jsonl"), *folder.glob("done.json")]
-    newest = max((source.stat().st_mtime for source in sources), default=0.0)
-    if not page.exists() or page.stat().st_mtime < newest:
-        page = report(folder)
+    page = page_of(folder) if is_current(folder) else report(folder)
     print(printable("\n".join(overview(run, read_samples(run)))))
     print(f"report: {page}")
     if _has_screen():
         webbrowser.open(page.resolve().as_uri())
+
+
+def _serve(folder: Path, port: int) -> None:
+    """Until Ctrl-C."""
+    try:
+        server = ReportServer(folder, port)
+    except (OSError, OverflowError) as error:
+        raise OSError(f"port must be a free one of this machine; got {port}: {error}") from error
+    with server:
+        print(f"report: {server.url} (Ctrl-C ends it)", flush=True)
+        if _has_screen():
+            webbrowser.open(server.url)
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
 
 
 def _has_screen() -> bool:

@@ -1,7 +1,9 @@
 """The report in a real browser: it works without network, and no episode's text becomes code."""
 
 import json
+import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -17,11 +19,14 @@ ATTACK = (
     "</script><script>window.pwned = 1</script><img src=x onerror='window.pwned = 2'>"
     "<svg onload='window.pwned = 3'>]]>&lt;b&gt; “24” \\u003cscript\\u003e"
 )
+DOWN, END, HOME, ESCAPE = "\ue015", "\ue010", "\ue011", "\ue00c"  # as WebDriver spells keys
 SHOWN_METRICS = (
     "return [...document.querySelectorAll('[data-metric]')]"
     ".filter(e => !e.hidden).map(e => e.dataset.metric)"
 )
-ROWS = "return document.querySelectorAll('.list button:not(.more)').length"
+ROWS = "return parseInt(document.querySelector('.count').textContent)"
+DRAWN = "return document.querySelectorAll('.list .row').length"
+CURRENT = "return document.querySelector('.list [aria-selected=true]').dataset.place"
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +52,7 @@ def window(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brow
 @pytest.fixture
 def page(run: Path, window: Browser) -> Browser:
     window.resize(1280, 900)
-    window.open(run / "report" / "index.html")
+    window.open_report(run / "report" / "index.html")
     return window
 
 
@@ -63,7 +68,7 @@ def test_no_text_of_an_episode_becomes_code(page: Browser) -> None:
     shown = page.run("return document.querySelector('.detail').textContent")
     assert ATTACK in shown
     assert page.run("return window.pwned") is None
-    assert page.run("return document.querySelectorAll('script').length") == 2
+    assert page.run("return document.querySelectorAll('script').length") == 4
     assert page.run("return document.querySelectorAll('.detail svg, .list img').length") == 0
     assert page.console() == []
 
@@ -97,8 +102,7 @@ def test_filters_leave_what_was_asked_for(page: Browser) -> None:
     page.choose("cell", "ood_ranks")
     page.choose("outcome", "-")
     labels = page.run(
-        "return [...document.querySelectorAll('.list button')]"
-        ".map(b => b.getAttribute('aria-label'))"
+        "return [...document.querySelectorAll('.list .row')].map(b => b.getAttribute('aria-label'))"
     )
     assert 0 < len(labels) < everything
     assert all(label.startswith("SFT, Unseen rule: faces as ranks") for label in labels)
@@ -115,12 +119,75 @@ def test_the_same_task_stands_side_by_side_under_every_arm(page: Browser) -> Non
 
 
 def test_the_keyboard_goes_through_the_list(page: Browser) -> None:
-    current = "return document.querySelector('.list [aria-current]').dataset.place"
-    assert page.run(current) == "0"
+    assert page.run(CURRENT) == "0"
     page.type(".list", "jj")
-    assert page.run(current) == "2"
-    page.type(".list [aria-current]", "k")
-    assert page.run(current) == "1"
+    assert page.run(CURRENT) == "2"
+    page.type(".list", "k" + DOWN + DOWN)
+    assert page.run(CURRENT) == "3"
+    page.type(".list", END)
+    last = page.run(ROWS) - 1
+    assert page.run(CURRENT) == str(last)
+    chosen = page.run(
+        "return document.querySelector('.list').getAttribute('aria-activedescendant')"
+    )
+    assert chosen == f"episode-{last}"
+    assert page.run(
+        f"return document.getElementById('{chosen}').getAttribute('aria-posinset')"
+    ) == (str(last + 1))
+    page.type(".list", HOME + "kk")
+    assert page.run(CURRENT) == "0"
+
+
+def test_keys_work_outside_the_list_and_a_reader_is_told(page: Browser) -> None:
+    page.run("document.querySelector('#episodes').scrollIntoView({behavior: 'instant'})")
+    said = "return document.querySelector('.said').textContent"
+    assert page.run(said) == ""
+    page.type("body", "j")
+    assert page.run(CURRENT) == "1"
+    assert page.run(said).startswith("2 of ")
+    page.type("body", "/")
+    assert page.run("return document.activeElement.name") == "text"
+    page.type("input[name=text]", "jk/?")  # text, no commands
+    assert page.run("return document.querySelector('input[name=text]').value") == "jk/?"
+    page.type("input[name=text]", ESCAPE)
+    assert page.run("return document.activeElement.className") == "list"
+    page.type(".list", "?")
+    assert page.run("return document.getElementById('keys').open") is True
+    page.click("#keys .close")
+    assert page.run("return document.getElementById('keys').open") is False
+
+
+def test_two_policies_stand_side_by_side_where_they_disagree(page: Browser) -> None:
+    page.choose("outcome", "!")
+    found = page.run(ROWS)
+    page.choose("outcome", "")
+    assert 0 < found < page.run(ROWS)
+    page.choose("outcome", "!")
+    page.choose("arm", "sft")
+    page.choose("beside", "grpo")
+    shown = "document.querySelectorAll('.episode h4 span:first-child')"
+    assert page.run(f"return [...{shown}].map(e => e.textContent)") == ["SFT", "GRPO"]
+    page.choose("beside", "")
+    assert page.run(f"return [...{shown}].map(e => e.textContent)") == ["SFT"]
+
+
+def test_every_part_has_a_name_for_a_reader(page: Browser) -> None:
+    """Controls, regions and figures are named, and no name is used for two targets."""
+    unnamed = page.run(
+        "return [...document.querySelectorAll('button, select, input, dialog, [role=listbox],"
+        " [role=region], [role=img]')].filter(e => !(e.getAttribute('aria-label')"
+        " || e.textContent.trim() || e.getAttribute('aria-labelledby') || e.labels?.length)).map(e => e.outerHTML)"
+    )
+    assert unnamed == []
+    ids = page.run(
+        "return [...document.querySelectorAll('main [id]:not(svg [id])')].map(e => e.id)"
+    )
+    assert len(ids) == len(set(ids))
+    levels = page.run(
+        "return [...document.querySelectorAll('h1, h2, h3, h4')].map(e => Number(e.tagName[1]))"
+    )
+    assert levels[0] == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
 
 
 def test_light_and_dark(page: Browser) -> None:
@@ -146,22 +213,12 @@ def test_nothing_is_wider_than_the_window(page: Browser, width: int) -> None:
     assert page.run("return document.documentElement.scrollWidth - innerWidth") <= 0
 
 
-def test_ten_thousand_episodes_stay_smooth(run: Path, window: Browser, tmp_path: Path) -> None:
-    text = (run / "report" / "index.html").read_text()
-    head, _, rest = text.partition('id="data">')
-    data, _, tail = rest.partition("</script>")
-    value = json.loads(data)
-    value["episodes"] = [
-        {**value["episodes"][i % len(value["episodes"])], "deal": str(i)} for i in range(10_000)
-    ]
-    big = json.dumps(value).replace("<", "\\u003c")
-    page = tmp_path / "big.html"
-    page.write_text(f'{head}id="data">{big}</script>{tail}')
-    window.open(page)
-    assert window.run(ROWS) == 100
-    took_ms = window.run(
-        "const s = document.querySelector('select[name=arm]'), start = performance.now();"
-        "s.value = 'grpo'; s.dispatchEvent(new Event('input', {bubbles: true}));"
-        "document.body.getBoundingClientRect(); return performance.now() - start"
-    )
-    assert took_ms < 1000
+def test_only_rows_in_sight_are_drawn(page: Browser) -> None:
+    total = page.run(ROWS)
+    page.resize(1280, 400)
+    assert 0 < page.run(DRAWN) < total
+    page.run("const l = document.querySelector('.list'); l.scrollTop = l.scrollHeight")
+    page.run("document.querySelector('.list').dispatchEvent(new Event('scroll'))")
+    time.sleep(0.3)
+    last = "return Math.max(...[...document.querySelectorAll('.row')].map(r => +r.dataset.place))"
+    assert page.run(last) == total - 1

@@ -1,10 +1,12 @@
 """Sample episodes in a report: what is shown, what is left out, what must not be reached."""
 
+import base64
+import gzip
 import json
 from pathlib import Path
 
 import pytest
-from cardinal_gym.training.report import load_run, report, samples
+from cardinal_gym.training.report import load_run, payload, report, samples
 from report_fixture import SMALL, write_run
 
 
@@ -22,12 +24,42 @@ def test_numbers_that_a_browser_cannot_read_are_left_out(one_seed: Path) -> None
     record["turns"][0]["answer"] = "\ud800"
     path.write_text(json.dumps(record) + "\n")
     text = report(one_seed).read_text(encoding="utf-8")
-    data = text.partition('id="data">')[2].partition("</script>")[0]
+    packed = text.partition('id="packed">')[2].partition("</script>")[0]
 
     def refuse(name: str) -> None:
         raise AssertionError(f"{name} is not JSON")
 
-    json.loads(data, parse_constant=refuse)
+    data = gzip.decompress(base64.b64decode(packed))
+    assert len(json.loads(data, parse_constant=refuse)["episodes"]) > 1
+
+
+def test_texts_are_kept_once_and_come_back(one_seed: Path) -> None:
+    shown = samples.browser(samples.read_samples(load_run(one_seed)))
+    many = [{**each, "deal": str(k)} for k in range(20) for each in shown.episodes]
+    value = payload.unpack(payload.pack(many))
+    texts, columns = value["texts"], value["columns"]
+    assert len(set(texts)) == len(texts)
+    for before, row in zip(many, value["episodes"], strict=True):
+        after = dict(zip(columns["episode"], row, strict=True))
+        turns = [dict(zip(columns["turn"], turn, strict=True)) for turn in after.pop("turns")]
+        for record, stored in ((before, after), *zip(before["turns"], turns, strict=True)):
+            for name, found in stored.items():
+                if name != "terms":
+                    assert record[name] == (texts[found] if name in payload.TEXTS else found)
+    assert texts[turns[0]["terms"]] == "accuracy 0, format 1"
+    assert len(payload.pack(many)) < 3 * len(payload.pack(shown.episodes))
+
+
+def test_a_page_holds_no_more_than_fits(one_seed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = samples.read_samples(load_run(one_seed))
+    whole = samples.browser(stored)
+    monkeypatch.setattr(samples, "MAX_PACKED_CHARS", len(whole.packed) * 3 // 4)
+    cut = samples.browser(stored)
+    assert len(cut.packed) <= len(whole.packed) * 3 // 4
+    assert cut.episodes == whole.episodes[: len(cut.episodes)]
+    assert f"{len(cut.episodes)} of {len(stored)} stored episodes" in cut.notes[0]
+    monkeypatch.setattr(samples, "MAX_TEXT_CHARS", 10)
+    assert samples.browser(stored).episodes == []
 
 
 def test_a_picture_outside_its_folder_is_not_shown(one_seed: Path) -> None:

@@ -183,7 +183,7 @@ def test_the_terminal_shows_every_turn_with_its_picture(
 @BROWSER
 def test_a_walk_is_a_list_of_steps_that_open(walks: Path, tmp_path: Path) -> None:
     with Browser(tmp_path / "profile") as window:
-        window.open(walks / "report" / "index.html")
+        window.open_report(walks / "report" / "index.html")
         ask: Callable[[str], object] = window.run
         steps = "document.querySelector('.episode').querySelectorAll('.step')"
         assert ask(f"return {steps}.length") == NUM_STEPS

@@ -64,6 +64,15 @@ class Browser:
     def open(self, page: Path) -> None:
         self._send("POST", f"{self._session}/url", {"url": page.resolve().as_uri()})
 
+    def open_report(self, page: Path) -> None:
+        """Open a report and wait until its episodes are unpacked."""
+        self.open(page)
+        give_up = time.monotonic() + START_S
+        while not self.run("return 'ready' in document.getElementById('episodes').dataset"):
+            if time.monotonic() > give_up:
+                raise RuntimeError(f"the report did not get ready; console: {self.console()}")
+            time.sleep(0.05)
+
     def run(self, script: str, *arguments: object) -> Any:
         """The value that a function body returns in the page."""
         body = {"script": script, "args": list(arguments)}

@@ -29,6 +29,7 @@ from .words import (
     percent,
 )
 
+SCRIPTS = ("page.js", "episode_view.js", "episodes.js")  # in this order, as one
 FACTS = ("started", "python", "platform", "cpu", "cpu_cores", "accelerator", "torch_threads",
          "git_commit")  # fmt: skip
 
@@ -121,12 +122,14 @@ def _provenance(report: Report) -> dict[str, Any]:
 
 def _machinery(report: Report) -> dict[str, str]:
     """Style, script and data of the page itself."""
-    script = _asset("page.js")
+    script = "".join(_asset(name) for name in SCRIPTS)
     return {
         "css": _css(),
         "script": script,
         "script_hash": _script_hash(script),
         "data": _data(report),
+        "packed": report.browser.packed,
+        "pictures": _json(report.browser.pictures),
     }
 
 
@@ -223,13 +226,11 @@ def _facts(run: Run) -> list[tuple[str, str]]:
 
 
 def _data(report: Report) -> str:
-    """JSON for the script; `<`, `>` and `&` are spelt out, so that no text can end the element."""
+    """What the script knows of the run."""
     run = report.run
     walks = run.game is WALKS
     cells = {cell: run.words(cell).title for cell in {*run.cells, *run.shifts}}
     value = {
-        "episodes": report.browser.episodes,
-        "pictures": report.browser.pictures,
         "arms": run.arms,
         "walks": walks,
         "metric": run.metric_names[0] if run.metric_names else "",
@@ -237,10 +238,15 @@ def _data(report: Report) -> str:
             "cell": cells,
             "arm": {arm: run.arm_words(arm) for arm in run.arms},
             "metric": dict(run.game.metrics),
-            **({"short": {cell: run.words(cell).short for cell in run.cells}} if walks else {}),
+            "short": {cell: run.words(cell).short for cell in {*run.cells, *run.shifts}},
         },
     }
-    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), default=str)
+    return _json(value)
+
+
+def _json(value: Any) -> str:
+    """For a script element: `<`, `>` and `&` are spelt out, so that no text can end it."""
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), sort_keys=True)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from PIL import Image
 
 from ..metrics import read_jsonl
+from .payload import pack, within
 from .results import CELL_ORDER, METRIC_ORDER, Run
 
 FILE_NAME = re.compile(
@@ -25,8 +26,10 @@ FILE_NAME = re.compile(
     + r"))?"
 )
 MAX_EPISODES = 10_000
-MAX_TEXT_CHARS = 16_000_000  # of all episodes together
-MAX_PICTURE_BYTES = 8_000_000
+MAX_TEXT_CHARS = 40_000_000  # of all different texts together: what a browser keeps in memory
+MAX_PACKED_CHARS = 13_000_000  # of all episodes in the page
+MAX_PICTURE_BYTES = 8_000_000  # a page stays below 30 MB
+LARGE_PICTURE_BYTES = 20_000  # of a PNG file; from here on it is kept as WebP
 MAX_ANSWER_CHARS = 4_000  # of one text; the whole is in the run folder
 WEBP_QUALITY = 75  # a sixth of the PNG's size; signs stay legible
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -57,10 +60,11 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Browser:
-    """What the page's script reads. `notes`: what did not fit."""
+    """What the page's script reads. packed: the episodes; notes: what did not fit."""
 
     episodes: list[dict[str, Any]]
     pictures: list[str]
+    packed: str
     notes: tuple[str, ...]
 
 
@@ -91,17 +95,16 @@ def read_samples(run: Run) -> list[Sample]:
 def browser(samples: list[Sample], *, compress: bool = False) -> Browser:
     """As many samples as the page can carry, pictures stored once each.
 
-    compress: as WebP, for the many street views of walks; the run folder keeps the originals.
+    compress: as WebP also where they are small, for the many street views of walks; the run folder
+    keeps the originals.
     """
     pictures = _Pictures(compress)
-    episodes: list[dict[str, Any]] = []
-    chars = 0
-    for sample in samples[:MAX_EPISODES]:
-        episode = _as_payload(sample, pictures)
-        chars += sum(len(turn["obs"]) + len(turn["answer"]) + 200 for turn in episode["turns"])
-        if chars > MAX_TEXT_CHARS:
-            break
-        episodes.append(episode)
+    episodes = [_as_payload(sample, pictures) for sample in samples[:MAX_EPISODES]]
+    del episodes[within(episodes, MAX_TEXT_CHARS) :]
+    packed = pack(episodes)
+    while len(packed) > MAX_PACKED_CHARS:
+        del episodes[int(0.95 * len(episodes) * MAX_PACKED_CHARS / len(packed)) :]
+        packed = pack(episodes)
     notes = []
     if len(episodes) < len(samples):
         notes.append(
@@ -112,7 +115,7 @@ def browser(samples: list[Sample], *, compress: bool = False) -> Browser:
         notes.append(
             f"{pictures.left_out} pictures did not fit into this file; `cardinal view` shows all."
         )
-    return Browser(episodes=episodes, pictures=pictures.uris, notes=tuple(notes))
+    return Browser(episodes=episodes, pictures=pictures.uris, packed=packed, notes=tuple(notes))
 
 
 def picture_path(sample: Sample, name: Any) -> Path | None:
@@ -147,7 +150,8 @@ class _Pictures:
         return self._numbers[path]
 
     def _add(self, data: bytes) -> int | None:
-        kind, smaller = ("webp", _as_webp(data)) if self._compress else ("png", data)
+        is_smaller = self._compress or len(data) > LARGE_PICTURE_BYTES
+        kind, smaller = ("webp", _as_webp(data)) if is_smaller else ("png", data)
         fits = self._bytes + len(smaller) <= MAX_PICTURE_BYTES
         if not fits or not data.startswith(PNG_MAGIC) or not smaller:
             self.left_out += 1
