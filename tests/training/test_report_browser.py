@@ -176,7 +176,8 @@ def test_every_part_has_a_name_for_a_reader(page: Browser) -> None:
     unnamed = page.run(
         "return [...document.querySelectorAll('button, select, input, dialog, [role=listbox],"
         " [role=region], [role=img]')].filter(e => !(e.getAttribute('aria-label')"
-        " || e.textContent.trim() || e.getAttribute('aria-labelledby') || e.labels?.length)).map(e => e.outerHTML)"
+        " || e.textContent.trim() || e.getAttribute('aria-labelledby') || e.labels?.length))"
+        ".map(e => e.outerHTML)"
     )
     assert unnamed == []
     ids = page.run(
