@@ -84,13 +84,13 @@ class ApiAgent:
             self._line.close()
             self._line = None
 
-    def reply(self, request: Request) -> Reply:
+    def reply(self, request: Request, stopped: threading.Event) -> Reply:
         """Ask the server; in a thread of its own."""
         messages = conversation(
             request.history, request.observation, self.context, self.context_turns
         )
         try:
-            answer = self.client.ask(messages, self.sampling, request.stream.as_ints())
+            answer = self.client.ask(messages, self.sampling, request.stream.as_ints(), stopped)
         except ContextFull as error:
             if request.history:
                 return Reply(completion=None)
@@ -118,6 +118,7 @@ class _Line:
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._results: SimpleQueue[_Result] = SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._stopped = threading.Event()
         self._asked = 0
 
     def put(self, job: _Job) -> None:
@@ -140,11 +141,7 @@ class _Line:
         return taken
 
     def close(self) -> None:
-        try:
-            while True:
-                self._jobs.get_nowait()
-        except Empty:
-            pass
+        self._stopped.set()
         for _ in self._threads:
             self._jobs.put(None)
         until_s = time.monotonic() + GRACE_S
@@ -156,7 +153,7 @@ class _Line:
             name, request = job
             result: Reply | Exception
             try:
-                result = self._agent.reply(request)
+                result = self._agent.reply(request, self._stopped)
             except Exception as error:  # raised again by `answers`, in the thread that asked
                 result = error
             self._results.put((name, result))

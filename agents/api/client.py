@@ -4,17 +4,17 @@
     answer = client.ask(messages, SamplingConfig(), sample=(0,))
 
 What may pass is tried again (429, 5xx, time-outs, connections refused, reset or closed amid an
-answer, bodies that are no JSON): exponential backoff with jitter, or what `Retry-After` says, which
-holds all requests. What cannot pass by itself ends at once: ValueError where a setting is to blame,
-`ServerError` otherwise. Answers are kept on disk as they come, and a repetition asks for none of
-them again.
+answer, bodies that are no JSON): exponential backoff with jitter, after what `Retry-After` says,
+which holds all requests and counts as no failure. What cannot pass by itself ends at once:
+ValueError where a setting is to blame, `ServerError` otherwise. Answers are kept on disk as they
+come, and a repetition asks for none of them again.
 
 The client is httpx2 (httpx where that is what is installed), which `huggingface_hub` brings anyway;
 the `openai` package would add a dozen dependencies, and retries and logs of its own to keep quiet.
 
 The key lives in a `Key`, which shows it to nobody but the request on its way. No exception of the
-HTTP library leaves this module, because those hold the request; texts of the server are cleaned of
-the key before they are read.
+HTTP library leaves this module, because those hold the request, and what a server says is cleaned
+of the key.
 """
 
 import importlib
@@ -22,7 +22,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -80,7 +80,6 @@ class ApiClient:
         self._http = _library()
         self._limiter = RateLimiter(config.requests_per_minute, config.tokens_per_minute)
         self._cache = AnswerCache(Path(config.cache)) if config.cache is not None else None
-        self._stopped = threading.Event()
         self._client = self._http.Client(
             timeout=self._http.Timeout(config.timeout_s, pool=None),
             limits=self._http.Limits(max_connections=config.concurrency),
@@ -89,11 +88,16 @@ class ApiClient:
         )
 
     def ask(
-        self, messages: Sequence[Message], sampling: SamplingConfig, sample: Sequence[int]
+        self,
+        messages: Sequence[Message],
+        sampling: SamplingConfig,
+        sample: Sequence[int],
+        stopped: threading.Event | None = None,
     ) -> Answer:
         """The answer to a conversation.
 
         sample: numbers of this draw; equal requests with other numbers are other draws.
+        stopped: once it is set no request is begun, and who waits for one ends with `Stopped`.
 
         Raises ContextFull, ServerError, ValueError (a setting is refused), Stopped.
         """
@@ -107,41 +111,43 @@ class ApiClient:
         pictures = sum(message.image is not None for message in messages)
         chars = sum(len(message.text) for message in messages)
         expected = chars // CHARS_PER_TOKEN + pictures * TOKENS_PER_IMAGE + sampling.max_new_tokens
-        answer = self._fetch(body, expected)
+        answer = self._fetch(body, expected, stopped or threading.Event())
         if self._cache is not None:
             self._cache.put(key, self.model, answer.as_record())
         return answer
 
-    def stop(self) -> None:
-        """Begin no more requests; those that wait end with `Stopped`."""
-        self._stopped.set()
-
     def close(self) -> None:
-        self.stop()
         self._client.close()
         if self._cache is not None:
             self._cache.close()
 
-    def _fetch(self, body: Mapping[str, Any], expected_tokens: int) -> Answer:
+    def _fetch(
+        self, body: Mapping[str, Any], expected_tokens: int, stopped: threading.Event
+    ) -> Answer:
         """Try until an answer comes; `expected_tokens` counts towards the limit until then."""
-        fault = Fault("not tried")
-        tries = self.config.max_retries + 1
-        for number in range(tries):
+        failures, asked_wait_s = 0, 0.0
+        while True:
             self._check_budget()
-            reservation = self._reserve(expected_tokens)
+            reservation = self._reserve(expected_tokens, stopped)
             result = self._try(body)
             if isinstance(result, Answer):
                 self._count(result, reservation)
                 return result
-            fault = result
-            if fault.error is not None:
-                raise fault.error
-            if number + 1 < tries:
-                self._wait_after(fault, number)
-        times = f"{tries} times" if tries > 1 else "once"
-        raise ServerError(
-            f"{self.url} gave no answer, asked {times}; the last time: {fault.what}; {self._kept}"
-        )
+            if result.error is not None:
+                raise result.error
+            wait_s = backoff_s(failures, self.config.backoff_s, self.config.max_backoff_s)
+            if result.wait_s is None:
+                failures += 1
+                self._check_failures(failures, result.what)
+            else:  # a server that says when is no failure, however often
+                self._limiter.hold(result.wait_s)
+                wait_s += result.wait_s
+                asked_wait_s += wait_s
+                self._check_wait(asked_wait_s, result.what)
+            self.usage.add_retry()
+            logger.info("asking %s again (%s)", self.url, result.what)
+            if stopped.wait(wait_s):
+                raise Stopped
 
     def _try(self, body: Mapping[str, Any]) -> Answer | Fault:
         """One request. Exceptions of the library end here: they hold the request."""
@@ -149,7 +155,7 @@ class ApiClient:
         try:
             response = self._client.post(self.url, json=body)
             status, headers = response.status_code, response.headers
-            text = self._key.cleaned(response.content.decode("utf-8", "replace"))
+            text = response.content.decode("utf-8", "replace")
         except self._http.TimeoutException:
             problem = f"no byte within {self.config.timeout_s:g} s"
         except self._http.TransportError as error:
@@ -161,13 +167,14 @@ class ApiClient:
         if status != 200:
             return self._refusal(status, headers, text)
         try:
-            return read_answer(text)
+            answer = read_answer(text)
         except ValueError as error:
-            return Fault(f"{error}, in {told(text)}")
+            return Fault(f"{error}, in {self._told(text)}")
+        return replace(answer, text=self._key.cleaned(answer.text))
 
     def _refusal(self, status: int, headers: Mapping[str, str], text: str) -> Fault:
         """What a status other than 200 means."""
-        what = f"status {status}, {told(text)}"
+        what = f"status {status}, {self._told(text)}"
         if status in PASSING and QUOTA not in text:
             return Fault(what, wait_s=retry_after_s(headers, time.time()))
         error: Exception
@@ -191,29 +198,12 @@ class ApiClient:
             )
         return Fault(what, error=error)
 
-    def _wait_after(self, fault: Fault, number: int) -> None:
-        """Wait as the server asks, and everybody with us; otherwise by ourselves."""
-        config = self.config
-        if fault.wait_s is not None and fault.wait_s > config.max_wait_s:
-            raise ServerError(
-                f"{self.url} asks to wait {fault.wait_s:.0f} s, more than policy.api.max_wait_s="
-                f"{config.max_wait_s:g}; {self._kept}"
-            )
-        self.usage.add_retry()
-        wait_s = backoff_s(number, config.backoff_s, config.max_backoff_s)
-        if fault.wait_s is not None:
-            self._limiter.hold(fault.wait_s)  # waited for by whoever reserves next
-            wait_s = 0.0
-        logger.info("asking %s again (%s)", self.url, fault.what)
-        if self._stopped.wait(wait_s):
-            raise Stopped
-
-    def _reserve(self, tokens: int) -> Reservation:
-        while not self._stopped.is_set():
+    def _reserve(self, tokens: int, stopped: threading.Event) -> Reservation:
+        while not stopped.is_set():
             place = self._limiter.reserve(tokens)
             if isinstance(place, Reservation):
                 return place
-            self._stopped.wait(place)
+            stopped.wait(place)
         raise Stopped
 
     def _count(self, answer: Answer, reservation: Reservation) -> None:
@@ -221,10 +211,28 @@ class ApiClient:
         if taken is not None:
             self._limiter.settle(reservation, taken)
 
+    def _check_failures(self, failures: int, what: str) -> None:
+        if failures > self.config.max_retries:
+            times = f"{failures} times" if failures > 1 else "once"
+            raise ServerError(
+                f"{self.url} gave no answer, asked {times}; the last time: {what}; {self._kept}"
+            )
+
+    def _check_wait(self, wait_s: float, what: str) -> None:
+        if wait_s > self.config.max_wait_s:
+            raise ServerError(
+                f"{self.url} asks to wait {wait_s:.0f} s for one answer, more than "
+                f"policy.api.max_wait_s={self.config.max_wait_s:g}; {what}; {self._kept}"
+            )
+
     def _check_budget(self) -> None:
         most, spent = self.config.max_usd, self.usage.paid_usd
         if most is not None and spent is not None and spent >= most:
             raise ServerError(f"policy.api.max_usd={most:g} has been spent; {self._kept}")
+
+    def _told(self, text: str) -> str:
+        """What the server said; cleaned last, when nothing of it is escaped any more."""
+        return self._key.cleaned(told(text))
 
     @property
     def _kept(self) -> str:

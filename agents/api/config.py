@@ -33,8 +33,9 @@ class ApiConfig:
     timeout_s: without a byte from the server, after which a request is made again.
     max_retries: of one request, after the first try.
     backoff_s, max_backoff_s: wait before the first retry, doubled each time up to the largest, and
-        drawn from its upper half; a server's `Retry-After` is kept instead where it gives one.
-    max_wait_s: a server that asks for a longer `Retry-After` ends the run.
+        drawn from its upper half; after the server's `Retry-After` where it gives one.
+    max_wait_s: for one answer, of what `Retry-After` asks in all; such tries are no retries. A
+        server that asks for more ends the run.
     requests_per_minute, tokens_per_minute: limits within any 60 s, of this process; null: none.
     input_usd_per_million, output_usd_per_million: prices of tokens; null: the cost is not told.
     max_usd: no request is begun once so much has been spent by this command (those in flight end).
