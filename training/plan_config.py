@@ -42,9 +42,8 @@ DEVICES = {
 class PlanConfig:
     """The machine that an experiment is planned for, and what cannot be known before it runs.
 
-    device: cpu, rtx_4090, l40s, a100, h100 or h200. num_devices: one process each.
-    sharded: weights, gradients and optimizer are shared out among them (FSDP); otherwise each
-        holds all.
+    device: cpu, rtx_4090, l40s, a100, h100 or h200. num_devices: one process each;
+        `distributed.sharding` says whether each holds all weights.
     memory_gib: of one device; null: as the device has it.
     mfu: the share of the peak rate that matrix products reach in training and in reading prompts.
     bandwidth_share: the share of the memory's bandwidth that decoding reaches.
@@ -57,7 +56,6 @@ class PlanConfig:
 
     device: str = "cpu"
     num_devices: int = 1
-    sharded: bool = False
     memory_gib: float | None = None
     mfu: float = 0.4
     bandwidth_share: float = 0.6

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -18,6 +19,7 @@ from cardinal_gym.agents.types import StreamKey
 from cardinal_gym.envs.core import Observation
 from cardinal_gym.training.config import BudgetConfig, ExperimentConfig, OptimConfig
 from cardinal_gym.training.distributed import Workers
+from cardinal_gym.training.distributed_config import DistributedConfig, Sharding
 from cardinal_gym.training.launch import compose_experiment
 from cardinal_gym.training.loop import TrainState
 from cardinal_gym.training.plan_config import DEVICES, PlanConfig
@@ -38,6 +40,7 @@ WORK = Workload(
 register()
 
 
+@cache  # composing takes a quarter of a second; nobody changes what it gives
 def planned(*overrides: str) -> ExperimentConfig:
     """The configuration of `cardinal plan` with these overrides."""
     config = compose_experiment("plan", list(overrides))
@@ -168,16 +171,21 @@ def test_decoding_is_slower_with_more_rows_and_ids_and_less_bandwidth() -> None:
     assert by_ids[0] == pytest.approx(weights, rel=0.01)  # one row: little but the weights
 
 
-def test_more_devices_take_less_time_and_sharded_ones_less_memory() -> None:
+def test_more_devices_take_less_time_and_split_weights_less_memory() -> None:
+    config = planned("policy=qwen2_5_vl_3b", "hardware=8xh100")
+    first = estimate(replace(config, distributed=DistributedConfig()))
     found = [
-        estimate(planned("policy=qwen2_5_vl_7b", "hardware=8xh100", f"plan.num_devices={n}"))
+        first.under(replace(first.config, plan=replace(config.plan, num_devices=n)))
         for n in (2, 4, 8)
     ]
     assert all(a.time.step_s > b.time.step_s for a, b in pairwise(found))
-    whole = found[-1]
-    plan = replace(whole.config.plan, sharded=True)
-    shared = estimate(replace(whole.config, plan=plan))
-    assert shared.memory.always < 0.3 * whole.memory.always
+    whole, zero2, fsdp2 = (
+        first.under(replace(first.config, distributed=DistributedConfig(sharding=sharding))).memory
+        for sharding in Sharding
+    )
+    assert fsdp2.always == zero2.always < 0.13 * whole.always
+    assert fsdp2.update < zero2.update < whole.update
+    assert fsdp2.gathered_rollout == whole.weights  # every process decodes with all weights
 
 
 def test_compute_is_what_a_run_logs() -> None:
@@ -198,17 +206,17 @@ def test_a_row_is_an_episode_or_a_turn() -> None:
 
 
 def test_the_studys_model_fits_a_node_once_what_is_suggested_is_turned_down() -> None:
-    found = estimate(planned("policy=llama_3_2_11b_vision", "hardware=8xh100"))
+    turned_up = ("distributed.sharding=none", "policy.gradient_checkpointing=false")
+    found = estimate(planned("policy=llama_3_2_11b_vision", "hardware=8xh100", *turned_up))
     assert found.shape.parameters.total == pretrained("llama_3_2_11b_vision").num_parameters
     assert not found.fits
     made = suggestions(found)
-    assert made[0].settings == "plan.sharded=true"
+    assert made[0].settings == "distributed.sharding=fsdp2"
     peaks = [found.memory.peak, *(s.peak for s in made)]
     assert all(before > after for before, after in pairwise(peaks))
     assert peaks[-1] <= found.limit
-    again = estimate(
-        planned("policy=llama_3_2_11b_vision", "hardware=8xh100", *(s.settings for s in made))
-    )
+    settings = (*turned_up, *(s.settings for s in made))
+    again = estimate(planned("policy=llama_3_2_11b_vision", "hardware=8xh100", *settings))
     assert again.fits
     assert again.memory.peak == peaks[-1]
     assert "It does not fit" in as_text(found)
@@ -223,7 +231,7 @@ def test_pictures_cost_memory_and_time() -> None:
     assert image.memory.vision > text.memory.vision == 0
     assert image.work.images == 1
     frozen = replace(image.config.policy, freeze_vision=True)
-    assert estimate(replace(image.config, policy=frozen)).memory.vision < image.memory.vision
+    assert image.under(replace(image.config, policy=frozen)).memory.vision < image.memory.vision
 
 
 def test_the_plan_as_json_is_complete() -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 from ...agents.config import Dtype, LoraConfig
 from ..config import ExperimentConfig
-from .memory import GIB, RESERVED, Memory, memory
+from ..distributed_config import DistributedConfig, Sharding
+from .memory import GIB, RESERVED, Memory, memory, splits
 from .roofline import StepTime, step_time
 from .shape import Shape, shape_of
 from .workload import Tower, Workload, workload
@@ -27,6 +28,26 @@ class Estimate:
     tower: Tower | None
     memory: Memory
     time: StepTime
+
+    @classmethod
+    def of(
+        cls, config: ExperimentConfig, shape: Shape, work: Workload, tower: Tower | None
+    ) -> "Estimate":
+        """Of a shape and a workload that are known."""
+        return cls(
+            config=config,
+            shape=shape,
+            work=work,
+            tower=tower,
+            memory=memory(config, shape, work, tower),
+            time=step_time(config, shape, work, tower),
+        )
+
+    def under(self, config: ExperimentConfig) -> "Estimate":
+        """The same tasks under settings that leave prompts and answers as they are."""
+        same = config.policy == self.config.policy
+        shape = self.shape if same else shape_of(config.policy)
+        return Estimate.of(config, shape, self.work, self.tower)
 
     @property
     def limit(self) -> int:
@@ -79,7 +100,7 @@ def estimate(config: ExperimentConfig) -> Estimate:
     """
     shape = shape_of(config.policy)
     work, tower = workload(config, shape)
-    return _estimate(config, shape, work, tower)
+    return Estimate.of(config, shape, work, tower)
 
 
 def suggestions(found: Estimate) -> list[Suggestion]:
@@ -91,25 +112,11 @@ def suggestions(found: Estimate) -> list[Suggestion]:
         if least <= found.limit:
             break
         changed = change(config)
-        shape = found.shape if changed.policy == config.policy else shape_of(changed.policy)
-        peak = _estimate(changed, shape, found.work, found.tower).memory.peak
+        peak = found.under(changed).memory.peak
         if peak < 0.99 * least:
             config, least = changed, peak
             made.append(Suggestion(settings, peak))
     return made
-
-
-def _estimate(
-    config: ExperimentConfig, shape: Shape, work: Workload, tower: Tower | None
-) -> Estimate:
-    return Estimate(
-        config=config,
-        shape=shape,
-        work=work,
-        tower=tower,
-        memory=memory(config, shape, work, tower),
-        time=step_time(config, shape, work, tower),
-    )
 
 
 Change = Callable[[ExperimentConfig], ExperimentConfig]
@@ -120,8 +127,9 @@ def _changes(found: Estimate) -> Iterator[tuple[str, Change]]:
     policy, plan, optim = found.config.policy, found.config.plan, found.config.grpo.optim
     if policy.dtype is Dtype.float32 and plan.device != "cpu":
         yield "policy.dtype=bfloat16", lambda c: _policy(c, dtype=Dtype.bfloat16)
-    if plan.num_devices > 1 and not plan.sharded:
-        yield "plan.sharded=true", lambda c: replace(c, plan=replace(c.plan, sharded=True))
+    if plan.num_devices > 1 and not splits(found.config):
+        split = DistributedConfig(sharding=Sharding.fsdp2)
+        yield "distributed.sharding=fsdp2", lambda c: replace(c, distributed=split)
     if found.tower is not None and not policy.freeze_vision and not policy.lora.rank:
         yield "policy.freeze_vision=true", lambda c: _policy(c, freeze_vision=True)
     if not policy.gradient_checkpointing:

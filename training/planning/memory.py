@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ...agents.scoring import MAX_LOGITS
 from ..config import ExperimentConfig
+from ..distributed_config import Sharding
 from .shape import Shape
 from .workload import Tower, Workload
 
@@ -26,9 +27,12 @@ class Memory:
 
     Always there: weights, optimizer, reference. In an update: gradients, activations, vision
     (activations of a tower that is trained), logits. In a rollout: kv_cache, prefill, drawing.
+    Where weights are split over devices, gathered_*: what is put together to compute with.
     """
 
     weights: int
+    gathered_update: int
+    gathered_rollout: int
     optimizer: int
     reference: int
     gradients: int
@@ -46,12 +50,14 @@ class Memory:
     @property
     def update(self) -> int:
         """The most that an update holds."""
-        return self.always + self.gradients + self.activations + self.vision + self.logits
+        computing = self.gradients + self.activations + self.vision + self.logits
+        return self.always + self.gathered_update + computing
 
     @property
     def rollout(self) -> int:
         """The most that a rollout holds; prompts are read before tokens are drawn."""
-        return self.always + self.kv_cache + max(self.prefill, self.drawing)
+        computing = self.kv_cache + max(self.prefill, self.drawing)
+        return self.always + self.gathered_rollout + computing
 
     @property
     def peak(self) -> int:
@@ -60,20 +66,20 @@ class Memory:
 
 def memory(config: ExperimentConfig, shape: Shape, work: Workload, tower: Tower | None) -> Memory:
     """Of one device, at its fullest, in a step of GRPO."""
-    shards = config.plan.num_devices if config.plan.sharded else 1
+    shards = config.plan.num_devices if splits(config) else 1
     width = shape.weight_bytes
     base = shape.parameters.total * width
     moved = shape.trained * (4 if shape.adapters else width)
-    # A sharded block is put together before it computes, the next one while it does.
-    gathered = 0 if shards == 1 else 2 * shape.block * width
-    weights = (base + shape.adapters * 4) // shards + gathered
+    whole = base + shape.adapters * 4
     rows = max(1, config.grpo.optim.micro_batch_tokens // work.row_tokens)
     devices = config.plan.num_devices
     rows = min(rows, -(-work.rows // devices))
     tokens = rows * work.row_tokens
     masked = rows * (work.answer if work.row_per_turn else work.answer * work.turns)
     return Memory(
-        weights=weights,
+        weights=whole // shards,
+        gathered_update=_gathered(config, shape, whole),
+        gathered_rollout=whole if shards > 1 else 0,
         optimizer=(2 * moved) // shards + 4 * shape.tensors,
         reference=base // shards if config.grpo.kl_coef > 0 else 0,
         gradients=moved // shards,
@@ -84,6 +90,24 @@ def memory(config: ExperimentConfig, shape: Shape, work: Workload, tower: Tower 
         prefill=_prefill(shape, work, devices, tower),
         drawing=rows_decoded(work, devices) * shape.vocab * LOGIT_BYTES_DRAWING,
     )
+
+
+def _gathered(config: ExperimentConfig, shape: Shape, whole: int) -> int:
+    """Weights that an update puts together: the blocks at hand, embedding and head; or all.
+
+    Of the blocks there are two, as the next one comes while one computes, and one's gradients.
+    """
+    if not splits(config):
+        return 0
+    if config.distributed.sharding is Sharding.zero2:
+        return whole
+    ends = shape.parameters.embedding + shape.parameters.head
+    return (3 * shape.block + ends) * shape.weight_bytes
+
+
+def splits(config: ExperimentConfig) -> bool:
+    """Whether weights, gradients and moments are split over several devices."""
+    return config.distributed.sharding is not Sharding.none and config.plan.num_devices > 1
 
 
 def activations(shape: Shape, tokens: int, *, checkpointing: bool) -> int:
@@ -147,7 +171,11 @@ def _pictures(
         return 0
     images = work.images if not work.row_per_turn else 1
     distinct = -(-rows // work.members) * images
-    features = rows * images * tower.patches * shape.hidden * shape.weight_bytes
+    shown = rows * images * tower.patches * shape.weight_bytes
+    features = shown * shape.hidden
+    if shape.cross_layers:  # their keys and values, of every row
+        again = config.policy.gradient_checkpointing
+        features += shown * shape.key_value * (1 if again else shape.cross_layers)
     if config.policy.freeze_vision or shape.adapters:
         return features
     block = _tower_block(shape, tower)

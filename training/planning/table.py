@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from .estimate import Estimate, suggestions
-from .memory import GIB
+from .memory import GIB, splits
 
 Row = tuple[str, str, str]  # name, number, remark
 
@@ -27,7 +27,7 @@ def as_text(found: Estimate) -> str:
 def _title(found: Estimate) -> str:
     config, plan = found.config, found.config.plan
     machine = f"{plan.num_devices} x {plan.device}"
-    sharing = ", weights shared out" if plan.sharded and plan.num_devices > 1 else ""
+    sharing = f", split by {config.distributed.sharding.value}" if splits(config) else ""
     return f"{config.policy.name} on {machine} ({plan.device_gib:g} GiB each{sharing})"
 
 
@@ -69,6 +69,8 @@ def _memory(found: Estimate) -> list[Row]:
     again = "computed again" if config.policy.gradient_checkpointing else "all kept"
     rows = [
         ("weights", memory.weights, ""),
+        ("put together", memory.gathered_update, "update: the blocks at hand"),
+        ("put together", memory.gathered_rollout, "rollout: all weights"),
         ("optimizer", memory.optimizer, "AdamW: two moments"),
         ("reference", memory.reference, "for the KL penalty"),
         ("gradients", memory.gradients, "update"),
@@ -127,7 +129,9 @@ def _verdict(found: Estimate) -> list[str]:
     width = max((len(each.settings) for each in made), default=0)
     lines += [f"  {each.settings:<{width}}  {each.peak / GIB:,.1f} GiB" for each in made]
     if not made or made[-1].peak > found.limit:
-        lines.append("Even so it needs larger devices, or more of them with plan.sharded=true.")
+        lines.append(
+            "Even so it needs larger devices, or more of them with distributed.sharding=fsdp2."
+        )
     return lines
 
 
