@@ -45,11 +45,18 @@ def sight(difference: PairedDifference) -> Sight:
 
 def sight_words(difference: PairedDifference) -> str:
     """229 tasks see 4.1 points; 2 points would need 960 tasks"""
-    known = sight(difference)
+    seen, needs = sight_parts(difference)
     size = sample_size(difference).partition(", ")[2]
+    return "; ".join(part for part in (f"{size} see {seen}", needs) if part)
+
+
+def sight_parts(difference: PairedDifference) -> tuple[str, str]:
+    """What is seen and what the next target would need, the latter empty where nothing is left:
+    `4.1 points`, `2 points would need 960 tasks`."""
+    known = sight(difference)
     if known.detectable is None:
-        return f"{size} see no difference"
-    return f"{size} see {100 * known.detectable:.1f} points{_needs(known)}"
+        return "no difference", ""
+    return f"{100 * known.detectable:.1f} points", _needs(known)
 
 
 def over_cells(tables: Sequence[Differences], metrics: Sequence[str]) -> list[Differences]:
@@ -83,5 +90,5 @@ def _needs(known: Sight) -> str:
     ]
     points = f"{100 * known.target:g} point{'' if known.target == 0.01 else 's'}"
     if not ways:
-        return f"; {points} are out of reach of more tasks or more seeds alone"
-    return f"; {points} would need {' or '.join(ways)}"
+        return f"{points} are out of reach of more tasks or more seeds alone"
+    return f"{points} would need {' or '.join(ways)}"

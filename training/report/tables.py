@@ -5,7 +5,7 @@ from typing import Any
 
 from ..statistics import Interval, PairedDifference
 from .analysis import Curve, OutcomeRow, Spending, TableRow
-from .comparisons import sight_words
+from .comparisons import sight_parts, sight_words
 from .effects import Effect
 from .matching import Match
 from .measures import Measure
@@ -87,7 +87,8 @@ def comparisons(run: Run, rows: Sequence[TableRow]) -> list[dict[str, Any]]:
             "title": row.words.title,
             "pair": f"{arm_words(b)} − {arm_words(a)}",
             "size": sample_size(found),
-            "sight": sight_words(found),
+            "seen": sight_parts(found)[0],
+            "needs": sight_parts(found)[1],
             "discordant": f"{grouped(found.only_a)} / {grouped(found.only_b)}",
             "mcnemar": p_words(row.mcnemars[a, b].flip_p) if (a, b) in row.mcnemars else "–",
             **(_difference(found) or {}),
