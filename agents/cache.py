@@ -32,6 +32,17 @@ class Layout:
     mask: torch.Tensor | None
 
 
+@dataclass(slots=True)
+class Present:
+    """The layout of the present forward pass, as all layers of a cache see it.
+
+    Layers know this and not their cache: a cycle would keep hundreds of megabytes alive until
+    Python's collector looks at old objects, which it seldom does.
+    """
+
+    layout: Layout | None = None
+
+
 class SharedLayer(DynamicLayer):
     """One layer: prompts [U, heads, P, d] and own ids [S, heads, room, d] of S rows.
 
@@ -44,17 +55,22 @@ class SharedLayer(DynamicLayer):
     own_keys: torch.Tensor
     own_values: torch.Tensor
 
-    def __init__(self, home: "SharedCache", grows: bool) -> None:
+    def __init__(self, present: Present, grows: bool) -> None:
         super().__init__()
-        self.home, self.grows = home, grows
+        self.present, self.grows = present, grows
+
+    @property
+    def layout(self) -> Layout:
+        assert self.present.layout is not None
+        return self.present.layout
 
     @property
     def sharing(self) -> Sharing:
-        return self.home.layout.sharing
+        return self.layout.sharing
 
     @property
     def own_mask(self) -> torch.Tensor | None:
-        return self.home.layout.mask
+        return self.layout.mask
 
     def add_prompts(
         self, keys: torch.Tensor | None, values: torch.Tensor | None, before: int, new: int
@@ -104,7 +120,7 @@ class SharedLayer(DynamicLayer):
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Write new ids, [B, heads, n, d]; returns what the rows have added, [B, heads, L, d]."""
-        layout = self.home.layout
+        layout = self.layout
         rows = slice(layout.first, layout.first + len(key_states))
         for store, states in ((self.own_keys, key_states), (self.own_values, value_states)):
             _write(store[rows], states, layout.start)
@@ -124,15 +140,14 @@ class SharedLayer(DynamicLayer):
 
 
 class SharedCache(DynamicCache):
-    """The layers of one policy; `layout` is set before every forward pass.
+    """The layers of one policy; `present.layout` is set before every forward pass.
 
     picture_layers: those that attend to pictures instead of ids.
     """
 
-    layout: Layout
-
     def __init__(self, picture_layers: Sequence[int] = ()) -> None:
         super().__init__()
+        self.present = Present()
         self.num_prompts = 0
         self.picture_layers = frozenset(picture_layers)
 
@@ -140,7 +155,7 @@ class SharedCache(DynamicCache):
         """Take over what a forward pass over `count` new prompts has filled."""
         for index in range(max(len(read.layers), len(self.layers))):
             if index == len(self.layers):
-                self.layers.append(SharedLayer(self, index not in self.picture_layers))
+                self.layers.append(SharedLayer(self.present, index not in self.picture_layers))
             filled = index < len(read.layers) and read.layers[index].is_initialized
             states = (read.layers[index].keys, read.layers[index].values) if filled else (None,) * 2
             self.layers[index].add_prompts(*states, self.num_prompts, count)

@@ -173,7 +173,7 @@ class Engine(Generic[Ticket]):
         width = max(seat.num_own for seat in seats) + max(num_new)
         steps = torch.arange(max(num_new), device=device)
         visible = torch.arange(width, device=device) <= (own[:, None] + steps)[..., None]
-        self._prompts.cache.layout = Layout(
+        self._prompts.cache.present.layout = Layout(
             sharing=self._prompts.sharing(keys),
             first=len(next_up.running),
             start=own,
@@ -288,7 +288,7 @@ class Engine(Generic[Ticket]):
         if low < high:
             visible = torch.arange(high + 1, device=new_ids.device) <= batch.own[:, None]
             mask = additive(visible, self.policy.model.dtype)[:, None, None]  # [B, 1, 1, L]
-        self._prompts.cache.layout = Layout(
+        self._prompts.cache.present.layout = Layout(
             sharing=batch.sharing,
             first=0,
             start=high if mask is None else batch.own,

@@ -1,5 +1,7 @@
 """The engine that conversations join and leave: whoever leaves takes nothing from the others."""
 
+import gc
+import weakref
 from collections import Counter
 from typing import Any
 
@@ -55,6 +57,24 @@ def test_the_longest_prompt_takes_its_padding_along(
         (alone,) = generate(text_policy, [prompt], [stream], GREEDY)
         assert together[name].token_ids == alone.token_ids
         assert together[name].logprobs == pytest.approx(alone.logprobs, abs=1e-4)
+
+
+def test_the_cache_goes_with_the_engine_though_nobody_collects_garbage(
+    seeing_policy: Policy,
+) -> None:
+    gc.disable()
+    try:
+        engine: Engine[str] = Engine(seeing_policy, GREEDY)
+        prompt = encode_first(seeing_policy, observation("cards 5 7", picture(0)))
+        engine.submit("one", prompt, StreamKey(seed=0, step=0, group=0, member=0))
+        finished(engine)
+        cache = weakref.ref(engine._prompts.cache)
+        layer = weakref.ref(engine._prompts.cache.layers[0])
+        del engine
+        assert cache() is None
+        assert layer() is None
+    finally:
+        gc.enable()
 
 
 ROWS, GROUPS, MEMBERS = 8, 4, 8
