@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from cardinal_gym.agents.baselines import OracleAgent
 from cardinal_gym.agents.config import SamplingConfig
+from cardinal_gym.agents.policy import load_policy
+from cardinal_gym.training.broad_cards import BroadTasks
 from cardinal_gym.training.chat_records import read_records
+from cardinal_gym.training.config import PretrainConfig
 from cardinal_gym.training.distributed import Workers
 from cardinal_gym.training.override_errors import groups, to_config
 from cardinal_gym.training.pretraining import _recipe
@@ -166,6 +169,58 @@ def test_accepted_answers_are_a_file_that_any_trainer_reads(tmp_path: Path, shar
     assert len(records) == 3
     assert all("<think>" in record.turns[0].answer for record in records)
     assert read_spent(run.folder / "traces")["episodes"] == 6
+
+
+@pytest.mark.parametrize(
+    ("form", "begins", "ends"),
+    [
+        ("json", '{"cards": ["', '"}'),
+        ("steps", '{"cards": ["', '"}'),
+        ("tagged", "<think>", "</answer>"),
+        ("thought", "", " yes"),
+    ],
+)
+def test_a_base_reads_answers_in_the_formats_that_it_is_given(
+    form: str, begins: str, ends: str, tmp_path: Path
+) -> None:
+    config = planned(recipe("distill", tmp_path))[0].config
+    assert config.pretrain is not None
+    config.pretrain.formats = {form: 1.0}
+    policy = load_policy(config.policy)
+    for row in BroadTasks(policy, config.env, config.pretrain, seed=0).rows(range(4)):
+        answer = [token for token, kept in zip(row.ids, row.mask, strict=True) if kept]
+        said = policy.tokenizer.decode(answer, skip_special_tokens=True)
+        assert said.startswith(begins)
+        assert said.endswith(ends)
+        assert ("<think>" in said) == (form == "tagged")
+        assert ("formula" in said) == (form != "thought")
+
+
+def test_formats_of_pretraining_leave_its_tasks_as_they_are(tmp_path: Path) -> None:
+    config = planned(recipe("distill", tmp_path))[0].config
+    assert config.pretrain is not None
+    policy = load_policy(config.policy)
+    prompts = []
+    for formats in ({"json": 1.0}, {"tagged": 0.5, "thought": 0.5}):
+        config.pretrain.formats = formats
+        rows = BroadTasks(policy, config.env, config.pretrain, seed=0).rows(range(6))
+        prompts.append([row.ids[: row.mask.index(1)] for row in rows])
+    assert prompts[0] == prompts[1]
+
+
+@pytest.mark.parametrize("formats", [{"json": 0.5}, {"prose": 1.0}, {"json": 2.0, "steps": -1.0}])
+def test_formats_must_be_known_and_add_up(formats: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="formats must be"):
+        PretrainConfig(formats=formats)
+
+
+def test_a_base_without_thoughts_and_formats_keeps_its_name(tmp_path: Path) -> None:
+    config = planned(recipe("distill", tmp_path))[0].config
+    assert config.pretrain is not None
+    config.pretrain.formats, config.env.thought = {}, None
+    described = _recipe(config, 0)
+    assert "formats" not in described["pretrain"]
+    assert "thought" not in described["env"]
 
 
 def test_stages_of_a_kind_draw_different_tasks() -> None:

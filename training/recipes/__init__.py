@@ -6,5 +6,7 @@ stages     runs one stage of one seed, or goes on where it stopped
 rejection  a policy's accepted answers, as demonstrations for others
 measures   plays the evaluation tasks and reads the thoughts
 summary    what every stage gained, with intervals, over all seeds
+tables     the same in Markdown
+thoughts   what the thoughts of played answers are like
 runner     all stages of all seeds, then the summary
 """
