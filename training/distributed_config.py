@@ -27,7 +27,7 @@ class DistributedConfig:
     """
 
     sharding: Sharding = Sharding.none
-    peer_timeout_s: float = 40.0
+    peer_timeout_s: float = 30.0
     collective_timeout_s: float = 7200.0
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ that it lives, and looks whether the others do.
         train()
 """
 
+import faulthandler
 import logging
 import os
 import socket
@@ -29,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 DONE, FAILED = "done", "failed"
 LOOKS = 8  # in the time after which a silent process is taken for dead
-LEAVING_S = 10.0  # for the main thread to end; a broken backend may hang in its last moments
+LEAVING_S = 15.0  # for a process to end after an error
 ADVICE = "the same command with resume=true goes on from the newest checkpoint"
 
 
@@ -38,7 +39,8 @@ def watched(workers: Workers, *, timeout_s: float) -> Iterator[None]:
     """End this process if another one dies meanwhile; alone, nothing is done.
 
     timeout_s: without a sign of life for so long, a process is dead.
-    Raises Failed, in one line, where an exchange broke because another process is gone.
+    Raises Failed, in one line, where an exchange broke because another process is gone. Whatever is
+    raised, the process ends soon after.
     """
     if workers.size == 1:
         yield
@@ -48,17 +50,17 @@ def watched(workers: Workers, *, timeout_s: float) -> Iterator[None]:
         yield
     except Exception as error:
         if not _is_broken_exchange(error):
-            watch.stop(FAILED)
             raise
-        # Whose fault it was is known a little later.
-        watch.ended.wait(2 * timeout_s)
+        watch.ended.wait(2 * timeout_s)  # whose fault it was is known a little later
         watch.stopped.set()
         raise Failed(watch.last_words or f"another process has ended; {ADVICE}") from error
-    except BaseException:
-        watch.stop(FAILED)
-        raise
-    workers.wait()  # the store goes with the main process: nobody may need it any more
-    watch.stop(DONE)
+    else:
+        workers.wait()  # the store goes with the main process: nobody may need it any more
+        watch.stop(DONE)
+    finally:
+        if not watch.is_done:
+            _end_within(LEAVING_S)
+            watch.stop(FAILED)
 
 
 @dataclass(slots=True)
@@ -74,6 +76,7 @@ class _Watch:
     stopped: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
     last_words: str = ""
+    is_done: bool = False
 
     @classmethod
     def start(cls, workers: Workers, timeout_s: float) -> "_Watch":
@@ -95,6 +98,7 @@ class _Watch:
     def stop(self, last_word: str) -> None:
         """Leave: the others will not wait for another sign of life."""
         self.stopped.set()
+        self.is_done = last_word == DONE
         with self.lock:
             try:
                 self.store.set(self._key(self.rank), last_word)
@@ -134,16 +138,22 @@ class _Watch:
         """End this process, whatever it is doing: an exchange would never return."""
         self.last_words = f"{who} has ended; {ADVICE}"
         self.ended.set()
-        if self.stopped.wait(1.0):  # the main thread was free to tell it, and is on its way out
-            time.sleep(LEAVING_S)
-        else:
+        if not self.stopped.wait(1.0):  # the main thread is not free to tell it
             sys.stderr.write(f"cardinal: {self.last_words}\n")
             sys.stderr.flush()
-        os._exit(FAILURE)
+            os._exit(FAILURE)
 
     @staticmethod
     def _key(rank: int) -> str:
         return f"process/{rank}"
+
+
+def _end_within(seconds: float) -> None:
+    """End this process even if its own end hangs, as backends do that wait for their peers.
+
+    Python's threads do not run any more by then; this one is the system's.
+    """
+    faulthandler.dump_traceback_later(seconds, exit=True, file=open(os.devnull, "w"))  # noqa: SIM115
 
 
 def _is_broken_exchange(error: Exception) -> bool:

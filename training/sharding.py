@@ -20,6 +20,7 @@ weights and moments exceed one machine's memory, which the policies here, up to 
 A frozen vision tower is not split: each process calls it for the pictures that it has not seen.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -45,7 +46,17 @@ LETS_GO = "lets_go_of_blocks"  # whether a model's blocks are split again after 
 
 
 def check_sharding(sharding: Sharding, workers: "Workers") -> None:
-    """Raises ValueError for a single process, where there is nothing to split over."""
+    """What a launch must be for a run to be split as it is asked for.
+
+    Raises ValueError for a single process, where there is nothing to split over, and for a launch
+    with accelerate's own FSDP or DeepSpeed, which would be ignored without a word.
+    """
+    for plugin in ("DEEPSPEED", "FSDP"):
+        if os.environ.get(f"ACCELERATE_USE_{plugin}", "false").lower() in ("true", "1"):
+            raise ValueError(
+                f"accelerate must be launched without {plugin}; got ACCELERATE_USE_{plugin}: "
+                "leave it out and set distributed.sharding=fsdp2 (or zero2, stage 2 of ZeRO)"
+            )
     if sharding is not Sharding.none and workers.size == 1:
         raise ValueError(
             f"distributed.sharding must be none for one process; got {sharding.value}: start "

@@ -18,6 +18,7 @@ from toys import tiny_policy
 from two_processes import as_process, free_port
 
 SILENT_S = 0.4
+PATIENCE_S = 600.0  # with three programs on a busy machine
 
 
 @pytest.fixture
@@ -117,6 +118,7 @@ def started(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3 * PATIENCE_S)
 @pytest.mark.parametrize("victim", [1, 0])
 def test_kill_9_of_one_process_ends_the_other_and_one_alone_goes_on(
     victim: int, tmp_path: Path
@@ -126,7 +128,7 @@ def test_kill_9_of_one_process_ends_the_other_and_one_alone_goes_on(
     sharded = (base, "distributed.sharding=fsdp2", "distributed.peer_timeout_s=20")
     both = [started(tmp_path, rank, 2, port, *sharded) for rank in range(2)]
     log = tmp_path / "runs" / "scratch" / "tiny" / "seed_0" / "grpo" / "metrics.jsonl"
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + PATIENCE_S
     while len(read_jsonl(log)) < 3:
         assert time.monotonic() < deadline
         assert all(each.poll() is None for each in both), [each.communicate()[1] for each in both]
@@ -144,5 +146,5 @@ def test_kill_9_of_one_process_ends_the_other_and_one_alone_goes_on(
     assert found is not None
     assert found.step >= 2
     alone = started(tmp_path, 0, 1, port, base, "resume=true")
-    assert alone.wait(timeout=280) == 0, alone.communicate()[1]
+    assert alone.wait(timeout=PATIENCE_S) == 0, alone.communicate()[1]
     assert [line["step"] for line in read_jsonl(log)] == list(range(1, 41))

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from cardinal_gym.agents.adapters import recompute_activations
 from cardinal_gym.agents.config import Family, PolicyConfig
 from cardinal_gym.agents.policy import Policy, load_policy
 from cardinal_gym.training.advantages import AdvantageKind, Credit
@@ -18,7 +19,17 @@ from cardinal_gym.training.sharding import check_sharding, computing, gathered, 
 from cardinal_gym.training.supervised import SupervisedStage
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
-from toys import experiment, gradients, grpo_config, grpo_stage, guess, optim, tiny_policy, weights
+from toys import (
+    experiment,
+    gradients,
+    grpo_config,
+    grpo_stage,
+    guess,
+    optim,
+    run_steps,
+    tiny_policy,
+    weights,
+)
 from two_processes import in_processes
 
 CRITIC: dict[str, Any] = {"advantage": AdvantageKind.gae, "credit": Credit.turn_return}
@@ -78,6 +89,7 @@ def all_at_once(workers: Workers, folder: str) -> dict[str, Any]:
         "for one": trained(workers, str(root / "for_one"), True, stop_after=2),
         "pictures": pictures(True),
         "recomputed": recomputed(True),
+        "zero2": by_zero2(workers),
     }
 
 
@@ -102,13 +114,22 @@ def with_pictures(family: Family, sharded: bool) -> tuple[Stage, TrainState]:
     return stage, TrainState.create(policy, small, stage.budget, Workers("cpu"))
 
 
+def by_zero2(workers: Workers) -> torch.Tensor:
+    """Weights after two steps; alone, of a policy that is whole."""
+    policy = tiny_policy(spread=3.0)
+    if workers.size > 1:
+        shard(policy, workers, Sharding.zero2)
+    few = grpo_config(2, groups_per_step=3, group_size=4, epochs=2, optim=optim(1e-3))
+    run_steps(*grpo_stage(policy, guess, few), 2)
+    return weights(policy)
+
+
 def recomputed(sharded: bool) -> torch.Tensor:
     """Gradients of GRPO whose activations are computed again in the backward pass."""
     policy = tiny_policy(spread=3.0)
-    from cardinal_gym.agents.adapters import recompute_activations
-
     recompute_activations(policy.model)
-    return gradients(*grpo_stage(policy, guess, config(1), sharded=sharded))
+    once = grpo_config(1, **CRITIC, groups_per_step=3, group_size=4)
+    return gradients(*grpo_stage(policy, guess, once, sharded=sharded))
 
 
 @pytest.fixture(scope="module")
@@ -121,9 +142,10 @@ def by_two(folder: Path) -> list[dict[str, Any]]:
     return in_processes(all_at_once, folder, str(folder))
 
 
-pytestmark = pytest.mark.slow
+slow = pytest.mark.slow  # they start processes
 
 
+@slow
 def test_every_block_is_split_and_gathered_on_demand(
     by_two: list[dict[str, Any]], folder: Path
 ) -> None:
@@ -141,12 +163,14 @@ def test_every_block_is_split_and_gathered_on_demand(
     assert torch.equal(weights(loaded), by_two[0]["split"]["weights"])
 
 
+@slow
 def test_a_sharded_run_resumes_bit_for_bit(by_two: list[dict[str, Any]]) -> None:
     for found in by_two:
         assert not torch.equal(found["first half"], found["whole run"])
         assert torch.equal(found["second half"], found["whole run"])
 
 
+@slow
 def test_one_process_goes_on_where_two_stopped(
     by_two: list[dict[str, Any]], folder: Path, tmp_path: Path
 ) -> None:
@@ -159,6 +183,7 @@ def test_one_process_goes_on_where_two_stopped(
     torch.testing.assert_close(found, alone, rtol=1e-4, atol=2e-6)
 
 
+@slow
 def test_two_processes_go_on_where_one_stopped(
     by_two: list[dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -170,6 +195,7 @@ def test_two_processes_go_on_where_one_stopped(
     assert torch.equal(found[0], found[1])
 
 
+@slow
 def test_a_sharded_checkpoint_has_the_entries_of_a_whole_one(
     by_two: list[dict[str, Any]], folder: Path, tmp_path: Path
 ) -> None:
@@ -188,6 +214,7 @@ def test_a_sharded_checkpoint_has_the_entries_of_a_whole_one(
     }
 
 
+@slow
 @pytest.mark.parametrize("kind", ["pictures", "recomputed"])
 def test_sharded_gradients_equal_whole_ones(kind: str, by_two: list[dict[str, Any]]) -> None:
     wanted = pictures(False) if kind == "pictures" else {"": recomputed(False)}
@@ -197,10 +224,24 @@ def test_sharded_gradients_equal_whole_ones(kind: str, by_two: list[dict[str, An
         torch.testing.assert_close(found[name], gradient, rtol=1e-4, atol=5e-6)
 
 
+@slow
+def test_stage_2_of_zero_ends_with_the_same_weights(by_two: list[dict[str, Any]]) -> None:
+    wanted = by_zero2(Workers("cpu"))
+    assert not torch.equal(wanted, weights(tiny_policy(spread=3.0)))
+    torch.testing.assert_close(by_two[0]["zero2"], wanted, rtol=1e-4, atol=2e-6)
+
+
 def test_one_process_cannot_shard() -> None:
     check_sharding(Sharding.none, Workers("cpu"))
     with pytest.raises(ValueError, match=r"sharding must be none for one process; got fsdp2"):
         check_sharding(Sharding.fsdp2, Workers("cpu"))
+
+
+@pytest.mark.parametrize("plugin", ["DEEPSPEED", "FSDP"])
+def test_accelerates_own_sharding_is_refused(plugin: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"ACCELERATE_USE_{plugin}", "true")
+    with pytest.raises(ValueError, match=rf"without {plugin}; .*distributed.sharding=fsdp2"):
+        check_sharding(Sharding.none, Workers("cpu"))
 
 
 def test_whole_policies_are_left_alone() -> None:
