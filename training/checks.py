@@ -37,6 +37,11 @@ def check_run(config: ExperimentConfig, command: str) -> DealtTasks:
     Raises ValueError in one line, with the full key, for the first thing that cannot work.
     """
     stages = _stages(config, command)
+    if command in STAGES and config.policy.path is None and config.policy.build is None:
+        raise ValueError(
+            f"policy must have a path or a build to be trained; got {config.policy.name}, which "
+            "eval alone can measure"
+        )
     check_trackers(config.trackers)
     check_tasks(config.env, config.suite, config.evaluate)
     dealt = check_contamination(config, stages)

@@ -93,7 +93,7 @@ def fitted(config: ExperimentConfig) -> ExperimentConfig:
             f"{MetricKind.success_within_turns.value} or {MetricKind.sampled_single.value}; "
             f"got {MetricKind.greedy_single.value} alone"
         )
-    return replace(config, evaluate=replace(chosen, metrics=metrics, batch_episodes=1))
+    return replace(config, evaluate=replace(chosen, metrics=metrics, batch_episodes=1, samples=1))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cardinal_gym.training.checks import check_run
 from cardinal_gym.training.config import ExperimentConfig
 from cardinal_gym.training.evaluation import run_evaluation
 from cardinal_gym.training.failures import Failed
@@ -68,6 +69,12 @@ def test_a_run_whose_server_dies_is_resumed_without_paying_twice(
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert {"config.yaml", "api_answers.sqlite", "evals.jsonl"} <= {path.name for path in files}
     assert not [path for path in files if KEY.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize("name", ["api", "human", "oracle"])
+def test_who_has_no_weights_cannot_be_trained(name: str) -> None:
+    with pytest.raises(ValueError, match=f"path or a build to be trained; got {name}, which eval"):
+        check_run(experiment(f"policy={name}"), "grpo")
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
