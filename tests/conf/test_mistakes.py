@@ -34,7 +34,7 @@ MISTAKES = {
     "evaluate.metrics=[luck]": "must be one of success_within_turns",
     "env.rule=faces_as_ten": "a preset is chosen with rules=name: aces_high, ",
     "grpo=3": "grpo must be a section with budget, ",
-    "policy=tiny_txt": "policy must be one of llama_3_2_11b_vision, ",
+    "policy=tiny_txt": "policy must be one of api, human, llama_3_2_11b_vision, ",
     "rules=faces_as_tens": "got faces_as_tens (did you mean faces_as_ten?)",
     "experiment=mine": "experiment must be one of ",
     "resume": "resume must be key=value; got no '='",
