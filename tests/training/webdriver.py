@@ -42,7 +42,8 @@ class Browser:
             arguments = [*FLAGS, f"--user-data-dir={profile}", f"--window-size={width},{height}"]
             options = {"binary": BROWSER, "args": arguments}
             logging = {"goog:loggingPrefs": {"browser": "ALL"}}
-            wanted = {"alwaysMatch": {"goog:chromeOptions": options, **logging}}
+            patience = {"timeouts": {"script": 120_000}}
+            wanted = {"alwaysMatch": {"goog:chromeOptions": options, **logging, **patience}}
             answer = self._send("POST", "/session", {"capabilities": wanted})
             self._session = f"/session/{answer['sessionId']}"
         except BaseException:
@@ -77,6 +78,11 @@ class Browser:
         """The value that a function body returns in the page."""
         body = {"script": script, "args": list(arguments)}
         return self._send("POST", f"{self._session}/execute/sync", body)
+
+    def run_async(self, script: str, *arguments: object) -> Any:
+        """The value that a function body hands to its last argument, some time later."""
+        body = {"script": script, "args": list(arguments)}
+        return self._send("POST", f"{self._session}/execute/async", body)
 
     def click(self, selector: str) -> None:
         """A real click: fails if the element is hidden or covered."""
@@ -131,7 +137,7 @@ class Browser:
         request.add_header("Content-Type", "application/json")
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # local: no proxy
         try:
-            with opener.open(request, timeout=60) as answer:
+            with opener.open(request, timeout=150) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
             raise RuntimeError(json.load(error)["value"]["message"]) from error

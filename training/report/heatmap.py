@@ -69,7 +69,8 @@ def cross_map(cross: Cross, rows: Sequence[TableRow], arm: str) -> HeatMap | Non
 
 def frame_of(shown: HeatMap, width: float = 9.0) -> Frame:
     """Room for the squares, the names around them, and the scale."""
-    left = 1.9 if max(map(len, shown.rows)) > 16 else 1.5
+    longest = max(map(len, shown.rows))
+    left = 1.9 if longest > 16 else 1.5 if longest > 8 else 0.85
     height = HEAD + FOOT + SQUARE_HEIGHT * len(shown.rows)
     return Frame(min(width, left + 2.3 * len(shown.columns)), height, left, 0.05, HEAD, FOOT)
 

@@ -21,6 +21,7 @@ from .words import arm_words, grouped, rate_words
 Curves = dict[tuple[str, str], list[Curve]]
 
 SLIDE = (13.333, 7.5)  # inches, 16:9
+PX_PER_INCH = 96
 SLIDE_DPI = 144  # 1920 x 1080
 TITLE_CHARS = 23  # that fit above one of its panels
 FOOTER_CHARS = 150  # that fit into a line of the slide's foot
@@ -28,13 +29,15 @@ FOOTER_CHARS = 150  # that fit into a line of the slide's foot
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """One figure of the page. `name` also names its file; `legend` is (text, colour variable)."""
+    """One figure of the page. `name` also names its file; `legend` is (text, colour variable);
+    `width_px` is how wide its text is as large as the page's."""
 
     name: str
     svg: str  # for the page
     document: str  # standalone
     png: bytes  # the same drawing
     legend: tuple[tuple[str, str], ...] = ()
+    width_px: int = 0
 
 
 def arms_of(run: Run) -> list[str]:
@@ -230,7 +233,8 @@ class Plotter:
             draw(axes)
             document, png = svg_text(figure, name), png_bytes(figure)
         self.bar.show(self.bar.step + 1)
-        return Plot(name, inline_svg(document, escape(label, quote=True)), document, png)
+        shown = inline_svg(document, escape(label, quote=True))
+        return Plot(name, shown, document, png, width_px=round(frame.width * PX_PER_INCH))
 
     def _curves(self, cell: str, metric: str) -> list[Curve]:
         return self.curves.get((cell, metric), [])
