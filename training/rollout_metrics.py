@@ -77,7 +77,7 @@ def describe_values(
 
 
 def _mean_lengths(total: dict[str, float]) -> Metrics:
-    """Mean tokens of right and of wrong episodes; their sums and counts are taken out of `total`."""
+    """Mean tokens of right and of wrong episodes; sums and counts are taken out of `total`."""
     found: Metrics = {}
     for kind in ("right", "wrong"):
         tokens, count = total.pop(f"tokens/{kind}", 0.0), total.pop(f"n/{kind}", 0.0)

@@ -26,7 +26,6 @@ from toys import (
     gradients,
     grpo_config,
     grpo_stage,
-    guess,
     optim,
     recorded,
     run_steps,
@@ -100,12 +99,12 @@ def several_updates(sharded: bool) -> dict[str, torch.Tensor]:
         "metrics": torch.tensor([[each[name] for name in names] for each in metrics]),
         "ledger": torch.tensor(list(state.ledger.asdict().values())),
     }
-    policy = tiny_policy(spread=3.0)
+    policy = tiny_policy()
     config = grpo_config(
         groups_per_step=3, epochs=2, advantage=AdvantageKind.gae, credit=Credit.turn_return,
         optim=optim(1e-3),
     )  # fmt: skip
-    stage, state = grpo_stage(policy, guess, config, sharded=sharded)
+    stage, state = grpo_stage(policy, lambda: gym.make(BANDIT), config, sharded=sharded)
     run_steps(stage, state, 2)
     assert all(isinstance(p, DTensor) for p in trained_parameters(policy, stage)) is sharded
     found["weights with a critic"] = weights(policy)
@@ -155,6 +154,8 @@ def by_two(folder: Path) -> list[dict[str, Any]]:
 
 def test_two_processes_train_as_one_whole_and_sharded(by_two: list[dict[str, Any]]) -> None:
     alone = everything()
+    for name in ("weights", "weights with a critic"):
+        assert (alone[name] - weights(tiny_policy())).abs().max() > 1e-3  # they have moved
     first, second = (each["found"] for each in by_two)
     assert len(first) == 2 * len(alone)
     for name, found in first.items():

@@ -20,11 +20,11 @@ from cardinal_gym.training.supervised import SupervisedStage
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 from toys import (
+    bandit,
     experiment,
     gradients,
     grpo_config,
     grpo_stage,
-    guess,
     optim,
     run_steps,
     tiny_policy,
@@ -43,8 +43,7 @@ def config(steps: int) -> GrpoConfig:
 
 
 def stage_of(sharded: bool, steps: int = 4) -> tuple[Stage, TrainState]:
-    policy = tiny_policy(spread=3.0)
-    return grpo_stage(policy, guess, config(steps), sharded=sharded)
+    return grpo_stage(tiny_policy(), bandit, config(steps), sharded=sharded)
 
 
 def trained(
@@ -116,20 +115,20 @@ def with_pictures(family: Family, sharded: bool) -> tuple[Stage, TrainState]:
 
 def by_zero2(workers: Workers) -> torch.Tensor:
     """Weights after two steps; alone, of a policy that is whole."""
-    policy = tiny_policy(spread=3.0)
+    policy = tiny_policy()
     if workers.size > 1:
         shard(policy, workers, Sharding.zero2)
     few = grpo_config(2, groups_per_step=3, group_size=4, epochs=2, optim=optim(1e-3))
-    run_steps(*grpo_stage(policy, guess, few), 2)
+    run_steps(*grpo_stage(policy, bandit, few), 2)
     return weights(policy)
 
 
 def recomputed(sharded: bool) -> torch.Tensor:
     """Gradients of GRPO whose activations are computed again in the backward pass."""
-    policy = tiny_policy(spread=3.0)
+    policy = tiny_policy()
     recompute_activations(policy.model)
     once = grpo_config(1, **CRITIC, groups_per_step=3, group_size=4)
-    return gradients(*grpo_stage(policy, guess, once, sharded=sharded))
+    return gradients(*grpo_stage(policy, bandit, once, sharded=sharded))
 
 
 @pytest.fixture(scope="module")
@@ -227,8 +226,9 @@ def test_sharded_gradients_equal_whole_ones(kind: str, by_two: list[dict[str, An
 @slow
 def test_stage_2_of_zero_ends_with_the_same_weights(by_two: list[dict[str, Any]]) -> None:
     wanted = by_zero2(Workers("cpu"))
-    assert not torch.equal(wanted, weights(tiny_policy(spread=3.0)))
-    torch.testing.assert_close(by_two[0]["zero2"], wanted, rtol=1e-4, atol=2e-6)
+    assert not torch.equal(wanted, weights(tiny_policy()))
+    # Adam makes steps of 1e-3 of gradients that are all rounding: a few weights differ by 1e-5.
+    torch.testing.assert_close(by_two[0]["zero2"], wanted, rtol=0, atol=5e-5)
 
 
 def test_one_process_cannot_shard() -> None:
