@@ -72,7 +72,7 @@ def draw_training(
         reach = error * student_quantile(0.95, len(smooth) - 1)
         axes.fill_between(grid, mean - reach, mean + reach, color=colour, alpha=0.14, lw=0)
     if share:
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:.0f}%"))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{round(100 * v, 1):g}%"))
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.set_xlabel(f"step{size}")
@@ -202,7 +202,7 @@ def _draw_beside(
     axes.set_ylim(place - 0.7, -0.7)
     axes.grid(visible=False, axis="y")
     axes.spines["left"].set_visible(False)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:.0f}%"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{round(100 * v, 1):g}%"))
 
 
 def _smoothed(values: np.ndarray) -> np.ndarray:

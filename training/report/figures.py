@@ -219,7 +219,7 @@ def name_ends(
 
 def percent_axis(axis: object) -> None:
     """Shares as percent, at round places up to 100%."""
-    axis.set_major_formatter(FuncFormatter(lambda v, _: f"{100 * v:.0f}%"))  # type: ignore[attr-defined]
+    axis.set_major_formatter(FuncFormatter(lambda v, _: f"{round(100 * v, 1):g}%"))  # type: ignore[attr-defined]
     axis.set_major_locator(_UpTo(1.0, nbins=5, steps=[1, 2, 2.5, 5, 10]))  # type: ignore[attr-defined]
 
 
