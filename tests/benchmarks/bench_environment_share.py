@@ -2,8 +2,8 @@
 
 Resets, steps, parsing of answers, rewards, texts and pictures together, in CPU-seconds of the
 thread that runs them, against the CPU-seconds of the whole step of the 1.8 M policy, with 8 tasks x
-8 members, answers of 48 tokens and all turns. It is the worst case but for shorter answers: a larger
-policy makes everything else slower, and the environments no faster.
+8 members, answers of 48 tokens and all turns. It is the worst case but for shorter answers: with a
+larger policy everything else is slower, and the environments are not.
 """
 
 import time

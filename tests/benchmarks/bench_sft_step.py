@@ -2,9 +2,9 @@
 
 64 rows of 160 tokens a step through the 1.8 M Llama, float32, one thread, each contender in a
 process of its own. Ours runs under several settings in turns: what is best is measured, not known.
-More than half of a step is matrix products that both do alike, so that in float32 nobody can be much
-faster than the other; bfloat16 would be, but a processor without instructions for it only emulates
-it, slower. Needs TRL: `pip install -e .[benchmarks]`.
+More than half of a step is matrix products that both do alike, so that in float32 neither can be
+much faster than the other; bfloat16 would be, but a processor without instructions for it only
+emulates it, slower. Needs TRL: `pip install -e .[benchmarks]`.
 """
 
 import importlib.util
