@@ -9,7 +9,7 @@
 
 PYTHON ?= python3
 TORCH_INDEX ?=
-JOBS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); [ $$n -gt 8 ] && echo 8 || echo $$n)
+JOBS ?= $(shell n=$$(env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 2); [ $$n -gt 8 ] && echo 8 || echo $$n)
 BENCH ?= tests/benchmarks
 ARGS ?=
 
