@@ -21,6 +21,7 @@ from cardinal_gym.training.loop import TrainState, trained_parameters
 from cardinal_gym.training.policy_gradient import GrpoStage
 from cardinal_gym.training.schema import register
 from generation_contenders import SIZE
+from step_contenders import share_of_digits
 
 MOST = 0.02  # of a step
 GAMES = {
@@ -31,7 +32,11 @@ GAMES = {
 
 
 class Timed(gym.Wrapper):
-    """Adds up what the environment takes. seconds: one number, shared by all environments."""
+    """Adds up what the environment takes. seconds: one number, shared by all environments.
+
+    Pays for digits afterwards: a policy that knows nothing earns the same everywhere, and a step
+    that has nothing to learn from would leave its updates out.
+    """
 
     def __init__(self, env: gym.Env, seconds: list[float]) -> None:
         super().__init__(env)
@@ -47,7 +52,9 @@ class Timed(gym.Wrapper):
         start = time.thread_time()
         result = self.env.step(action)
         self.seconds[0] += time.thread_time() - start
-        return result
+        seen, _, terminated, truncated, info = result
+        reward = share_of_digits(action)
+        return seen, reward, terminated, truncated, {**info, "episode_return": reward}
 
 
 @pytest.mark.parametrize("game", GAMES)
