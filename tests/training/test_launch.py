@@ -70,7 +70,7 @@ def test_nothing_is_written_beside_the_run_folder(start: Start, tmp_path: Path) 
     ("argument", "said"),
     [
         ("grpo.group_sz=4", "cardinal grpo: grpo.group_sz is not a key of grpo; did you mean"),
-        ("policy=huge", "cardinal grpo: policy must be one of llama_3_2_11b_vision, "),
+        ("policy=huge", "cardinal grpo: policy must be one of api, human, llama_3_2_11b_vision, "),
         ("grpo.group_size=1", "cardinal grpo: grpo.group_size must be at least 2; got 1\n"),
         ("--seed=3", "cardinal grpo: --seed is not a flag; a setting is written without dashes"),
         ("--multirn", "cardinal grpo: --multirn is not a flag (did you mean --multirun?)"),

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 from cardinal_gym.envs.street_nav.config import StreetNavConfig
 from cardinal_gym.training import contamination
-from cardinal_gym.training.checks import check_cells
 from cardinal_gym.training.config import CellConfig, SuiteConfig
 from cardinal_gym.training.contamination import (
     check_contamination,
     evaluation_keys,
     training_keys,
 )
+from cardinal_gym.training.suite_config import cell_envs
 from walks import shown, told
 
 STAGES = ("pretrain", "warmup", "sft", "grpo")
@@ -82,7 +82,7 @@ MISTAKES = {
     "city.layout": ({"city": {"layout": "round"}}, "city.layout must be one of mixed, .*; got 'r"),
     "views": ({"views": 5}, "views must be a section with size, fov_deg, frames; got 5"),
     "city": ({"city": None}, "city must be a section with seed, .*; got None"),
-    "reward": ({"reward": 5}, "reward must be a section with kind, weights; got 5"),
+    "reward": ({"reward": 5}, "reward must be a section with kind, weights, punish_instruction; got 5"),
     "weights": ({"reward": {"weights": {"wrong": "x"}}}, "reward.weights.wrong must be at least 0"),
     "discount": ({"discount": "half"}, r"discount must be in \[0, 1\]; got 'half'"),
     "success_m": ({"success_m": None}, "success_m must be positive; got None"),
@@ -96,7 +96,7 @@ def test_a_mistake_in_a_cell_is_told_in_one_line_with_its_key(name: str) -> None
     shift, said = MISTAKES[name]
     suite = SuiteConfig(cells={"own": CellConfig(shift=shift)})
     with pytest.raises(ValueError, match=rf"^suite\.cells\.own\.shift\.{said}") as raised:
-        check_cells(StreetNavConfig(routes={"min_turns": 2, "max_turns": 3}), suite)
+        cell_envs(StreetNavConfig(routes={"min_turns": 2, "max_turns": 3}), suite)
     assert "\n" not in str(raised.value)
 
 

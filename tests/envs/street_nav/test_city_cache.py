@@ -102,7 +102,7 @@ def _built(folder: Path, barrier: Any, results: Any) -> None:
 def test_many_processes_that_build_one_city_at_once_leave_one_sound_file(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     barrier, results = context.Barrier(3), context.Queue()
-    workers = [context.Process(target=_built, args=(tmp_path, barrier, results)) for _ in range(4)]
+    workers = [context.Process(target=_built, args=(tmp_path, barrier, results)) for _ in range(3)]
     for worker in workers:
         worker.start()
     found = [results.get(timeout=120) for _ in workers]
