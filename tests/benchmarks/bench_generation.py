@@ -30,7 +30,8 @@ from generation_contenders import (
 from step_contenders import MEMBERS, NEW_TOKENS
 
 LEAST = {Family.text: 2.65, Family.mllama: 2.2, Family.qwen_vl: 2.5}  # ratios to generate
-LEAST_OVER_TURNS = {Family.mllama: 2.0, Family.qwen_vl: 2.0}
+# Without a shared prompt an Mllama answer of a later turn reads its whole prompt anew, as the reference.
+LEAST_OVER_TURNS = {Family.mllama: 1.3, Family.qwen_vl: 2.0}
 TURNS = 3
 CONTEXT = {Family.mllama: ContextMode.single_turn}  # text before a picture would see every picture
 

@@ -82,7 +82,7 @@ MISTAKES = {
     "city.layout": ({"city": {"layout": "round"}}, "city.layout must be one of mixed, .*; got 'r"),
     "views": ({"views": 5}, "views must be a section with size, fov_deg, frames; got 5"),
     "city": ({"city": None}, "city must be a section with seed, .*; got None"),
-    "reward": ({"reward": 5}, "reward must be a section with kind, weights, punish_instruction; got 5"),
+    "reward": ({"reward": 5}, "reward must be a section with kind, weights, .*; got 5"),
     "weights": ({"reward": {"weights": {"wrong": "x"}}}, "reward.weights.wrong must be at least 0"),
     "discount": ({"discount": "half"}, r"discount must be in \[0, 1\]; got 'half'"),
     "success_m": ({"success_m": None}, "success_m must be positive; got None"),
