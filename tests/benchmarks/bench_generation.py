@@ -30,10 +30,10 @@ from generation_contenders import (
 from step_contenders import MEMBERS, NEW_TOKENS
 
 LEAST = {Family.text: 2.65, Family.mllama: 2.2, Family.qwen_vl: 2.5}  # ratios to generate
-# Without a shared prompt an Mllama answer of a later turn reads its whole prompt anew, as the reference.
+# In single_turn the whole prompt of a later turn is read anew, as by the reference.
 LEAST_OVER_TURNS = {Family.mllama: 1.3, Family.qwen_vl: 2.0}
 TURNS = 3
-CONTEXT = {Family.mllama: ContextMode.single_turn}  # text before a picture would see every picture
+CONTEXT = {Family.mllama: ContextMode.single_turn}
 
 
 @pytest.mark.parametrize("family", list(LEAST), ids=lambda family: family.value)
