@@ -47,7 +47,16 @@ def test_every_command_is_a_program(name: str) -> None:
     assert callable(importlib.import_module(f"cardinal_gym.training.{COMMANDS[name].module}").main)
 
 
-@pytest.mark.parametrize("name", HYDRA_COMMANDS)
+OFTEN_USED = ("eval", "grpo")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in OFTEN_USED else [pytest.mark.slow])
+        for name in HYDRA_COMMANDS
+    ],
+)
 def test_help_of_a_command_shows_its_choices_and_settings(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

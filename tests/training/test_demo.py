@@ -51,10 +51,12 @@ def measures(config, number, barrier, done, seconds) -> None:
     seconds[number] = 0.5 + number
 
 
+@pytest.mark.slow
 def test_calibration_ends_when_one_of_its_processes_dies() -> None:
     with pytest.raises(Failed, match="its process 0 ended early with exit status 3"):
         update_seconds(ExperimentConfig(), 2, measure=dies_or_waits)
 
 
+@pytest.mark.slow
 def test_calibration_takes_the_median_of_its_processes() -> None:
     assert update_seconds(ExperimentConfig(), 2, measure=measures) == 1.0

@@ -122,7 +122,13 @@ def late(policy: Policy, credit: Credit, *, paid_late: bool) -> tuple[GrpoStage,
     return grpo_stage(policy, lambda: gym.make(LATE, paid_late=paid_late), config)
 
 
-@pytest.mark.parametrize("context", list(ContextMode))
+@pytest.mark.parametrize(
+    "context",
+    [
+        pytest.param(mode, marks=[] if mode is ContextMode.concat else [pytest.mark.slow])
+        for mode in ContextMode
+    ],
+)
 def test_feedback_is_learnt_from_over_several_turns(context: ContextMode) -> None:
     """The first answer can only be a guess; the second can be right if the feedback is read."""
     policy = guessing(context)

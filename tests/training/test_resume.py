@@ -191,6 +191,7 @@ def fill_disk(monkeypatch: pytest.MonkeyPatch, victim: str) -> None:
     monkeypatch.setattr(module, name, full)
 
 
+@pytest.mark.slow  # the harness kills stages at random in the default run
 def test_a_killed_run_of_the_command_ends_the_same(base: Path, tmp_path: Path) -> None:
     quick = ("evaluate.milestones=1", "evaluate.metrics=[success_within_turns]")
     command = cardinal("grpo", f"policy.path={base}", "grpo.budget.steps=6", *quick)
