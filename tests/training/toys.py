@@ -167,10 +167,15 @@ def tiny_policy(
         vision_layers=1, tile_size=28, seed=seed, max_position=256,
     )  # fmt: skip
     policy = load_policy(PolicyConfig(name="tiny", build=build, device="cpu", context=context))
+    return spread_out(policy, spread)
+
+
+def spread_out(policy: Policy, factor: float) -> Policy:
+    """The policy with larger weight matrices: its answers are far from uniform."""
     with torch.no_grad():
         for parameter in policy.model.parameters():
             if parameter.ndim > 1:
-                parameter.mul_(spread)
+                parameter.mul_(factor)
     return policy
 
 

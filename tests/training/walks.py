@@ -16,7 +16,7 @@ from cardinal_gym.envs.street_nav.config import StreetNavConfig
 from cardinal_gym.envs.street_nav.env import StreetNavEnv
 from cardinal_gym.envs.street_nav.wording import Wording
 from cardinal_gym.training.config import ExperimentConfig
-from toys import experiment
+from toys import experiment, spread_out
 
 PAIRS = [(rule.value, wording.value) for rule in Rule for wording in Wording]
 SMALL = (
@@ -55,11 +55,7 @@ def streets_policy(
         vision_hidden_size=16, vision_layers=1, tile_size=56, max_tiles=1,
     )  # fmt: skip
     policy = load_policy(PolicyConfig(name="tiny", build=build, device="cpu", context=context))
-    with torch.no_grad():
-        for parameter in policy.model.parameters():
-            if parameter.ndim > 1:
-                parameter.mul_(spread)
-    return policy
+    return spread_out(policy, spread)
 
 
 class Led(gym.Wrapper[dict[str, Any], str, dict[str, Any], str]):
