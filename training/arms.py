@@ -12,9 +12,7 @@ apart (they are common to both arms).
 """
 
 import dataclasses
-import json
-import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -23,14 +21,14 @@ import gymnasium as gym
 
 from ..agents.policy import Policy, load_policy
 from ..agents.policy_agent import PolicyAgent
-from .cell_results import CellResult
+from .arm_results import collect_evals, results_path, tracked, write_results
 from .chat_records import read_records
 from .checkpoint import latest_checkpoint
 from .config import ExperimentConfig
 from .demonstrations import OracleDemonstrations
 from .distributed import Workers
 from .evaluate import MakeAgent, evaluate
-from .files import atomic_write_json, atomic_write_text
+from .files import atomic_write_json
 from .kept_results import KeptResults
 from .length_request import with_length_requests
 from .loop import Stage, TrainState, train, trained_parameters
@@ -43,8 +41,6 @@ from .sft_files import FileDemonstrations
 from .sharding import gathered, save_policy, spread
 from .supervised import Demonstrations, SupervisedStage
 from .trackers import Trackers, make_trackers
-
-logger = logging.getLogger(__name__)
 
 ARMS = ("sft", "grpo")
 
@@ -139,20 +135,10 @@ class SeedRun:
         )
         if not self.workers.is_main:
             return
-        path = self.folder / "evals" / f"{label}.json"
+        path = results_path(self.folder, label)
         if on_values is not None and not path.exists():  # a resumed run has told it already
-            on_values({**_tracked(results), **ledger.as_metrics()})
-        spent = {
-            "arm": arm,
-            "step": step,
-            "final": final,
-            "flops": ledger.flops(),
-            "train_tokens": ledger.train_tokens,
-            "sampled_tokens": ledger.sampled_tokens,
-            "env_steps": ledger.env_steps,
-        }
-        atomic_write_json(path, [{**spent, **dataclasses.asdict(result)} for result in results])
-        atomic_write_json(path.with_suffix(".timing.json"), {"cpu_s": ledger.cpu_s})
+            on_values({**tracked(results), **ledger.as_metrics()})
+        write_results(path, results, ledger, {"arm": arm, "step": step, "final": final})
         collect_evals(self.folder)
 
     def _start(self) -> tuple[Policy, dict[str, Any]]:
@@ -265,39 +251,6 @@ class SeedRun:
 
     def _keep(self, policy: Policy, arm: str) -> None:
         save_policy(policy, self.folder / arm / "policy", self.workers)
-
-
-def collect_evals(folder: Path) -> Path:
-    """Write `<folder>/evals.jsonl`: every finished result of this seed, with its CPU seconds."""
-    lines = []
-    for path in sorted((folder / "evals").glob("*_[0-9]*.json")):
-        records = json.loads(path.read_text(encoding="utf-8"))
-        timing = path.with_suffix(".timing.json")
-        if not isinstance(records, list) or not timing.exists():
-            continue
-        cpu_s = json.loads(timing.read_text(encoding="utf-8"))["cpu_s"]
-        lines += [json.dumps({**record, "cpu_s": cpu_s}) + "\n" for record in records]
-    target = folder / "evals.jsonl"
-    atomic_write_text(target, "".join(lines))
-    return target
-
-
-def _tracked(results: Sequence[CellResult]) -> dict[str, float]:
-    """Rates under their metric names; recognition of the first metric, where cards are to be read.
-
-    Cards told in words are read as well: text mode has a recognition too.
-    """
-    values: dict[str, float] = {}
-    for result in results:
-        values[f"eval/{result.cell}/{result.metric}"] = result.successes / result.n
-        if result.answers and result.answers_right is not None:
-            rate = result.answers_right / result.answers
-            values[f"eval/{result.cell}/{result.metric}/per_step"] = rate
-        for name, value in result.measures.items():
-            values[f"eval/{result.cell}/{result.metric}/{name}"] = value
-        if result.recognized is not None:
-            values.setdefault(f"eval/{result.cell}/recognition", result.recognized / result.n)
-    return values
 
 
 def _sampler(policy: Policy) -> MakeAgent:

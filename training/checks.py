@@ -42,6 +42,11 @@ def check_run(config: ExperimentConfig, command: str) -> DealtTasks:
             f"policy must have a path or a build to be trained; got {config.policy.name}, which "
             "eval alone can measure"
         )
+    if command != "compare" and config.seeds != 1:
+        raise ValueError(
+            f"seeds must be 1 for {command}, which runs one seed; got {config.seeds}: write "
+            "-m seed=0,1,2 for one run each, or use compare"
+        )
     check_trackers(config.trackers)
     check_tasks(config.env, config.suite, config.evaluate)
     dealt = check_contamination(config, stages)

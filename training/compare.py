@@ -13,6 +13,7 @@ def main(config: ExperimentConfig) -> None:
     from .comparison import run_comparison
     from .runs import finish, opened
 
+    config.distributed.refuse_spreading("compare")
     with opened(config, "compare") as folder:
         run_comparison(config, folder.root)
         finish(folder, {"command": "compare", "seeds": config.seeds})

@@ -1,6 +1,7 @@
 """How a run is spread over processes. No torch here."""
 
-from dataclasses import dataclass
+import os
+from dataclasses import asdict, dataclass
 from enum import Enum
 
 from .field_checks import require_positive
@@ -32,3 +33,23 @@ class DistributedConfig:
 
     def __post_init__(self) -> None:
         require_positive(self, "peer_timeout_s", "collective_timeout_s")
+
+    def refuse_spreading(self, command: str) -> None:
+        """ValueError where a command that starts a process for each part is told to spread them."""
+        instead = (
+            "to spread one arm over processes, train it with accelerate launch -m "
+            "cardinal_gym.training.sft or .grpo"
+        )
+        for name, usual in asdict(DistributedConfig()).items():
+            value = getattr(self, name)
+            if value != usual:
+                told = [each.value if isinstance(each, Enum) else each for each in (usual, value)]
+                raise ValueError(
+                    f"distributed.{name} must be {told[0]} for {command}, which trains each part "
+                    f"in one process; got {told[1]}: {instead}, or add distributed.{name}={told[0]}"
+                )
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise ValueError(
+                f"{command} must be started once, for it starts processes itself; got "
+                f"{os.environ['WORLD_SIZE']} processes: {instead}"
+            )

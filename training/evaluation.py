@@ -5,11 +5,13 @@ from pathlib import Path
 
 import torch
 
-from .arms import SeedRun, collect_evals, seed_folder
+from .arm_results import collect_evals
+from .arms import SeedRun, seed_folder
 from .config import ExperimentConfig
 from .distributed import Workers
 from .kept_results import is_all_kept, kept_results, key_of
 from .measured import NOBODY, check_named, fitted, measured
+from .peers import watched
 from .result_keys import PolicyKey, is_local
 from .runs import check, finish, opened
 
@@ -24,11 +26,13 @@ def run_evaluation(config: ExperimentConfig) -> Path:
     check_named(config.policy)
     config = fitted(config)
     torch.set_num_threads(config.threads)
-    workers = Workers(config.policy.device)
+    spread = config.distributed
+    workers = Workers(config.policy.device, timeout_s=spread.collective_timeout_s)
     dealt = check(config, "eval") if workers.is_main else None
     key = _known_key(config) if workers.is_main else None
     is_played = workers.broadcast(key is not None and is_all_kept(config, key))
     with (
+        watched(workers, timeout_s=spread.peer_timeout_s),
         nullcontext(NOBODY) if is_played else measured(config.policy) as who,
         kept_results(config, workers, key) as kept,
         opened(config, "eval", workers, dealt=dealt) as folder,

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from .arms import SeedRun, collect_evals, seed_folder
+from .arm_results import collect_evals
+from .arms import SeedRun, seed_folder
 from .checks import check_run
 from .config import ExperimentConfig
 from .contamination import DealtTasks

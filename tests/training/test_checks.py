@@ -1,11 +1,14 @@
 """What cannot work is refused before a run folder exists, in one line with the full key."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cardinal_gym.training import compare, run
 from cardinal_gym.training.checks import check_run
 from cardinal_gym.training.config import ExperimentConfig
+from cardinal_gym.training.distributed_config import DistributedConfig
 from cardinal_gym.training.runs import opened
 from toys import experiment
 
@@ -61,6 +64,7 @@ def test_a_run_that_can_work_is_let_through(command: str) -> None:
         ),
         ("env.split=all", "sft", r"tasks of warmup \(env.split=all\): training and evaluation"),
         ("sft.data=nowhere.jsonl", "sft", "sft.data: demonstrations must be a file .*nowhere"),
+        ("seeds=3", "grpo", "seeds must be 1 for grpo, .* got 3: write -m seed=0,1,2 .*"),
     ],
 )
 def test_what_cannot_work_is_refused_before_a_folder_is_made(
@@ -69,6 +73,43 @@ def test_what_cannot_work_is_refused_before_a_folder_is_made(
     with pytest.raises(ValueError, match=f"^{said}") as caught:
         opened(small(override, f"output_dir={tmp_path}"), command).__enter__()
     assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("distributed.sharding=fsdp2", "distributed.sharding must be none for compare, .* fsdp2"),
+        ("distributed.peer_timeout_s=9", "distributed.peer_timeout_s must be 30.0 for .* got 9.0"),
+    ],
+)
+def test_what_starts_its_own_processes_refuses_to_be_spread(setting: str, said: str) -> None:
+    small().distributed.refuse_spreading("compare")
+    with pytest.raises(ValueError, match=f"^{said}"):
+        small(setting).distributed.refuse_spreading("compare")
+
+
+def test_what_starts_its_own_processes_is_started_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    with pytest.raises(ValueError, match=r"^run must be started once, .* got 8 processes"):
+        DistributedConfig().refuse_spreading("run")
+
+
+@pytest.mark.parametrize("start", [compare.main, run.main])
+def test_compare_and_run_refuse_to_be_spread(
+    start: Callable[[], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    overrides = ["hardware=8xh100", f"output_dir={tmp_path}"]
+    if start is run.main:
+        overrides.append("recipe=distill")
+    monkeypatch.setattr("sys.argv", ["cardinal", *overrides])
+    with pytest.raises(SystemExit) as left:
+        start()
+    assert left.value.code == 2
+    assert "distributed.sharding must be none for" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

@@ -34,6 +34,7 @@ def run_recipe(config: RecipeConfig) -> Path:
 
     Raises ValueError in one line for what cannot work, before anything is written.
     """
+    config.distributed.refuse_spreading("run")
     plan = planned(config)
     check_trackers(config.trackers)
     check_plan(plan)
