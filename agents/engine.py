@@ -9,50 +9,26 @@ A row draws from its own stream, at its own step: what it says depends neither o
 beside it, nor on when.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import torch
 
-from .attention import Sharing, sharing_prompts
+from .attention import sharing_prompts
 from .cache import Layout, additive
 from .chat import Prompt, decode_answer
 from .config import SamplingConfig
 from .decoding import DecodingLayers
 from .policy import Policy
 from .prefill import PromptStore, read_on
-from .sampling import draw, uniforms
-from .scoring import hidden_states
+from .running import RunningRows
 from .seating import Order, Plan, Seat, plan
 from .types import Completion, FinishReason, StreamKey
-from .vision import Vision
 
 Ticket = TypeVar("Ticket", bound=Hashable)  # the name of a conversation
 
 IDLE_SHARE = 0.25  # of the batch: once more rows than that have ended, they leave it
-
-
-@dataclass(slots=True)
-class _Batch:
-    """The B rows being decoded, the first of the cache.
-
-    states: of the last token read, [B, D]. position: of the next, [B]. own: ids in the cache beside
-    the prompt, [B]. drawn: tokens of the present answer, [B]. running: [B] bool. random, ids,
-    logprobs: [B, max_new_tokens]. more: the vision family's inputs, [B, 1, ...] by name.
-    """
-
-    states: torch.Tensor
-    position: torch.Tensor
-    own: torch.Tensor
-    drawn: torch.Tensor
-    running: torch.Tensor
-    random: torch.Tensor
-    ids: torch.Tensor
-    logprobs: torch.Tensor
-    sharing: Sharing
-    more: Vision
 
 
 class Engine(Generic[Ticket]):
@@ -77,9 +53,8 @@ class Engine(Generic[Ticket]):
         self._prompts = PromptStore(policy)
         self._seats: list[Seat[Ticket]] = []  # in order of the cache's rows
         self._queue: list[Order[Ticket]] = []
-        self._batch: _Batch | None = None
+        self._batch: RunningRows | None = None
         self._num_batch = self._num_running = 0
-        self._columns = (0, 0)  # where the rows' next ids go: the first and the last of them
         self._banned = torch.tensor(policy.banned_ids, dtype=torch.long, device=policy.device)
         self._ends = torch.tensor(policy.end_ids, device=policy.device)
         self._layers: DecodingLayers | None = None
@@ -130,7 +105,14 @@ class Engine(Generic[Ticket]):
         before = [seat.place for seat in next_up.running]
         self._arrange(next_up)
         going_on = self._read_on(next_up)
-        self._batch = self._gather(next_up, before, going_on)
+        self._batch = RunningRows.of(
+            next_up,
+            self._prompts,
+            self.sampling.max_new_tokens,
+            last=self._batch,
+            before=before,
+            going_on=going_on,
+        )
         self._num_batch = self._num_running = len(next_up.batch)
         for seat in next_up.batch:
             seat.running = True
@@ -194,74 +176,29 @@ class Engine(Generic[Ticket]):
             seat.order, seat.num_own, seat.position = order, seat.num_own + count, place
         return states
 
-    def _gather(
-        self, next_up: Plan[Ticket], before: Sequence[int], going_on: torch.Tensor | None
-    ) -> _Batch | None:
-        """The rows to decode. before: where the running ones stood in the last batch."""
-        seats, device = next_up.batch, self.policy.device
-        if not seats:
-            return None
-        known = self._prompts.known
-        for seat in next_up.fresh:
-            seat.position = known[seat.shared].position
-        states = [] if going_on is None else [going_on]
-        if next_up.fresh:
-            states.append(torch.stack([known[seat.shared].state for seat in next_up.fresh]))
-        num_new, limit = len(seats) - len(before), self.sampling.max_new_tokens
-        streams = [seat.order.stream for seat in seats[len(before) :]]
-        news = {
-            "drawn": torch.zeros(num_new, dtype=torch.long, device=device),
-            "random": uniforms(streams, limit).to(device),
-            "ids": torch.zeros(num_new, limit, dtype=torch.long, device=device),
-            "logprobs": torch.zeros(num_new, limit, device=device),
-        }
-        if before:
-            assert self._batch is not None
-            stay = torch.tensor(before, device=device)
-            states.insert(0, self._batch.states[stay])
-            for name, tensor in news.items():
-                news[name] = torch.cat((getattr(self._batch, name)[stay], tensor))
-        keys, own = [seat.shared for seat in seats], [seat.num_own for seat in seats]
-        self._columns = (min(own), max(own))
-        return _Batch(
-            states=torch.cat(states),
-            position=torch.tensor([seat.position for seat in seats], device=device),
-            own=torch.tensor(own, device=device),
-            running=torch.ones(len(seats), dtype=torch.bool, device=device),
-            sharing=self._prompts.sharing(keys),
-            more=self._prompts.more_of(keys),
-            **news,
-        )
-
     def _decode(self) -> list[tuple[Ticket, Completion]]:
         """Step until a row ends."""
         batch = self._batch
         assert batch is not None
         head = self.policy.model.get_output_embeddings()
-        rows = torch.arange(self._num_batch, device=self.policy.device)
         limit = self.sampling.max_new_tokens
         if self._layers is None:
             self._layers = DecodingLayers([self.policy.model.get_decoder(), head])
         shared = sharing_prompts(self.policy.model, self._prompts.cache.layers)
         with self._layers.in_use(), shared:
             while True:
-                step = batch.drawn.clamp(max=limit - 1)  # ended rows may run on: nobody looks
-                new_ids, logprobs = draw(
-                    head(batch.states), batch.random[rows, step], self._banned, self.sampling
-                )
-                batch.ids[rows, step], batch.logprobs[rows, step] = new_ids, logprobs
-                batch.drawn += 1
+                new_ids = batch.draw(head, self._banned, self.sampling)
                 if self.on_tokens is not None:
                     self.on_tokens(self._num_running)
                 ended = batch.running & (torch.isin(new_ids, self._ends) | (batch.drawn >= limit))
                 answers = self._end(batch, ended.nonzero()[:, 0])
                 batch.running &= ~ended
                 if self._num_running > 0:
-                    self._feed(batch, new_ids)
+                    batch.read(self.policy, self._prompts, new_ids)
                 if answers:
                     return answers
 
-    def _end(self, batch: _Batch, places: torch.Tensor) -> list[tuple[Ticket, Completion]]:
+    def _end(self, batch: RunningRows, places: torch.Tensor) -> list[tuple[Ticket, Completion]]:
         """Hand out what the rows at `places` have said; they keep their rows."""
         answers: list[tuple[Ticket, Completion]] = []
         columns = (batch.ids, batch.logprobs, batch.drawn, batch.own, batch.position)
@@ -280,31 +217,6 @@ class Engine(Generic[Ticket]):
             answers.append((seat.order.ticket, completion))
         self._num_running -= len(answers)
         return answers
-
-    def _feed(self, batch: _Batch, new_ids: torch.Tensor) -> None:
-        """Read one more token per row. new_ids: [B]"""
-        low, high = self._columns
-        mask = None
-        if low < high:
-            visible = torch.arange(high + 1, device=new_ids.device) <= batch.own[:, None]
-            mask = additive(visible, self.policy.model.dtype)[:, None, None]  # [B, 1, 1, L]
-        self._prompts.cache.present.layout = Layout(
-            sharing=batch.sharing,
-            first=0,
-            start=high if mask is None else batch.own,
-            width=high + 1,
-            mask=mask,
-        )
-        batch.states = hidden_states(
-            self.policy.model,
-            new_ids[:, None],
-            position_ids=batch.position[:, None],
-            cache=self._prompts.cache,
-            **batch.more,
-        )[:, -1]
-        batch.own += 1
-        batch.position += 1
-        self._columns = (low + 1, high + 1)
 
 
 @contextmanager

@@ -55,6 +55,12 @@ class Packed:
             inputs = policy.vision.inputs(policy.model, self.vision)
         return {**inputs, "attention_mask": self.blocks, "position_ids": self.position_ids}
 
+    def pack(self, wanted: torch.Tensor) -> torch.Tensor:
+        """Places of the rows, bool [B, L], as those of the packed sequences, [U, T]."""
+        packed = torch.zeros_like(self.input_ids, dtype=torch.bool)
+        packed.view(-1)[self.places[wanted]] = True
+        return packed
+
     def unpack(self, states: torch.Tensor) -> torch.Tensor:
         """States of the packed sequences [U, T, D] as those of the rows, [B, L, D]."""
         rows = states.flatten(0, 1).index_select(0, self.places.flatten())

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from .last_layer import computed_at
 from .policy import Policy
 from .rows import Batch
 
@@ -69,11 +70,16 @@ def states_logprobs(
 
 
 def batch_states(policy: Policy, batch: Batch, cache: Any = None) -> torch.Tensor:
-    """The last layer's states of a batch, [B, T, D]. `cache` is filled if given."""
+    """The last layer's states of a batch, [B, T, D], right only where they are of use.
+
+    That is ahead of every sampled token or, for a `cache` that is to be filled, at the last id.
+    """
     if batch.packed is not None and cache is None:
         packed = batch.packed
-        return packed.unpack(hidden_states(policy.model, packed.input_ids, **packed.inputs(policy)))
-    inputs: dict[str, Any] = {}
+        inputs = packed.inputs(policy)
+        with computed_at(policy.model, packed.pack(_ahead(batch.mask))):
+            return packed.unpack(hidden_states(policy.model, packed.input_ids, **inputs))
+    inputs = {}
     if batch.padded_left:
         # Right padding lies in every token's future: the causal mask hides it already.
         inputs = {
@@ -82,7 +88,9 @@ def batch_states(policy: Policy, batch: Batch, cache: Any = None) -> torch.Tenso
         }
     if policy.vision is not None and batch.vision:
         inputs |= policy.vision.inputs(policy.model, batch.vision)
-    return hidden_states(policy.model, batch.input_ids, cache=cache, **inputs)
+    wanted = _ahead(batch.mask) if cache is None else _last(batch.mask)
+    with computed_at(policy.model, wanted):
+        return hidden_states(policy.model, batch.input_ids, cache=cache, **inputs)
 
 
 def hidden_states(
@@ -100,6 +108,16 @@ def hidden_states(
 def positions(attention_mask: torch.Tensor) -> torch.Tensor:
     """Position of each token within its row, not counting padding. [B, T]"""
     return (attention_mask.cumsum(1) - 1).clamp(min=0)
+
+
+def _ahead(mask: torch.Tensor) -> torch.Tensor:
+    """Where the next token was sampled. bool [B, T]"""
+    return nn.functional.pad(mask[:, 1:] > 0, (0, 1))
+
+
+def _last(mask: torch.Tensor) -> torch.Tensor:
+    """The last column alone. bool [B, T]"""
+    return torch.arange(mask.shape[1], device=mask.device).expand_as(mask) == mask.shape[1] - 1
 
 
 def _score(
