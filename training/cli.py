@@ -24,6 +24,9 @@ class Command:
 COMMANDS = {
     "demo": Command("demo", "everything at once, small: text comparison, image run, report"),
     "compare": Command("compare", "SFT against GRPO from one base at equal compute, with a report"),
+    "reproduce": Command(
+        "reproduce.command", "the study's six cells and side questions, beside its figures"
+    ),
     "pretrain": Command("pretrain", "pretrain a tiny policy on many rules (cached)"),
     "sft": Command("sft", "supervised fine-tuning on oracle episodes"),
     "grpo": Command("grpo", "multi-turn GRPO"),

@@ -54,8 +54,17 @@ class JobCrashed(RuntimeError):
     """A job had a bug; the message ends with its traceback."""
 
 
-def run_jobs(jobs: Sequence[Job], *, processes: int, folder: Path, threads: int) -> None:
+def run_jobs(
+    jobs: Sequence[Job],
+    *,
+    processes: int,
+    folder: Path,
+    threads: int,
+    on_done: Callable[[str, float], None] | None = None,
+) -> None:
     """Run all jobs, at most `processes` at a time; logs and states go to `folder`.
+
+    on_done: told the name of every job that ended well, and the seconds that it took.
 
     Raises JobRefused, JobFailed or JobCrashed for the first job that ends badly, after stopping the
     others.
@@ -72,7 +81,9 @@ def run_jobs(jobs: Sequence[Job], *, processes: int, folder: Path, threads: int)
             for name in list(running):
                 if running[name].look(folder):
                     finished.add(name)
-                    del running[name]
+                    seconds = time.monotonic() - running.pop(name).start_s
+                    if on_done is not None:
+                        on_done(name, seconds)
             time.sleep(POLL_S)
     finally:
         for left in running.values():
@@ -86,6 +97,7 @@ class _Running:
     bar: Bar
     row: int
     status: Path
+    start_s: float  # monotonic
     stage: str = ""
 
     @classmethod
@@ -97,7 +109,7 @@ class _Running:
             target=_work, args=(job, status, log, os.getpid()), daemon=True
         )
         process.start()
-        return cls(job, process, Bar(job.name, position=row), row, status)
+        return cls(job, process, Bar(job.name, position=row), row, status, time.monotonic())
 
     def look(self, folder: Path) -> bool:
         """Redraw; True when the job is done. Raises what `run_jobs` does when it ended badly."""

@@ -47,10 +47,8 @@ def pretrained(
     """
     pretrain = config.pretrain
     assert pretrain is not None
-    if pretrain.seed is not None:
-        seed = pretrain.seed
-    recipe = _recipe(config, seed)
-    root = Path(config.output_dir) / ".cache" / "pretrain" / _digest(recipe)
+    seed = seed if pretrain.seed is None else pretrain.seed
+    root, recipe = cached_base(config, seed)
     done = root / "spent.json"
     # Another command that wants the same base waits for it instead of training it a second time.
     with _held(root, recipe, workers):
@@ -59,6 +57,17 @@ def pretrained(
     loaded = load_policy(dataclasses.replace(config.policy, path=str(root / "policy")))
     logger.info("pretrained base: %s", root)
     return loaded, json.loads(done.read_text(encoding="utf-8"))
+
+
+def cached_base(config: ExperimentConfig, seed: int) -> tuple[Path, dict[str, Any]]:
+    """Folder of this base in the cache, trained or not (`spent.json` ends it), and its recipe.
+
+    seed: of the run; a `pretrain.seed` goes before it.
+    """
+    assert config.pretrain is not None
+    own = config.pretrain.seed
+    recipe = _recipe(config, seed if own is None else own)
+    return Path(config.output_dir) / ".cache" / "pretrain" / _digest(recipe), recipe
 
 
 def broad_tasks(

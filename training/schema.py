@@ -16,6 +16,7 @@ from ..envs.general_points.render.config import VisualConfig
 from ..envs.street_nav.config import StreetNavConfig
 from .config import ExperimentConfig
 from .recipes.config import RecipeConfig
+from .reproduce.config import ReproduceConfig
 
 
 @dataclass(kw_only=True, slots=True)
@@ -71,6 +72,7 @@ def register() -> None:
     store = ConfigStore.instance()
     store.store(group="schema", name="experiment", node=ExperimentConfig)
     store.store(group="schema", name="recipe", node=RecipeConfig)
+    store.store(group="schema", name="reproduce", node=ReproduceConfig)
     store.store(group="schema", name="play", node=PlayConfig)
     store.store(group="schema", name="demo", node=DemoConfig)
     store.store(

@@ -83,6 +83,30 @@ def difference(a: Mapping[int, Evaluation], b: Mapping[int, Evaluation]) -> Pair
     return paired_difference(shared.first, shared.second, shared.task_ids, shared.seeds)
 
 
+def column_difference(
+    a: Mapping[int, Evaluation],
+    b: Mapping[int, Evaluation],
+    column: Callable[[Outcomes], np.ndarray | None],
+) -> PairedDifference | None:
+    """Mean of another number of the episodes, b minus a, on those that both played.
+
+    column: it, [n], NaN where an episode has none. None if there are no such episodes.
+    """
+
+    def columns(outcomes: Outcomes) -> tuple[np.ndarray, ...] | None:
+        found = column(outcomes)
+        return None if found is None else (found.astype(float),)
+
+    shared = _shared(a, b, columns)
+    if shared is None:
+        return None
+    kept = np.isfinite(shared[0]) & np.isfinite(shared[1])
+    if not kept.any():
+        return None
+    first, second, task_ids, seeds = (part[kept] for part in shared)
+    return paired_difference(first, second, task_ids, seeds)
+
+
 def exact_difference(a: Mapping[int, Evaluation], b: Mapping[int, Evaluation]) -> McNemar | None:
     """McNemar's test of the policies at hand on the episodes that both played; None if none."""
     shared = shared_episodes(a, b)

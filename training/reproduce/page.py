@@ -1,0 +1,183 @@
+"""The reproduction's HTML page: the findings in sentences, figures and tables, in one file."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+
+from ..report import page as run_page
+from ..report.plots import Plot
+from ..report.style import css_variables
+from ..report.words import arm_words, percent, percent_interval, points_interval, signed
+from ..statistics import Interval, PairedDifference
+from .config import BASE, ReproduceConfig
+from .figures import COLOUR_OF
+from .findings import CellFinding, Contrast, Findings
+from .plan import PlannedRun
+from .words import (
+    PAIR_WORDS,
+    PAPER,
+    cell_sentence,
+    counts,
+    expected_words,
+    further_cells,
+    headline,
+    holm_words,
+    published_cells,
+    side_words,
+    size_words,
+)
+
+ARMS = (BASE, "sft", "grpo")
+
+
+def render(
+    config: ReproduceConfig,
+    plan: Sequence[PlannedRun],
+    found: Findings,
+    plots: Mapping[str, Sequence[Plot]],
+    downloads: Mapping[str, str],
+    limits: Sequence[str],
+) -> str:
+    """The page; every text is escaped, and it loads nothing from anywhere.
+
+    plots: as `figures.all_plots` gives them. downloads: text by file name.
+    """
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = (files(__package__) / "page.html.j2").read_text(encoding="utf-8")
+    cells = [*published_cells(found), *further_cells(found)]
+    return environment.from_string(template).render(
+        css=_css(),
+        paper=PAPER,
+        title=f"reproduce/{config.name}",
+        headline=headline(found),
+        counts=counts(found),
+        limits=limits,
+        pairs=list(PAIR_WORDS.values()),
+        cells=[_cell(cell) for cell in cells],
+        sentences=[cell_sentence(cell) for cell in cells if cell.rates],
+        plots=plots,
+        studies=[_study(config, found, name) for name in config.studies],
+        readings=[_reading(row) for row in found.readings],
+        matches=[_match(study, match) for study, match in found.matches],
+        runs=[(run.label, str(run.root), "taken as it was" if run.is_taken else "run here")
+              for run in plan],
+        downloads=[(name, _data_uri(text)) for name, text in downloads.items()],
+    )  # fmt: skip
+
+
+def _cell(cell: CellFinding) -> dict[str, Any]:
+    claim = cell.claim
+    published = {BASE: claim.start, "sft": claim.sft, "grpo": claim.rl}
+    sizes = sorted({size_words(rate) for rate in cell.rates.values()})
+    return {
+        "title": claim.title,
+        "about": claim.about,
+        "further": claim.further,
+        "size": " / ".join(sizes) if len(sizes) < 3 else f"{sizes[0]} …",
+        "arms": [(arm, f"{published[arm]:g}", _rate(cell.rates.get(arm))) for arm in ARMS],
+        "contrasts": [_contrast(contrast) for contrast in cell.contrasts.values()],
+    }
+
+
+def _contrast(contrast: Contrast) -> dict[str, str]:
+    published = "" if contrast.published is None else signed(contrast.published / 100)
+    return {
+        "published": published,
+        "verdict": contrast.verdict.value,
+        "colour": COLOUR_OF[contrast.verdict],
+        **_change(contrast.ours),
+    }
+
+
+def _study(config: ReproduceConfig, found: Findings, name: str) -> dict[str, Any]:
+    study = config.studies[name]
+    return {
+        "name": name,
+        "title": study.title,
+        "about": study.about,
+        "sides": [
+            {
+                "says": side.claim.says,
+                "who": side_words(side),
+                "size": size_words(side.contrast.ours),
+                "expected": expected_words(side.claim.sign),
+                **_contrast(side.contrast),
+            }
+            for side in found.sides
+            if side.study == name
+        ],
+        "variants": [
+            {"variant": row.variant, "cell": row.words.title, "arm": arm_words(row.arm),
+             "rate": _rate(row.rate), "size": size_words(row.rate), "change": _change(row.change)}
+            for row in found.variants
+            if row.study == name
+        ],
+        "gains": [
+            {"cell": row.words.title, "attempts": row.attempts,
+             "rates": [_rate(rate) for rate in row.rates.values()],
+             "arms": [arm_words(arm) for arm in row.rates],
+             "gain": _change(row.gains.get("grpo")), "growth": _change(row.growth.get("grpo")),
+             "published": f"{row.published:+g}"}
+            for row in found.gains.get(name, [])
+        ],
+    }  # fmt: skip
+
+
+def _reading(row: Any) -> dict[str, Any]:
+    return {
+        "study": row.study,
+        "cell": row.words.title,
+        "arm": arm_words(row.arm),
+        "recognition": _rate(row.recognition),
+        "success": _rate(row.success),
+        "recognition_change": _change(row.recognition_change),
+        "success_change": _change(row.success_change),
+    }
+
+
+def _match(study: str, match: Any) -> dict[str, Any]:
+    return {
+        "study": study,
+        "cell": match.words.title,
+        "ids": [_rate(rate) for rate in match.id_rates],
+        "gap": percent(match.id_gap).removesuffix("%"),
+        "is_matched": match.is_matched,
+        **_change(match.difference),
+    }
+
+
+def _rate(rate: Interval | None) -> dict[str, str]:
+    if rate is None:
+        return {"value": "–", "interval": ""}
+    return {"value": percent(rate.estimate), "interval": percent_interval(rate)}
+
+
+def _change(found: PairedDifference | None) -> dict[str, str]:
+    if found is None:
+        return {"value": "–", "interval": "", "p": ""}
+    return {
+        "value": signed(found.estimate),
+        "interval": points_interval(found),
+        "p": holm_words(found),
+    }
+
+
+def _css() -> str:
+    """The style of a run's report, in both themes, and what is this page's own."""
+    bright, dark = css_variables()
+    shared = (files(run_page.__package__ or "") / "page.css").read_text(encoding="utf-8")
+    return (
+        f":root {{ color-scheme: light; {bright} }}\n"
+        f"@media screen and (prefers-color-scheme: dark) {{ :root {{ color-scheme: dark; {dark} }} "
+        f"}}\n{shared}\n.verdict {{ font-weight: 700; }} tr.further th {{ font-weight: 400; }}\n"
+        ".broad { max-width: 1120px; overflow-x: auto; } .broad svg { min-width: 760px; }\n"
+    )
+
+
+def _data_uri(text: str) -> str:
+    return "data:text/plain;base64," + base64.b64encode(text.encode("utf-8")).decode("ascii")

@@ -1,0 +1,143 @@
+"""Runs everything that a reproduction lacks, as processes of one pool, then writes its report.
+
+Bases come first, arms as soon as their base is there, whatever study they are of, so that no core
+waits for another study. After an interruption the same command with `resume=true` goes on; a run
+that is finished, or was given, is never written to.
+"""
+
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from ..arms import seed_folder
+from ..checks import check_run
+from ..comparison import comparison_jobs, num_processes
+from ..contamination import DealtTasks
+from ..jobs import Job, run_jobs
+from ..overlap import write_overlap
+from ..run_folder import RunFolder
+from ..trackers import check_trackers
+from .clock import Clock, TimedJob, duration, timed_jobs
+from .config import BASE, ReproduceConfig
+from .dry_run import as_text
+from .plan import PlannedRun, planned, reproduce_root, source_root
+from .verification import measuring_jobs
+
+logger = logging.getLogger(__name__)
+
+VOLATILE = frozenset({"resume", "output_dir", "processes", "runs"})
+
+
+def reproduce(config: ReproduceConfig, typed: Sequence[str]) -> Path | None:
+    """Run the chosen studies, or go on with them; the report's page, None for a dry run.
+
+    typed: the command line's overrides. Raises ValueError in one line for what cannot work, before
+    anything is written.
+    """
+    runs = planned(config, typed)
+    root = reproduce_root(config)
+    clock = _clock(config, runs, root)
+    if config.dry_run:
+        sys.stdout.write(as_text(config, runs, clock) + "\n")
+        return None
+    check_trackers(config.trackers)
+    RunFolder(root).check_free(config.resume)
+    dealt = {run.label: _checked(run) for run in _missing(runs)}
+    stored = {"command": "reproduce", "name": config.name, "runs": [r.label for r in runs]}
+    with RunFolder.open(root, resume=config.resume, config=stored, volatile=VOLATILE) as folder:
+        _run_missing(config, runs, dealt, clock, folder.root)
+        from .build import build_report
+
+        page, summary = build_report(config, runs, folder.root)
+        folder.mark_done({"command": "reproduce", "runs": [run.label for run in runs]})
+    sys.stdout.write(f"\n{summary}\nreport: {page}\n")
+    sys.stdout.flush()
+    return page
+
+
+def jobs_of(config: ReproduceConfig, runs: Sequence[PlannedRun]) -> list[Job]:
+    """What the runs still lack; arms that are done end at once by themselves."""
+    jobs: list[Job] = []
+    trained = {run.study for run in _missing(runs)}
+    for run in _missing(runs):
+        if run.policies_of is None:
+            prefix = f"{run.label} "
+            jobs += comparison_jobs(run.config, run.root, run.arms, prefix=prefix)
+        else:
+            source = source_root(config, run.policies_of)
+            jobs += measuring_jobs(run, source, needs=run.policies_of in trained)
+    return jobs
+
+
+def _run_missing(
+    config: ReproduceConfig,
+    runs: Sequence[PlannedRun],
+    dealt: Mapping[str, DealtTasks],
+    clock: Clock,
+    root: Path,
+) -> None:
+    missing = _missing(runs)
+    if not missing:
+        return
+    logger.info("%s on %d processes", _left(clock), clock.processes)
+    with ExitStack() as stack:
+        for run in missing:
+            opened = RunFolder.open(run.root, resume=True, config=run.stored())
+            stack.enter_context(opened)
+            write_overlap(run.root, dealt[run.label], run.config.policy)
+        run_jobs(
+            jobs_of(config, runs),
+            processes=clock.processes,
+            folder=root / "jobs",
+            threads=missing[0].config.threads,
+            on_done=clock.done,
+        )
+        for run in missing:
+            summary = {"command": run.stored()["command"], "seeds": run.config.seeds}
+            RunFolder(run.root).mark_done(summary)
+
+
+def _clock(config: ReproduceConfig, runs: Sequence[PlannedRun], root: Path) -> Clock:
+    """Over the jobs of every run that was not given."""
+    made: set[Path] = set()
+    jobs: list[TimedJob] = []
+    finished: list[str] = []
+    for run in runs:
+        if run.is_taken:
+            continue
+        timed = timed_jobs(run, config.studies[run.study], made)
+        jobs += timed
+        finished += [job.name for job in timed if _is_job_done(run, job.name)]
+    processes = config.processes or num_processes(runs[0].config)
+    return Clock.of(jobs, finished, processes, root / "times.json")
+
+
+def _is_job_done(run: PlannedRun, name: str) -> bool:
+    """Of a job named `<label> seed <k> <part>`; a base also has to have been measured."""
+    _, seed, part = name.rsplit(" ", 2)
+    folder = seed_folder(run.root, int(seed))
+    measured = part != BASE or (folder / "evals" / "base_000000.json").exists()
+    return measured and (folder / part / "done.json").exists()
+
+
+def _missing(runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+    return [run for run in runs if not run.is_taken and not run.is_done]
+
+
+def _checked(run: PlannedRun) -> DealtTasks:
+    """The tasks of a run that is to start; ValueError, with the study's name, for what is wrong."""
+    config = run.config if run.policies_of is None else replace(run.config, seeds=1)
+    try:
+        return check_run(config, str(run.stored()["command"]))
+    except ValueError as error:
+        raise ValueError(f"studies.{run.study}: {error}") from error
+
+
+def _left(clock: Clock) -> str:
+    return (
+        f"{len(clock.left)} jobs, about {duration(clock.core_s())} of one core, "
+        f"{duration(clock.left_s())} in all"
+    )
