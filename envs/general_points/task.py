@@ -3,7 +3,7 @@
 `deal_task` needs no environment, so that training over thousands of rules is cheap.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -45,9 +45,10 @@ def make_task(ranks: Sequence[str], rule: Rule, target: int) -> Task:
 
 def hand_of(ranks: Sequence[str], num_cards: int) -> Hand:
     """Rank indices in the order given; ValueError unless they are `num_cards` ranks."""
-    if len(ranks) != num_cards or any(rank not in RANK_INDEX for rank in ranks):
-        raise ValueError(f"ranks must be {num_cards} of {', '.join(RANKS)}; got {list(ranks)}")
-    return tuple([RANK_INDEX[rank] for rank in ranks])
+    given = list(ranks) if isinstance(ranks, Iterable) else [ranks]
+    if len(given) != num_cards or any(rank not in RANKS for rank in given):
+        raise ValueError(f"ranks must be {num_cards} of {', '.join(RANKS)}; got {given}")
+    return tuple([RANK_INDEX[rank] for rank in given])
 
 
 def task_of(hand: Hand, rule: Rule, target: int, value_table: tuple[int, ...]) -> Task:

@@ -158,8 +158,9 @@ def test_a_given_hand_is_dealt() -> None:
     _, info = env.reset(options={"ranks": ["3", "3", "8", "8"]})
     assert info["ranks"] == ["3", "3", "8", "8"]
     assert '"8/(3-8/3)=24"' in env.unwrapped.oracle_action()
-    with pytest.raises(ValueError, match="ranks must be 4 of A, 2, "):
-        env.reset(options={"ranks": ["3", "3", "8"]})
+    for bad in (["3", "3", "8"], [3, 3, 8, 8], 3388, None):
+        with pytest.raises(ValueError, match="ranks must be 4 of A, 2, "):
+            env.reset(options={"ranks": bad})
 
 
 def test_asking_the_oracle_or_drawing_changes_no_hand() -> None:
