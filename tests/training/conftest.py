@@ -1,8 +1,10 @@
-"""Made-up runs that the tests of the report share."""
+"""What tests of several files share: made-up runs for the report, a record of what is played."""
 
 from pathlib import Path
 
 import pytest
+from cardinal_gym.agents.types import Episode
+from cardinal_gym.training import evaluate
 from cardinal_gym.training.report import report
 from report_fixture import SMALL, write_run
 
@@ -27,3 +29,14 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = write_run(tmp_path_factory.mktemp("runs"), seeds=1, image=True, **SMALL)
     report(folder)
     return folder
+
+
+@pytest.fixture
+def played(monkeypatch: pytest.MonkeyPatch) -> list[list[Episode]]:
+    """The episodes of every rollout that evaluation really plays."""
+    rollouts: list[list[Episode]] = []
+    rollout = evaluate.rollout
+    monkeypatch.setattr(
+        evaluate, "rollout", lambda *a, **k: rollouts.append(rollout(*a, **k)) or rollouts[-1]
+    )
+    return rollouts

@@ -16,7 +16,6 @@ from cardinal_gym.agents.policy_agent import PolicyAgent
 from cardinal_gym.agents.sampling import uniforms
 from cardinal_gym.agents.types import Completion, ContextMode, Episode, Reply, Request
 from cardinal_gym.envs.general_points.config import GeneralPointsConfig, PromptStyle
-from cardinal_gym.training import evaluate as module
 from cardinal_gym.training.cell_results import CellResult
 from cardinal_gym.training.config import CellConfig, EvaluateConfig, MetricKind, SuiteConfig
 from cardinal_gym.training.distributed import Workers
@@ -75,17 +74,6 @@ def measure(
 def stored(folder: Path, result: CellResult) -> dict[str, np.ndarray]:
     with np.load(folder / result.per_episode) as arrays:
         return dict(arrays)
-
-
-@pytest.fixture
-def played(monkeypatch: pytest.MonkeyPatch) -> list[list[Episode]]:
-    """The episodes of every rollout that evaluation plays."""
-    rollouts: list[list[Episode]] = []
-    rollout = module.rollout
-    monkeypatch.setattr(
-        module, "rollout", lambda *a, **k: rollouts.append(rollout(*a, **k)) or rollouts[-1]
-    )
-    return rollouts
 
 
 def ranks(episodes: Sequence[Episode]) -> list[tuple[str, ...]]:

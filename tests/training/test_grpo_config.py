@@ -79,7 +79,7 @@ PAPERS: dict[str, dict[str, Any]] = {
         "critic.loss_coef": 0.5, "critic.clip": 0.1, "optim.lr": 1e-6, "optim.max_grad_norm": 0.01,
     },
     "grpo": {"kl_coef": 0.04, "kl_kind": "k3", "aggregation": "seq_mean", "clip_high": 0.2},
-    "rloo": {"advantage": "rloo", "kl_coef": 0.0},
+    "rloo": {"advantage": "rloo", "kl_in": "reward", "kl_coef": 0.03, "group_size": 4},
     "dr_grpo": {"advantage": "dr_grpo", "aggregation": "token_mean", "clip_high": 0.28},
 }  # fmt: skip
 

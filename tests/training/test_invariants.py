@@ -1,16 +1,88 @@
 """Every invariant holds, and the check of each fails when a bug that breaks it is planted."""
 
+import invariants as of_losses
 import pytest
+import row_invariants as of_rows
+import run_invariants as of_runs
 from invariants import INVARIANTS, Check
 from planted_bugs import BUGS, Bug
+from planted_run_bugs import RUN_BUGS
+from row_invariants import ROW_INVARIANTS
+from run_invariants import RUN_INVARIANTS
+
+CHECKS = (*INVARIANTS, *ROW_INVARIANTS, *RUN_INVARIANTS)
+PLANTED = (*BUGS, *RUN_BUGS)
+
+# What must hold of any trainer of this kind, and what is checked of it.
+SHEET: dict[str, tuple[Check, ...]] = {
+    "1 the ratio is 1 at the first update; no dropout; one temperature for all": (
+        of_losses.the_ratio_is_one_at_the_first_update,
+        of_losses.later_updates_compare_with_the_rollouts_probabilities,
+        of_losses.the_clipped_surrogate_never_promises_more_than_the_plain_one,
+        of_rows.scores_are_not_random,
+    ),
+    "2 the sampler's log-probabilities are the trainer's": (
+        of_rows.the_sampler_reports_what_the_trainer_scores,
+        of_rows.scores_are_those_of_the_whole_model,
+    ),
+    "3 on-policy, every surrogate and aggregation has REINFORCE's gradient": (
+        of_losses.on_policy_every_surrogate_is_reinforce,
+        of_losses.turns_of_one_episode_weigh_as_one_episode,
+    ),
+    "4 the penalty is 0 at the start; its gradient is the KL's": (
+        of_losses.the_penalty_is_zero_at_the_start_and_has_the_kls_gradient,
+    ),
+    "5 gradients depend on no micro-batch and no number of processes": (
+        of_losses.gradients_do_not_depend_on_the_micro_batch,
+        of_losses.whole_updates_do_not_depend_on_the_micro_batch,
+        of_losses.batch_statistics_span_all_processes,
+        of_runs.shares_of_two_processes_add_up_to_the_gradient_of_one,
+    ),
+    "6 what the environment adds leaves returns and values of actions alone": (
+        of_losses.environment_tokens_leave_the_advantages_of_actions_alone,
+        of_losses.nothing_is_bootstrapped_over_the_end_of_an_episode,
+        of_losses.a_late_token_does_not_change_earlier_values,
+    ),
+    "7 what was not sampled changes nothing; nothing sampled is a finite 0": (
+        of_losses.what_was_not_sampled_changes_nothing,
+        of_losses.an_all_masked_micro_batch_is_a_finite_zero,
+    ),
+    "8 the order of members and of rows, with pictures, does not matter": (
+        of_losses.the_order_of_members_does_not_matter,
+        of_losses.a_groups_rewards_concern_nobody_else,
+        of_rows.company_order_and_padding_do_not_change_scores,
+    ),
+    "9 nor do padding and company": (of_rows.company_order_and_padding_do_not_change_scores,),
+    "10 rows are the ids that were sampled, cut where turns begin": (
+        of_rows.rows_hold_the_very_ids_that_were_sampled,
+    ),
+    "11 nothing is left of an earlier batch": (of_rows.nothing_is_left_of_an_earlier_batch,),
+    "12 members, steps and processes draw differently; seeds know no world size": (
+        of_losses.members_and_steps_draw_differently,
+        of_runs.two_processes_play_the_episodes_of_one,
+    ),
+    "13 a resumed run is the uninterrupted one, also between updates": (
+        of_runs.a_resumed_run_is_the_uninterrupted_one,
+        of_runs.a_resumed_step_makes_the_updates_that_are_left,
+    ),
+    "14 what is paid becomes likelier; credit finds the turn": (
+        of_runs.an_update_makes_likelier_what_was_paid,
+        of_runs.only_credit_by_turn_sees_a_reward_that_comes_early,
+        of_losses.an_entropy_bonus_raises_the_entropy,
+    ),
+    "15 a constant reward gives no update, a shift changes none": (
+        of_losses.a_constant_reward_gives_exactly_zero,
+        of_runs.a_shift_of_all_rewards_changes_nothing,
+    ),
+}
 
 
-@pytest.mark.parametrize("check", INVARIANTS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_an_invariant_holds(check: Check, monkeypatch: pytest.MonkeyPatch) -> None:
     check(monkeypatch)
 
 
-@pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.name.replace(" ", "_"))
+@pytest.mark.parametrize("bug", PLANTED, ids=lambda bug: bug.name.replace(" ", "_"))
 def test_a_planted_bug_is_caught(bug: Bug, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bug.module, bug.attribute, bug.planted)
     with pytest.raises(AssertionError):
@@ -18,4 +90,9 @@ def test_a_planted_bug_is_caught(bug: Bug, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_every_invariant_has_a_bug_that_breaks_it() -> None:
-    assert {bug.breaks for bug in BUGS} == set(INVARIANTS)
+    assert {bug.breaks for bug in PLANTED} == set(CHECKS)
+
+
+def test_every_check_has_its_place_on_the_sheet() -> None:
+    assert [int(line.split()[0]) for line in SHEET] == list(range(1, 16))
+    assert {check for checks in SHEET.values() for check in checks} == set(CHECKS)

@@ -48,15 +48,10 @@ def configured(folder: Path, *overrides: str) -> ExperimentConfig:
 
 
 @pytest.fixture
-def played(monkeypatch: pytest.MonkeyPatch) -> list[list[Episode]]:
+def played(played: list[list[Episode]], monkeypatch: pytest.MonkeyPatch) -> list[list[Episode]]:
     """The rollouts that are really played; no report is drawn."""
-    rollouts: list[list[Episode]] = []
-    rollout = module.rollout
-    monkeypatch.setattr(
-        module, "rollout", lambda *a, **k: rollouts.append(rollout(*a, **k)) or rollouts[-1]
-    )
     monkeypatch.setattr("cardinal_gym.training.evaluation.finish", lambda *_: None)
-    return rollouts
+    return played
 
 
 def numbers(rollouts: Sequence[Sequence[Episode]]) -> list[list[int]]:

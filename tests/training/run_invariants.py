@@ -1,0 +1,226 @@
+"""Invariants of whole runs: updates that learn, processes that share them, and resuming.
+
+See `row_invariants.py` and `invariants.py` for the others; `planted_run_bugs.py` has the mistakes.
+"""
+
+import random
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from cardinal_gym.agents import scoring
+from cardinal_gym.agents.policy import Policy
+from cardinal_gym.agents.rows import Row, collate, row_from_answer
+from cardinal_gym.training import advantages
+from cardinal_gym.training.advantages import AdvantageKind, Credit
+from cardinal_gym.training.config import BudgetConfig
+from cardinal_gym.training.loop import TrainState, train
+from cardinal_gym.training.supervised import SupervisedStage
+from invariants import Check
+from row_invariants import rows_of
+from toys import (
+    LATE,
+    bandit,
+    grpo_config,
+    grpo_stage,
+    guess,
+    noisy_returns,
+    optim,
+    recorded,
+    run_steps,
+    tiny_policy,
+    weights,
+)
+from two_processes import OneOf
+
+
+def an_update_makes_likelier_what_was_paid(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy, episodes = tiny_policy(), recorded(monkeypatch)
+    stage, state = grpo_stage(policy, bandit, grpo_config(group_size=8, max_new_tokens=1))
+    run_steps(stage, state, 1)
+    rows = rows_of(policy, episodes)
+    pairs = zip(_logp(policy, rows), rows, strict=True)
+    gain = torch.stack([after.sum() - sum(row.logprobs) for after, row in pairs])
+    right = torch.tensor([episode.success for episode in episodes])
+    assert gain[right].mean() > gain[~right].mean() + 1e-3
+
+
+def _logp(policy: Policy, rows: Sequence[Row]) -> list[torch.Tensor]:
+    with torch.no_grad():
+        return list(scoring.token_logprobs(policy, collate(policy, rows)))
+
+
+def only_credit_by_turn_sees_a_reward_that_comes_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every episode ends with the same reward; that of a right first answer just comes earlier."""
+    silent = {}
+    for credit in (Credit.trajectory, Credit.turn_return):
+        config = grpo_config(group_size=8, max_new_tokens=1, credit=credit, discount=0.5)
+        stage, state = grpo_stage(tiny_policy(), lambda: gym.make(LATE, paid_late=False), config)
+        (metrics,) = run_steps(stage, state, 1)
+        silent[credit] = metrics["groups/zero_variance"]
+    assert silent[Credit.trajectory] == 4
+    assert silent[Credit.turn_return] < 4
+
+
+def a_shift_of_all_rewards_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    returns, groups = np.array([0.0, 1.0, 0.5, 3.0]), [0, 0, 1, 1]
+    for kind in (AdvantageKind.grpo, AdvantageKind.dr_grpo, AdvantageKind.rloo):
+        found, shifted = (
+            advantages.group_advantages(returns + more, groups, kind).values for more in (0.0, 5.0)
+        )
+        np.testing.assert_allclose(shifted, found, atol=1e-9)
+
+
+class Beside(OneOf):
+    """One of two processes that are threads: what they exchange lies on a board."""
+
+    board: tuple[list[Any], list[Any]]
+
+    def __init__(self, rank: int, board: list[Any], barrier: threading.Barrier) -> None:
+        super().__init__(rank, 2)
+        self._board, self._barrier = board, barrier
+
+    def gather(self, items: list[Any]) -> list[Any]:
+        self._board[self.rank] = items
+        self._barrier.wait(60)
+        every = [item for part in self._board for item in part]
+        self._barrier.wait(60)
+        return every
+
+
+def shares_of_two_processes_add_up_to_the_gradient_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though one has twice as many tokens as the other."""
+    caught: dict[int, torch.Tensor] = {}
+
+    def catch(self: TrainState, *_: Any) -> dict[str, float]:
+        flat = [p.grad.flatten() for p in self.parameters if p.grad is not None]
+        caught[self.workers.rank if self.workers.size > 1 else -1] = torch.cat(flat)
+        return {}
+
+    class Sentences:
+        def rows(self, indices: Sequence[int]) -> list[Row]:
+            return [
+                row_from_answer(policies[0], range(10, 20), "5 * 3 " * (1 + i)) for i in indices
+            ]
+
+    def update(policy: Policy, workers: OneOf) -> None:
+        budget = BudgetConfig(steps=1)
+        stage = SupervisedStage("sft", Sentences(), batch_size=3, budget=budget, optim=optim())
+        stage.update(TrainState.create(policy, stage.optim, budget, workers))
+
+    monkeypatch.setattr(TrainState, "apply_gradients", catch)
+    policies = [tiny_policy(spread=3.0) for _ in range(3)]
+    board: list[Any] = [None, None]
+    barrier = threading.Barrier(2)
+    threads = [
+        threading.Thread(target=update, args=(policies[rank], Beside(rank, board, barrier)))
+        for rank in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    update(policies[2], OneOf(0, 1))
+    for thread in threads:
+        thread.join()
+    torch.testing.assert_close(caught[0] + caught[1], caught[-1], rtol=1e-4, atol=1e-6)
+
+
+def two_processes_play_the_episodes_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same tasks and the same draws, each played by one of them."""
+    by_size: dict[int, list[tuple[Any, ...]]] = {}
+    for size in (1, 2):
+        with pytest.MonkeyPatch.context() as patch:
+            episodes = recorded(patch)
+            for rank in range(size):
+                stage, state = grpo_stage(tiny_policy(), bandit, grpo_config())
+                state.workers = OneOf(rank, size)
+                stage._sampler.play(state)
+        by_size[size] = [
+            (e.group, e.member, e.seed, e.turns[0].completion.token_ids) for e in episodes
+        ]
+    assert sorted(by_size[2]) == sorted(by_size[1])
+
+
+class Wandering:
+    """A stage whose gradients are random numbers of all three kinds."""
+
+    name, head = "wander", None
+
+    def __init__(self, steps: int) -> None:
+        self.budget, self.optim = BudgetConfig(steps=steps), optim(1e-2)
+
+    def update(self, state: TrainState) -> dict[str, float]:
+        factor = random.random() + np.random.random() + state.step  # noqa: NPY002
+        for parameter in state.parameters:
+            parameter.grad = factor * torch.randn_like(parameter)
+        state.ledger.add(train_tokens=1)
+        return {"loss": factor, **state.apply_gradients()}
+
+
+def a_resumed_run_is_the_uninterrupted_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(folder: Path, steps: int) -> tuple[torch.Tensor, dict[str, int]]:
+        stage = Wandering(steps)
+        policy = tiny_policy()
+        state = TrainState.create(policy, stage.optim, stage.budget, OneOf(0, 1))
+        train(stage, state, folder, checkpoint_every=1, keep_checkpoints=1)
+        return weights(policy), state.ledger.asdict()
+
+    with tempfile.TemporaryDirectory() as name:
+        whole, parts = Path(name) / "whole", Path(name) / "parts"
+        wanted = run(whole, 4)
+        run(parts, 2)
+        found = run(parts, 4)
+        assert torch.equal(found[0], wanted[0])
+        assert found[1] == wanted[1]
+        assert (parts / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
+
+
+def a_resumed_step_makes_the_updates_that_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    noisy_returns(monkeypatch)
+    small = grpo_config(groups_per_step=1, group_size=3, epochs=2)
+
+    def run(folder: Path, stop: bool = False) -> torch.Tensor:
+        policy = tiny_policy(spread=3.0)
+        stage, state = grpo_stage(policy, guess, small)
+        with pytest.MonkeyPatch.context() as patch:
+            if stop:
+                patch.setattr(TrainState, "apply_gradients", _stopping_after(1))
+            train(
+                stage, state, folder,
+                checkpoint_every=1, keep_checkpoints=2, checkpoint_updates=1,
+            )  # fmt: skip
+        return weights(policy)
+
+    with tempfile.TemporaryDirectory() as name:
+        wanted = run(Path(name) / "whole")
+        with pytest.raises(KeyboardInterrupt):
+            run(Path(name) / "parts", stop=True)
+        assert torch.equal(run(Path(name) / "parts"), wanted)
+
+
+def _stopping_after(count: int) -> Callable[..., dict[str, float]]:
+    """`apply_gradients` that is interrupted when it is called once more than `count` times."""
+    apply, calls = TrainState.apply_gradients, iter(range(count))
+
+    def stopping(state: TrainState, *args: Any) -> dict[str, float]:
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+        return apply(state, *args)
+
+    return stopping
+
+
+RUN_INVARIANTS: tuple[Check, ...] = (
+    an_update_makes_likelier_what_was_paid,
+    only_credit_by_turn_sees_a_reward_that_comes_early,
+    a_shift_of_all_rewards_changes_nothing,
+    shares_of_two_processes_add_up_to_the_gradient_of_one,
+    two_processes_play_the_episodes_of_one,
+    a_resumed_run_is_the_uninterrupted_one,
+    a_resumed_step_makes_the_updates_that_are_left,
+)
