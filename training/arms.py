@@ -29,6 +29,7 @@ from .demonstrations import OracleDemonstrations
 from .distributed import Workers
 from .evaluate import MakeAgent, evaluate
 from .files import atomic_write_json
+from .judging.pay import pay_of
 from .kept_results import KeptResults
 from .length_request import with_length_requests
 from .loop import Stage, TrainState, train, trained_parameters
@@ -187,6 +188,7 @@ class SeedRun:
             policy,
             run_seed=self.seed,
             reference=reference,
+            pay=pay_of(self.config, policy),
         )
 
     def _demonstrations(self, policy: Policy, stream: str) -> Demonstrations:

@@ -18,6 +18,7 @@ from .config import ExperimentConfig
 from .contamination import DealtTasks, check_contamination
 from .demonstrations import bare_env
 from .familiar import warn_of_familiar_cells
+from .judging.pay import check_reward
 from .sft_files import FileDemonstrations
 from .task_checks import check_tasks
 from .trackers import check_trackers
@@ -47,6 +48,8 @@ def check_run(config: ExperimentConfig, command: str) -> DealtTasks:
             f"seeds must be 1 for {command}, which runs one seed; got {config.seeds}: write "
             "-m seed=0,1,2 for one run each, or use compare"
         )
+    if "grpo" in stages:
+        check_reward(config)
     check_trackers(config.trackers)
     check_tasks(config.env, config.suite, config.evaluate)
     dealt = check_contamination(config, stages)

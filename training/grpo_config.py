@@ -14,6 +14,7 @@ from enum import Enum
 
 from .advantages import AdvantageKind, Credit
 from .field_checks import require_at_least_zero, require_fraction, require_positive
+from .judging.config import ModelRewardConfig, RewardSource
 from .optim_config import BudgetConfig, OptimConfig
 
 COMPARING = (AdvantageKind.grpo, AdvantageKind.dr_grpo, AdvantageKind.rloo)
@@ -149,6 +150,7 @@ class GrpoConfig:
     """Multi-turn GRPO and its relatives. One step = one rollout and all its updates.
 
     What A is:
+    reward: who pays: the environment's rule, or a model of its verdicts.
     credit: `trajectory` pays what the environment says the episode is worth; where that is the last
         reward, a wrong answer before a right one costs nothing, and first answers are not learnt.
     discount: per turn, of every other `credit`. gae_lambda: of `advantage=gae`.
@@ -168,6 +170,7 @@ class GrpoConfig:
     group_size: int = 8
     temperature: float = 1.0
     max_new_tokens: int = 64
+    reward: ModelRewardConfig = field(default_factory=ModelRewardConfig)
     advantage: AdvantageKind = AdvantageKind.dr_grpo
     credit: Credit = Credit.trajectory
     discount: float = 0.9
@@ -230,6 +233,12 @@ class GrpoConfig:
                 _refuse("dynamic_sampling", "0", chosen, self.dynamic_sampling)
         if self.min_std > 0 and kind not in WITH_DEVIATION:
             _refuse("min_std", "0", chosen, self.min_std)
+        if self.reward.source is not RewardSource.rule:  # these two ask the rule behind its back
+            paid = f"reward.source={self.reward.source.value}"
+            if self.outcome_gate:
+                _refuse("outcome_gate", "false", paid, "true")
+            if self.length.kind is LengthReward.kimi:
+                _refuse("length.kind", "another", paid, "kimi")
         if self.length.kind is LengthReward.kimi and self.group_size < 2:
             _refuse("group_size", "at least 2", "length.kind=kimi", self.group_size)
 

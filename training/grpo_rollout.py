@@ -23,13 +23,17 @@ from .shaping import shaped
 
 @dataclass(slots=True)
 class GroupSampler:
-    """Plays the groups of a step. `num_groups`: of the last step, on all processes together."""
+    """Plays the groups of a step, and has them paid where it is not the environment that pays.
+
+    num_groups: of the last step, on all processes together.
+    """
 
     config: GrpoConfig
     make_env: Callable[[], gym.Env]
     agent: PolicyAgent
     run_seed: int
     stage: str
+    pay: Callable[[Sequence[Episode]], list[Episode]] | None = None
     num_groups: int = 0
     envs: list[gym.Env] = field(default_factory=list)  # made once, used by every rollout
 
@@ -61,7 +65,7 @@ class GroupSampler:
         places = [(group, member) for group in groups for member in range(self.config.group_size)]
         progress = RolloutProgress(lambda quantity: state.tell(self.stage, quantity))
         self.agent.on_tokens = progress.tokens
-        return rollout(
+        episodes = rollout(
             self.make_env,
             self.agent,
             [task_seed(self.run_seed, "grpo", group) for group, _ in places],
@@ -72,3 +76,4 @@ class GroupSampler:
             on_progress=progress.episodes,
             pool=self.envs,
         )
+        return episodes if self.pay is None else self.pay(episodes)

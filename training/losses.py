@@ -6,7 +6,8 @@ l = log pi_theta, o = log pi_old, f = log pi_ref; m = 1 exactly on sampled token
 by GLOBAL counts taken before micro-batching, so that gradients depend neither on the micro-batch
 size, nor on accumulation, nor on the number of processes.
 
-The surrogates S and the weights w stand in `surrogates.py`. Sources: DAPO (arXiv 2503.14476, eq. 8:
+The surrogates S and the weights w stand in `surrogates.py`; `preference_loss` (DPO) is no policy
+gradient: it reads whole answers. Sources: DAPO (arXiv 2503.14476, eq. 8:
 token mean), Dr. GRPO (arXiv 2503.20783: constant normaliser), KL estimators:
 http://joschu.net/blog/kl-approx.html, the clipped value loss: arXiv 1707.06347's published code.
 """
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from .grpo_config import Aggregation, KLKind
 
@@ -78,6 +80,21 @@ def value_loss(
         held = old_values + (values - old_values).clamp(-clip, clip)
         error = torch.maximum(error, (held - targets).square())
     return 0.5 * torch.where(mask > 0, error, torch.zeros_like(error)).sum()
+
+
+def preference_loss(margin: Tensor, beta: float, label_smoothing: float = 0.0) -> Tensor:
+    """DPO: -(1 - e) log sigma(beta h) - e log sigma(-beta h) for each pair. [P]
+
+    margin: h = (l_w - f_w) - (l_r - f_r), where l and f are the log-probabilities of the chosen (w)
+        and of the rejected answer (r), summed over sampled tokens, under policy and reference. [P]
+    label_smoothing: e, how often the labels are taken to be wrong, below .5.
+    Sources: Rafailov et al. 2023 (arXiv 2305.18290, eq. 7); e: Mitchell 2023, *A note on DPO with
+    noisy preferences* (https://ericmitchell.ai/cdpo.pdf). With z = beta h its gradient in z is
+    sigma(z) - (1 - e): it vanishes where the policy gives the pair the odds that the labels have.
+    """
+    wanted = functional.logsigmoid(beta * margin)
+    unwanted = functional.logsigmoid(-beta * margin)
+    return -(1.0 - label_smoothing) * wanted - label_smoothing * unwanted
 
 
 def log_ratio(logp: Tensor, old_logp: Tensor) -> Tensor:

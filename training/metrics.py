@@ -37,6 +37,8 @@ METRICS: dict[str, str] = {
     "reward/format": "mean of the last answer's format term",
     "reward/recognition": "share of judged answers whose cards equal the hand",
     "reward/shaped": "mean episode return after rewards for length, as it is trained on",
+    "reward/model": "mean score of last answers by the reward model that pays them",
+    "reward/rule": "mean of what the environment would have paid for the same answers",
     "reward/*": "mean of the last answer's reward term of that name",
     "advantage/*": "statistic of the advantages of trained tokens",
     "success": "share of episodes that ended solved",
@@ -49,6 +51,13 @@ METRICS: dict[str, str] = {
     "sampler_gap/mean": "mean |log-probability of the trainer - of the sampler| at trained tokens",
     "sampler_gap/max": "largest |log-probability by trainer - by sampler| at trained tokens",
     "sampler_weight/mean": "mean weight w of trained tokens against the sampler's mismatch",
+    "dpo/margin": "mean of how much more the policy prefers right answers than the reference",
+    "dpo/accuracy": "share of pairs whose right answer gained more than the wrong one",
+    "judge/accuracy": "share of answers that the reward model judges as the rule does",
+    "judge/auc": "how often a right answer scores above a wrong one, ties half; if there are both",
+    "judge/gap": "mean score of the reward model less the share of right answers",
+    "judge/paid_wrong": "share of wrong answers that the reward model takes for right",
+    "judge/refused_right": "share of right answers that the reward model takes for wrong",
     "value/loss": "half the mean squared error of the critic at the values it fits",
     "value/mean": "mean value of the critic before the update, at the values it fits",
     "value/explained_variance": "1 - variance of (target - value) / variance of the targets",
@@ -62,6 +71,9 @@ METRICS: dict[str, str] = {
     "episodes/mean_tokens": "mean number of tokens sampled in an episode",
     "episodes/mean_tokens_right": "the same over solved episodes; absent where there is none",
     "episodes/mean_tokens_wrong": "the same over episodes not solved; absent where there is none",
+    "tools/calls": "mean number of calls of tools in an episode, those within their budgets",
+    "tools/episodes": "share of episodes with such a call",
+    "tools/errors": "mean number of calls that told nothing: not readable, or beyond the budget",
     "completions/length_limit": "share of answers cut at the token limit",
     "outcome/*": "share of episodes whose last answer had this outcome",
     "tokens/train": "tokens passed through forward and backward so far",
@@ -69,7 +81,8 @@ METRICS: dict[str, str] = {
     "tokens/prompt": "prompt tokens read while sampling so far",
     "tokens/trained": "the same as tokens/train",
     "tokens/*": "tokens of that kind so far",
-    "flops": "6 N tokens/train + 2 N tokens/sampled so far, N parameters (the study's formula)",
+    "flops": "6 N tokens/train + 2 N tokens/sampled so far, N parameters (the study's formula), "
+    "and 2 N for each token that a reward model read or wrote",
     "env_steps": "environment steps so far",
     "updates": "optimizer steps so far",
     "updates/skipped": "1 if this update was skipped because its gradient was not finite",
@@ -200,6 +213,7 @@ class Ledger:
     """What a stage has spent so far.
 
     num_parameters: N of the study's formula, all parameters of the policy.
+    judge_flops: of reward models, which may have another N and mostly read.
 
     `cpu_s` differs between repetitions: it stands in `timings.jsonl`, neither in `asdict` nor in
     checkpoints.
@@ -212,11 +226,13 @@ class Ledger:
     env_steps: int = 0
     episodes: int = 0
     updates: int = 0
+    judge_flops: int = 0
     cpu_s: float = dataclasses.field(default=0.0, compare=False)
 
     def flops(self) -> int:
-        """X = 6 N train_tokens + 2 N sampled_tokens: the study's measure of compute."""
-        return self.num_parameters * (6 * self.train_tokens + 2 * self.sampled_tokens)
+        """X = 6 N train_tokens + 2 N sampled_tokens: the study's compute, and judges'."""
+        own = self.num_parameters * (6 * self.train_tokens + 2 * self.sampled_tokens)
+        return own + self.judge_flops
 
     def add(self, **counts: int) -> None:
         """Add to counters by name; ValueError for unknown names and negative counts."""

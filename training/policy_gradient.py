@@ -40,6 +40,8 @@ from .grpo_update import (
     train_on,
     update_metrics,
 )
+from .judging.config import RewardSource
+from .judging.pay import ModelPay, describe_agreement
 from .loop import Metrics, TrainState
 from .rollout_metrics import (
     describe_pay,
@@ -57,7 +59,7 @@ RANK_STRIDE = 1_000_000  # an index names a row on all processes together
 
 
 class GrpoStage:
-    """The GRPO arm. `reference` is needed when `kl_coef` is positive."""
+    """The GRPO arm. `reference` is needed when `kl_coef` is positive, `pay` where a model pays."""
 
     name = "grpo"
 
@@ -69,9 +71,13 @@ class GrpoStage:
         *,
         run_seed: int,
         reference: Policy | None = None,
+        pay: ModelPay | None = None,
     ) -> None:
         if config.kl_coef > 0 and reference is None:
             raise ValueError("kl_coef > 0 needs a reference policy; got None")
+        if (config.reward.source is RewardSource.rule) is not (pay is None):
+            got = "no model" if pay is None else "a model that pays"
+            raise ValueError(f"reward.source must fit; got {config.reward.source.value} and {got}")
         self.budget, self.optim = config.budget, config.optim
         self._config = config
         self._run_seed = run_seed
@@ -84,7 +90,8 @@ class GrpoStage:
             temperature=config.temperature, max_new_tokens=config.max_new_tokens
         )
         agent = PolicyAgent(policy, sampling)
-        self._sampler = GroupSampler(config, make_env, agent, run_seed, self.name)
+        self._sampler = GroupSampler(config, make_env, agent, run_seed, self.name, pay)
+        self._pay = pay
 
     def update(self, state: TrainState) -> Metrics:
         """Roll out `groups_per_step` groups over all processes and train on them."""
@@ -106,6 +113,9 @@ class GrpoStage:
         self._refresh_reference(state)
         with costs.part("rollout"), gathered(state.policy):
             episodes = self._sampler.play(state)
+        if self._pay is not None:
+            spent = state.workers.sum({"flops": self._pay.new_flops()})
+            state.ledger.add(judge_flops=int(spent["flops"]))
         with costs.part("measure"):
             rows = self._number(episodes, state)
             measured = self._measure(rows, state)
@@ -150,6 +160,8 @@ class GrpoStage:
         pays, values, penalties = paid, None, None
         extra: Metrics = {}
         both = list(zip(episodes, rows, strict=True))
+        if self._pay is not None:
+            extra |= describe_agreement(episodes, workers)
         if config.length.is_on:
             extra |= describe_pay(paid, workers)
         if config.kl_in is KLPlace.reward:

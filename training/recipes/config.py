@@ -11,6 +11,7 @@ from typing import Any
 
 from ..config import ExperimentConfig
 from ..field_checks import require_fraction, require_positive
+from ..judging.config import DpoConfig, RewardModelConfig, VerdictsConfig
 
 
 class StageKind(str, Enum):
@@ -18,11 +19,20 @@ class StageKind(str, Enum):
     sft = "sft"  # supervised: the oracle's episodes, or answers that another stage accepted
     grpo = "grpo"  # reinforcement learning of any kind that the section `grpo` describes
     reject_sample = "reject_sample"  # a policy answers; the right answers are kept
+    verdicts = "verdicts"  # a policy answers; every answer is kept with the rule's verdict
+    reward_model = "reward_model"  # a model of the verdicts, which may pay in `grpo`
+    dpo = "dpo"  # preference optimisation on pairs of right and wrong answers
     evaluate = "evaluate"  # measures policies on the suite; trains nothing
 
 
-LEAVES_POLICY = (StageKind.pretrain, StageKind.sft, StageKind.grpo)
-STARTS_FROM_POLICY = (StageKind.sft, StageKind.grpo, StageKind.reject_sample)
+LEAVES_POLICY = (StageKind.pretrain, StageKind.sft, StageKind.grpo, StageKind.dpo)
+STARTS_FROM_POLICY = (
+    StageKind.sft, StageKind.grpo, StageKind.reject_sample, StageKind.verdicts,
+    StageKind.reward_model, StageKind.dpo,
+)  # fmt: skip
+SUPERVISED = (StageKind.sft, StageKind.reward_model, StageKind.dpo)  # by the section `sft`
+LEARNS_VERDICTS = (StageKind.reward_model, StageKind.dpo)
+SELF = "self"  # among `judges`: every policy judges its own answers
 SECTIONS = ("env", "pretrain", "sft", "grpo")  # of the experiment that a stage may change
 
 
@@ -53,13 +63,20 @@ class StageConfig:
     """One stage of a recipe.
 
     start: the stage whose policy this one begins with; null: the nearest before it that leaves one.
-    data: `sft` learns the answers that this `reject_sample` stage kept; null: the oracle's.
+    data: `sft` learns the answers that this `reject_sample` stage kept, or the answers and told
+        verdicts of a `verdicts` stage; null: the oracle's. `reward_model` and `dpo` learn from the
+        `verdicts` stage named here.
     share: budget as a share of the recipe's `tflops`; null: the budget of the section.
     algorithm: a choice of the group `algorithm`, for this stage; null: the experiment's.
     env, pretrain, sft, grpo: what differs from the experiment's sections.
-    reject: of `reject_sample`.
+    reject, verdicts, reward_model, dpo: of the kinds of these names.
+    judge: `grpo` is paid by this `reward_model` stage's model; null: as `grpo.reward` says.
+    judges: `reward_model` stages that score what `evaluate` plays, beside the rule; `self`: each
+        policy its own answers.
     policies: stages that `evaluate` measures; empty: every one before it that leaves a policy.
     pairs: `[a, b]` in addition to every policy with the one it began with: b is compared with a.
+    own_env: `evaluate` measures every policy in the environment of its own stage, with the tools
+        that it was trained with, on the same tasks; false: all in this stage's.
     asked_tokens: `evaluate` asks for each of these numbers of tokens in turn, in the words of
         `grpo.length.request`; empty: it asks for none.
     """
@@ -74,8 +91,14 @@ class StageConfig:
     sft: dict[str, Any] = field(default_factory=dict)
     grpo: dict[str, Any] = field(default_factory=dict)
     reject: RejectionConfig = field(default_factory=RejectionConfig)
+    verdicts: VerdictsConfig = field(default_factory=VerdictsConfig)
+    reward_model: RewardModelConfig = field(default_factory=RewardModelConfig)
+    dpo: DpoConfig = field(default_factory=DpoConfig)
+    judge: str | None = None
+    judges: list[str] = field(default_factory=list)
     policies: list[str] = field(default_factory=list)
     pairs: list[list[str]] = field(default_factory=list)
+    own_env: bool = False
     asked_tokens: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -108,6 +131,14 @@ class RecipeConfig(ExperimentConfig):
         self.stages = {name: as_stage(name, stage) for name, stage in self.stages.items()}
 
 
+_OWN_SETTINGS: dict[str, Any] = {
+    "reject": RejectionConfig,
+    "verdicts": VerdictsConfig,
+    "reward_model": RewardModelConfig,
+    "dpo": DpoConfig,
+}
+
+
 def as_stage(name: str, stage: Any) -> StageConfig:
     """A stage from a mapping of its fields; ValueError, with its key, for what is none."""
     if isinstance(stage, StageConfig):
@@ -127,9 +158,10 @@ def as_stage(name: str, stage: Any) -> StageConfig:
         raise ValueError(f"{where}.kind must be one of {', '.join(kinds)}; got {given['kind']}")
     given["kind"] = StageKind(given["kind"])
     try:
-        reject = given.get("reject", {})
-        if isinstance(reject, Mapping):
-            given["reject"] = RejectionConfig(**reject)
+        for key, settings in _OWN_SETTINGS.items():
+            own = given.get(key, {})
+            if isinstance(own, Mapping):
+                given[key] = settings(**own)
         return StageConfig(**given)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{where}.{error}") from error

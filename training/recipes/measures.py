@@ -10,9 +10,11 @@ is one file per policy and cell, written atomically, and is never computed twice
 """
 
 import io
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import gymnasium as gym
@@ -29,12 +31,14 @@ from ..distributed import Workers
 from ..episodes import write_episodes
 from ..files import atomic_write_bytes
 from ..grpo_config import LengthReward
+from ..judging.pay import Scorer
 from ..length_request import with_length_requests
 from ..progress import ProgressReporter
 from ..sampler import task_seed
 from .plan import PlannedStage
 from .thoughts import thought_arrays
 
+SCORE_PREFIX = "score_"  # of arrays with the scores of a reward model, before its name
 Measured = dict[str, np.ndarray]  # by name, one entry per episode
 
 
@@ -45,11 +49,15 @@ def measure_policy(
     folder: Path,
     workers: Workers,
     reporter: ProgressReporter | None = None,
+    judges: Mapping[str, Scorer] = MappingProxyType({}),
 ) -> None:
-    """Measure one policy on every cell and at every asked length of an `evaluate` stage."""
+    """Measure one policy on every cell and at every asked length of an `evaluate` stage.
+
+    judges: reward models by name, which score the last answers beside the rule.
+    """
     config = stage.config
     count = config.evaluate.final_episodes
-    for place, env, asked in places(stage):
+    for place, env, asked in places(stage, name):
         path = folder / f"{name}_{place}.npz"
         if path.exists():
             continue
@@ -59,15 +67,14 @@ def measure_policy(
             folder.mkdir(parents=True, exist_ok=True)
             kept = episodes[: config.evaluate.sample_episodes]
             write_episodes(folder / "episodes", f"{name}_{place}", kept)
-            atomic_write_bytes(path, _packed(episodes, asked))
+            atomic_write_bytes(path, _packed(episodes, asked, judges))
         workers.wait()
         assert len(episodes) == count
 
 
-def places(stage: PlannedStage) -> list[tuple[str, Any, int | None]]:
-    """Where a stage measures: name, environment, asked number of tokens (None: not asked)."""
-    config = stage.config
-    envs = cell_envs(config.env, config.suite)
+def places(stage: PlannedStage, policy: str) -> list[tuple[str, Any, int | None]]:
+    """Where a stage measures a policy: name, environment, asked tokens (None: not asked)."""
+    envs = cell_envs(stage.envs[policy], stage.config.suite)
     asked: list[int | None] = [*stage.stage.asked_tokens] or [None]
     return [
         (cell if count is None else f"{cell}@{count}", env, count)
@@ -131,10 +138,12 @@ def _asking(length: LengthConfig, asked: int | None) -> LengthConfig:
     return replace(length, kind=LengthReward.l1_exact, asked_tokens=[asked, asked])
 
 
-def _packed(episodes: list[Episode], asked: int | None) -> bytes:
+def _packed(episodes: list[Episode], asked: int | None, judges: Mapping[str, Scorer]) -> bytes:
     with np.load(io.BytesIO(packed(episodes))) as stored:
         arrays = {name: stored[name] for name in stored.files}
     arrays |= thought_arrays(episodes)
+    last = [(each.turns[-1].observation, each.turns[-1].completion.text) for each in episodes]
+    arrays |= {f"{SCORE_PREFIX}{name}": judge.scores(last) for name, judge in judges.items()}
     if asked is not None:
         arrays["asked"] = np.full(len(episodes), asked, dtype=np.int32)
     buffer = io.BytesIO()

@@ -6,7 +6,7 @@ it had been written there, and refuses what cannot work in one line with the sta
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
 
@@ -18,12 +18,17 @@ from ..checks import check_room
 from ..config import ExperimentConfig
 from ..contamination import check_contamination
 from ..evaluate import check_tasks
+from ..judging.config import SOURCE_OF
+from ..judging.pay import check_reward
 from ..key_hints import did_you_mean
 from ..override_errors import CONF, explain, groups
 from .config import (
+    LEARNS_VERDICTS,
     LEAVES_POLICY,
     SECTIONS,
+    SELF,
     STARTS_FROM_POLICY,
+    SUPERVISED,
     RecipeConfig,
     StageConfig,
     StageKind,
@@ -39,6 +44,7 @@ class PlannedStage:
     config: the experiment with this stage's settings in its sections.
     start: the stage whose policy it begins with; None for a base.
     policies: what an `evaluate` stage measures. pairs: (a, b), b to be compared with a.
+    envs: by policy, the environment that an `evaluate` stage measures it in.
     """
 
     name: str
@@ -47,6 +53,7 @@ class PlannedStage:
     start: str | None
     policies: tuple[str, ...] = ()
     pairs: tuple[tuple[str, str], ...] = ()
+    envs: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def kind(self) -> StageKind:
@@ -55,7 +62,9 @@ class PlannedStage:
     @property
     def needs(self) -> tuple[str, ...]:
         """The stages whose results this one reads."""
-        inputs = (self.start, self.stage.data, *self.policies)
+        stage = self.stage
+        judges = (name for name in stage.judges if name != SELF)
+        inputs = (self.start, stage.data, stage.judge, *self.policies, *judges)
         return tuple(dict.fromkeys(name for name in inputs if name is not None))
 
 
@@ -79,6 +88,8 @@ def check_plan(plan: list[PlannedStage]) -> None:
     for each in plan:
         config, stream = each.config, "pretrain" if each.kind is StageKind.pretrain else "sft"
         try:
+            if each.kind is StageKind.grpo and each.stage.judge is None:
+                check_reward(config)
             check_room(config, ["grpo"] if each.kind is StageKind.grpo else [], None)
             if (stream, config.env) in seen:
                 continue
@@ -96,7 +107,6 @@ def _planned(
 ) -> PlannedStage:
     _refuse_unused(name, stage)
     policies = [key for key, each in before.items() if each.kind in LEAVES_POLICY]
-    kept = [key for key, each in before.items() if each.kind is StageKind.reject_sample]
     start = None
     if stage.kind in STARTS_FROM_POLICY:
         start = stage.start or (policies[-1] if policies else None)
@@ -104,8 +114,12 @@ def _planned(
             raise ValueError(f"stages.{name}.start must be a stage before it that leaves a policy; "
                              "got none: let the recipe begin with kind: pretrain")  # fmt: skip
         _require(f"stages.{name}.start", start, policies, "that leaves a policy")
-    if stage.data is not None:
-        _require(f"stages.{name}.data", stage.data, kept, "of kind reject_sample")
+    _check_data(name, stage, before)
+    models = [key for key, each in before.items() if each.kind is StageKind.reward_model]
+    for key, given in (("judge", [stage.judge] if stage.judge else []), ("judges", stage.judges)):
+        for each in given:
+            known = [*models, SELF] if key == "judges" else models
+            _require(f"stages.{name}.{key}", each, known, "of kind reward_model")
     measured = stage.policies or policies if stage.kind is StageKind.evaluate else []
     for each in measured:
         _require(f"stages.{name}.policies", each, policies, "that leaves a policy")
@@ -113,13 +127,16 @@ def _planned(
         _require(f"stages.{name}.pairs", each, measured, "that it measures")
     if stage.kind is StageKind.evaluate and not measured:
         raise ValueError(f"stages.{name}.policies must name a stage that leaves a policy; got none")
+    settings = _stage_config(config, name, stage, before)
+    own = {key: before[key].config.env for key in measured if stage.own_env}
     return PlannedStage(
         name=name,
         stage=stage,
-        config=_stage_config(config, name, stage),
+        config=settings,
         start=start,
         policies=tuple(measured),
         pairs=tuple((a, b) for a, b in stage.pairs),
+        envs={key: own.get(key, settings.env) for key in measured},
     )
 
 
@@ -128,14 +145,17 @@ def _refuse_unused(name: str, stage: StageConfig) -> None:
     kind = stage.kind
     uses: dict[str, bool] = {
         "start": kind in STARTS_FROM_POLICY,
-        "data": kind is StageKind.sft,
-        "share": kind in (StageKind.sft, StageKind.grpo),
+        "data": kind in SUPERVISED,
+        "share": kind in (*SUPERVISED, StageKind.grpo),
         "algorithm": kind is StageKind.grpo,
         "pretrain": kind is StageKind.pretrain,
-        "sft": kind is StageKind.sft,
-        "grpo": kind in (StageKind.grpo, StageKind.evaluate, StageKind.reject_sample),
+        "sft": kind in SUPERVISED,
+        "grpo": kind not in (StageKind.pretrain, StageKind.sft, StageKind.dpo),
+        "judge": kind is StageKind.grpo,
+        "judges": kind is StageKind.evaluate,
         "policies": kind is StageKind.evaluate,
         "pairs": kind is StageKind.evaluate,
+        "own_env": kind is StageKind.evaluate,
         "asked_tokens": kind is StageKind.evaluate,
     }
     for key, is_used in uses.items():
@@ -146,6 +166,17 @@ def _refuse_unused(name: str, stage: StageConfig) -> None:
             )
 
 
+def _check_data(name: str, stage: StageConfig, before: Mapping[str, PlannedStage]) -> None:
+    """Whether what a stage learns from is made before it."""
+    wanted: tuple[StageKind, ...] = (StageKind.verdicts,)
+    if stage.kind not in LEARNS_VERDICTS:
+        wanted = (StageKind.reject_sample, StageKind.verdicts)
+    made = [key for key, each in before.items() if each.kind in wanted]
+    which = f"of kind {' or '.join(kind.value for kind in wanted)}"
+    if stage.data is not None or stage.kind in LEARNS_VERDICTS:
+        _require(f"stages.{name}.data", stage.data or "none", made, which)
+
+
 def _require(key: str, name: str, known: list[str], which: str) -> None:
     if name not in known:
         raise ValueError(
@@ -154,15 +185,20 @@ def _require(key: str, name: str, known: list[str], which: str) -> None:
         )
 
 
-def _stage_config(config: RecipeConfig, name: str, stage: StageConfig) -> ExperimentConfig:
+def _stage_config(
+    config: RecipeConfig, name: str, stage: StageConfig, before: Mapping[str, PlannedStage]
+) -> ExperimentConfig:
     """The experiment with the stage's settings in its sections."""
     changes: dict[str, Any] = {key: getattr(stage, key) for key in SECTIONS}
     if stage.algorithm is not None:
         changes["grpo"] = _merged(_algorithm(name, stage.algorithm), stage.grpo)
     if stage.share is not None:
         budget = {"steps": None, "tflops": stage.share * config.tflops}
-        section = "sft" if stage.kind is StageKind.sft else "grpo"
+        section = "sft" if stage.kind in SUPERVISED else "grpo"
         changes[section] = _merged({"budget": budget}, changes[section])
+    if stage.judge is not None:
+        source = SOURCE_OF[before[stage.judge].stage.reward_model.kind]
+        changes["grpo"] = _merged({"reward": {"source": source.value}}, changes["grpo"])
     made: dict[str, Any] = {}
     for key, given in changes.items():
         where = f"stages.{name}.{key}"

@@ -24,6 +24,7 @@ from ...agents.types import Episode
 from ..chat_records import DATA_NAME
 from ..demonstrations import Conversation
 from ..files import atomic_write_text
+from ..judging.config import VerdictsConfig
 from ..metrics import Ledger
 from ..rollout_metrics import played
 from ..sampler import task_seed
@@ -45,21 +46,7 @@ def reject_sample(
 
     env: the environment's configuration. Raises ValueError where no answer was accepted.
     """
-    agent = PolicyAgent(
-        policy, SamplingConfig(temperature=config.temperature, max_new_tokens=max_new_tokens)
-    )
-    places = [
-        (task, member) for task in range(config.num_tasks) for member in range(config.samples)
-    ]
-    episodes = rollout(
-        lambda: gym.make(env.id, config=env),
-        agent,
-        [task_seed(seed, "sft", task) for task, _ in places],
-        groups=[task for task, _ in places],
-        members=[member for _, member in places],
-        run_seed=seed,
-        max_concurrency=agent.max_rows,
-    )
+    episodes = sample_answers(policy, env, config, max_new_tokens=max_new_tokens, seed=seed)
     kept = accepted(episodes, config)
     counts = {
         "tasks": config.num_tasks,
@@ -80,6 +67,32 @@ def reject_sample(
     ledger = Ledger(num_parameters=policy.num_parameters)
     ledger.add(**played(episodes))
     return ledger, counts
+
+
+def sample_answers(
+    policy: Policy,
+    env: Any,
+    config: RejectionConfig | VerdictsConfig,
+    *,
+    max_new_tokens: int,
+    seed: int,
+) -> list[Episode]:
+    """`samples` episodes of each of `num_tasks` training tasks, a task's together, in order."""
+    agent = PolicyAgent(
+        policy, SamplingConfig(temperature=config.temperature, max_new_tokens=max_new_tokens)
+    )
+    places = [
+        (task, member) for task in range(config.num_tasks) for member in range(config.samples)
+    ]
+    return rollout(
+        lambda: gym.make(env.id, config=env),
+        agent,
+        [task_seed(seed, "sft", task) for task, _ in places],
+        groups=[task for task, _ in places],
+        members=[member for _, member in places],
+        run_seed=seed,
+        max_concurrency=agent.max_rows,
+    )
 
 
 def accepted(episodes: Sequence[Episode], config: RejectionConfig) -> list[Episode]:

@@ -24,9 +24,13 @@ import numpy as np
 
 from ...agents.policy import Policy, load_policy
 from ..chat_records import DATA_NAME
+from ..config import ExperimentConfig
 from ..demonstrations import OracleDemonstrations
 from ..distributed import Workers
 from ..files import atomic_write_json
+from ..judging.identity import check_identity, identity
+from ..judging.pay import Scorer, load_reward_model, own_judge, pay_of, read_about
+from ..judging.verdicts import VERDICTS_NAME, JudgedAnswer
 from ..length_request import with_length_requests
 from ..loop import Stage, TrainState, train, trained_parameters
 from ..metrics import Ledger
@@ -38,7 +42,14 @@ from ..sft_files import FileDemonstrations
 from ..step_costs import MIB, peak_memory
 from ..supervised import Demonstrations, SupervisedStage
 from ..trackers import make_trackers
-from .config import StageKind
+from .config import SELF, StageKind
+from .judging import (
+    make_verdicts,
+    measure_reward_model,
+    preference_stage,
+    reward_model_stage,
+    verdicts_of,
+)
 from .measures import measure_policy
 from .plan import PlannedStage
 from .rejection import reject_sample
@@ -100,7 +111,7 @@ class SeedPipeline:
 
     def grpo(self, stage: PlannedStage) -> dict[str, Any]:
         """Reinforcement learning from the stage's start, which is also the reference."""
-        config, policy = stage.config, self._start(stage)
+        config, policy = self._with_judge(stage), self._start(stage)
         env = config.env
         work = GrpoStage(
             config.grpo,
@@ -108,6 +119,7 @@ class SeedPipeline:
             policy,
             run_seed=stage_seed(self.seed, stage.name),
             reference=self._start(stage) if config.grpo.kl_coef > 0 else None,
+            pay=pay_of(config, policy),
         )
         return self._train(stage, work, policy)
 
@@ -124,13 +136,38 @@ class SeedPipeline:
         self._tell_spent(stage, _spent(ledger))
         return counts
 
+    def verdicts(self, stage: PlannedStage) -> dict[str, Any]:
+        """Answers of the start's policy, right and wrong, with the rule's verdict on each."""
+        seed, folder = stage_seed(self.seed, stage.name), self.folder / stage.name
+        ledger, counts = make_verdicts(self._start(stage), stage, seed=seed, folder=folder)
+        self._tell_spent(stage, _spent(ledger))
+        return counts
+
+    def reward_model(self, stage: PlannedStage) -> dict[str, Any]:
+        """A model of a stage's verdicts, from the start's policy; how it agrees with the rule."""
+        policy, verdicts = self._start(stage), self._verdicts(stage)
+        seed = stage_seed(self.seed, stage.name)
+        work, model = reward_model_stage(stage, policy, verdicts, seed=seed)
+        done = self._train(stage, work, policy)
+        folder = self.folder / stage.name
+        if self.workers.is_main:
+            model.save(folder / "policy", {"identity": identity(stage.config.env)})
+            measure_reward_model(model, verdicts, folder)
+        self.workers.wait()
+        return done
+
+    def dpo(self, stage: PlannedStage) -> dict[str, Any]:
+        """Preference optimisation from the stage's start, which is also the reference."""
+        policy, verdicts = self._start(stage), self._verdicts(stage)
+        seed = stage_seed(self.seed, stage.name)
+        return self._train(stage, preference_stage(stage, policy, verdicts, seed=seed), policy)
+
     def evaluate(self, stage: PlannedStage) -> dict[str, Any]:
         """Every policy on every cell; what is measured already is left alone."""
         for name in stage.policies:
             policy = self._policy(stage, name)
-            measure_policy(
-                policy, name, stage, self.folder / stage.name, self.workers, self.reporter
-            )
+            folder, judges = self.folder / stage.name, self._judges(stage, policy)
+            measure_policy(policy, name, stage, folder, self.workers, self.reporter, judges)
         return {"policies": list(stage.policies)}
 
     def _start(self, stage: PlannedStage) -> Policy:
@@ -150,6 +187,31 @@ class SeedPipeline:
                 f"{self.folder / name} to have it made again"
             )
         return path
+
+    def _verdicts(self, stage: PlannedStage) -> list[JudgedAnswer]:
+        assert stage.stage.data is not None
+        return verdicts_of(stage, self._input(stage, stage.stage.data, VERDICTS_NAME).parent)
+
+    def _with_judge(self, stage: PlannedStage) -> ExperimentConfig:
+        """The stage's settings, with the folder of the model that pays."""
+        config, name = stage.config, stage.stage.judge
+        if name is None:
+            return config
+        path = str(self._input(stage, name, "policy"))
+        reward = dataclasses.replace(config.grpo.reward, path=path)
+        return dataclasses.replace(config, grpo=dataclasses.replace(config.grpo, reward=reward))
+
+    def _judges(self, stage: PlannedStage, policy: Policy) -> dict[str, Scorer]:
+        """What scores a policy's answers in an evaluation, beside the rule."""
+        found: dict[str, Scorer] = {}
+        for name in stage.stage.judges:
+            if name == SELF:
+                found[name] = own_judge(policy, stage.config.grpo.reward)
+                continue
+            folder = self._input(stage, name, "policy")
+            check_identity(read_about(folder, name)["identity"], stage.config.env, name)
+            found[name] = load_reward_model(folder, stage.config.policy)
+        return found
 
     def _demonstrations(self, stage: PlannedStage, policy: Policy) -> Demonstrations:
         sft, seed = stage.config.sft, stage_seed(self.seed, stage.name)
@@ -183,6 +245,7 @@ class SeedPipeline:
                 folder,
                 checkpoint_every=config.checkpoint_every,
                 keep_checkpoints=config.keep_checkpoints,
+                checkpoint_updates=config.checkpoint_updates,
                 on_metrics=lambda step, metrics: trackers.log(metrics, step),
                 reporter=self.reporter,
                 seed=stage_seed(self.seed, stage.name),
@@ -206,6 +269,9 @@ _WORK = {
     StageKind.sft: SeedPipeline.sft,
     StageKind.grpo: SeedPipeline.grpo,
     StageKind.reject_sample: SeedPipeline.reject,
+    StageKind.verdicts: SeedPipeline.verdicts,
+    StageKind.reward_model: SeedPipeline.reward_model,
+    StageKind.dpo: SeedPipeline.dpo,
     StageKind.evaluate: SeedPipeline.evaluate,
 }
 

@@ -10,7 +10,7 @@ at once p-values are Holm's.
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from ..statistics import (
     paired_difference,
 )
 from .config import RecipeConfig, StageKind
+from .gaming import held_out_agreement, judged
 from .measures import Measured, places, read_measured
 from .plan import PlannedStage
 from .stages import read_spent
@@ -46,10 +47,16 @@ MEASURES: dict[str, Callable[[Pooled], Interval | None]] = {
     "dead_ends": lambda all_: _mean(all_, all_["dead_ends"]),
     "english": lambda all_: _ratio(all_, "english", "marks"),
     "sound": lambda all_: _rate(all_, all_["sound"]),
+    "calls": lambda all_: _mean(all_, all_["tool_calls"]) if "tool_calls" in all_ else None,
+    "called": lambda all_: _rate(all_, all_["tool_calls"] > 0) if "tool_calls" in all_ else None,
+    "tool_errors": lambda all_: _ratio(all_, "tool_errors", "tool_calls"),
 }
 OVER_TRAINING = (
     "success", "reward/tags", "reward/consistency", "episodes/mean_tokens",
     "episodes/mean_tokens_right", "episodes/mean_tokens_wrong", "groups/zero_variance",
+    "tools/calls", "tools/episodes", "tools/errors",
+    "reward/model", "reward/rule", "judge/accuracy", "judge/auc", "judge/paid_wrong",
+    "dpo/margin", "dpo/accuracy",
 )  # fmt: skip
 
 
@@ -65,11 +72,14 @@ def write_summary(config: RecipeConfig, plan: Sequence[PlannedStage], root: Path
         "about": config.about,
         "tflops": config.tflops,
         "training": [
-            _over_training(stage, root, seeds) for stage in plan if stage.kind is StageKind.grpo
+            _over_training(stage, root, seeds)
+            for stage in plan
+            if stage.kind in (StageKind.grpo, StageKind.dpo)
         ],
         "costs": [
             _cost(stage, root, seeds) for stage in plan if stage.kind is not StageKind.evaluate
         ],
+        "reward_models": held_out_agreement(plan, root, seeds),
         "evaluations": [_evaluation(stage, plan, root, seeds) for stage in stages],
     }
     atomic_write_json(root / "recipe.json", found)
@@ -88,7 +98,7 @@ def _evaluation(
     if not complete:
         raise ValueError(f"stages.{stage.name} must have been measured; got no complete seed")
     rows, gains = [], []
-    for place, _, asked in places(stage):
+    for place, _, asked in places(stage, stage.policies[0]):
         data = {name: _pooled(stage, root, complete, name, place) for name in stage.policies}
         for name in stage.policies:
             rows.append(_row(name, place, asked, data[name]))
@@ -104,7 +114,9 @@ def _evaluation(
 
 def _is_complete(stage: PlannedStage, root: Path, seed: int) -> bool:
     folder = seed_folder(root, seed) / stage.name
-    wanted = [f"{name}_{place}.npz" for name in stage.policies for place, _, _ in places(stage)]
+    wanted = [
+        f"{name}_{place}.npz" for name in stage.policies for place, _, _ in places(stage, name)
+    ]
     return all((folder / name).exists() for name in wanted)
 
 
@@ -121,6 +133,8 @@ def _row(name: str, place: str, asked: int | None, data: Pooled) -> dict[str, An
     found |= {key: _plain(estimate(data)) for key, estimate in MEASURES.items()}
     wrong = ~data["success"].astype(bool)
     found["tokens_wrong"] = _plain(_mean(data, data["num_tokens"], wrong))
+    scored = judged(data).items()
+    found |= {"judged": {name: _plain_all(values) for name, values in scored}} if scored else {}
     found["tokens_right"] = _plain(_mean(data, data["num_tokens"], ~wrong))
     if asked is not None:
         found["asked"] = asked
@@ -200,7 +214,7 @@ def _mean(data: Pooled, values: np.ndarray, kept: np.ndarray | None = None) -> I
 
 def _ratio(data: Pooled, parts: str, wholes: str) -> Interval | None:
     """Of sums over all episodes; None where nothing was said."""
-    if not data[wholes].sum():
+    if wholes not in data or not data[wholes].sum():
         return None
     return clustered_ratio(data[parts], data[wholes], data["task_id"], data["run_seed"])
 
@@ -214,6 +228,11 @@ def _plain(value: Interval | None) -> dict[str, Any] | None:
         key: None if isinstance(item, float) and not math.isfinite(item) else item
         for key, item in found.items()
     }
+
+
+def _plain_all(values: Mapping[str, Interval | float | None]) -> dict[str, Any]:
+    return {key: _plain(value) if isinstance(value, Interval) else value
+            for key, value in values.items()}  # fmt: skip
 
 
 def read_summary(root: Path) -> dict[str, Any]:

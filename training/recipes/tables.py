@@ -1,16 +1,22 @@
 """The tables of a recipe's summary, in Markdown."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..statistics import MIN_SEEDS
+from .gaming import HELD_OUT
 
 TITLES = {
     "success": "success", "tokens": "tokens", "tokens_wrong": "tokens if wrong",
     "tags": "whole format", "true_steps": "true steps", "rechecks": "re-checks",
     "dead_ends": "dead ends", "english": "English marks", "sound": "sound thoughts",
     "missed_by": "tokens from those asked",
+    "calls": "calls", "called": "episodes with a call", "tool_errors": "calls that told nothing",
 }  # fmt: skip
-IN_NUMBERS = ("tokens", "tokens_wrong", "dead_ends", "missed_by")  # the others are shares
+OF_THOUGHTS = ("tags", "true_steps", "rechecks", "dead_ends", "english", "sound")
+OF_TOOLS = ("calls", "called", "tool_errors")
+IN_NUMBERS = ("tokens", "tokens_wrong", "dead_ends", "missed_by", "calls")  # the others are shares
+JUDGED = ("score", "gap", "agrees", "wrong_paid")
 
 
 def as_text(found: dict[str, Any]) -> str:
@@ -19,6 +25,7 @@ def as_text(found: dict[str, Any]) -> str:
     lines += [found["about"], ""] if found["about"] else []
     for evaluation in found["evaluations"]:
         lines += _evaluation_lines(evaluation)
+    lines += _reward_model_lines(found.get("reward_models", []))
     lines += _training_lines(found["training"])
     lines += ["## Costs (means over seeds)", "", "| stage | kind | begins with | TFLOP | CPU s |"
               " peak MiB |", "|---|---|---|---|---|---|"]  # fmt: skip
@@ -31,8 +38,7 @@ def as_text(found: dict[str, Any]) -> str:
 
 def _evaluation_lines(evaluation: dict[str, Any]) -> list[str]:
     seeds = evaluation["seeds"]
-    asks = any("asked" in row for row in evaluation["policies"])
-    shown = {name: title for name, title in TITLES.items() if asks or name != "missed_by"}
+    shown = {name: TITLES[name] for name in _columns(evaluation["policies"])}
     speaks = "" if len(seeds) >= MIN_SEEDS else f"; fewer than {MIN_SEEDS} seeds: of these policies"
     lines = [
         f"## {evaluation['stage']}: {len(seeds)} seed{'s' * (len(seeds) != 1)}, "
@@ -53,7 +59,54 @@ def _evaluation_lines(evaluation: dict[str, Any]) -> list[str]:
             f"{_shown(gain['success'], is_rate=True, signed=True)} | {gain['p_holm']:.3f} | "
             f"{_shown(gain['tokens'], is_rate=False, signed=True)} | {gain['tokens_saved']:+.1%} |"
         )
+    return [*lines, *_judged_lines(evaluation["policies"]), ""]
+
+
+def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Names of what there is to tell of some of these policies."""
+    absent = set[str]()
+    if not any("asked" in row for row in rows):
+        absent.add("missed_by")
+    if not any(row.get("calls") for row in rows):
+        absent.update(OF_TOOLS)
+    if not any(row["true_steps"] or row["tags"]["estimate"] for row in rows):
+        absent.update(OF_THOUGHTS)
+    return [name for name in TITLES if name not in absent]
+
+
+def _reward_model_lines(models: Sequence[Mapping[str, Any]]) -> list[str]:
+    """How reward models agree with the rule on verdicts that they were not trained on."""
+    if not models:
+        return []
+    lines = ["## Reward models on held-out verdicts, as many right as wrong (means over seeds)", "",
+             "| stage | kind | n | agrees | AUC | wrong taken for right | right taken for wrong |",
+             "|---|---|---|---|---|---|---|"]  # fmt: skip
+    for model in models:
+        cells = " | ".join(_number(model[name]) for name in HELD_OUT)
+        lines.append(f"| {model['stage']} | {model['kind']} | {model['n']} | {cells} |")
     return [*lines, ""]
+
+
+def _judged_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What reward models would pay each policy, beside what is right."""
+    if not any(row.get("judged") for row in rows):
+        return []
+    lines = ["", "| policy | place | right by rule | judge | mean score | score less right |"
+             " agrees | wrong paid | AUC |", "|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    for row in rows:
+        for judge, values in row.get("judged", {}).items():
+            cells = " | ".join(
+                _shown(values[name], is_rate=True, signed=name == "gap") for name in JUDGED
+            )
+            lines.append(
+                f"| {row['policy']} | {row['place']} | {_shown(row['success'], is_rate=True)} | "
+                f"{judge} | {cells} | {_number(values['auc'])} |"
+            )
+    return lines
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def _shown(
