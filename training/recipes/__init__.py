@@ -4,8 +4,10 @@ config     what a stage is, and a recipe's configuration
 plan       stages with their settings worked out and their inputs found; what is wrong in one line
 stages     runs one stage of one seed, or goes on where it stopped
 rejection  a policy's accepted answers, as demonstrations for others
+judging    verdicts of the rule, models of them, and DPO
 measures   plays the evaluation tasks and reads the thoughts
 summary    what every stage gained, with intervals, over all seeds
+gaming     what reward models would pay, beside what is right
 tables     the same in Markdown
 thoughts   what the thoughts of played answers are like
 runner     all stages of all seeds, then the summary
