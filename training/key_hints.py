@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 MAX_HINTS = 4
-NEAR_SIBLING, NEAR_NAME, NEAR_PATH = 0.6, 0.7, 0.75  # of difflib's ratio
+NEAR_SIBLING, NEAR_NAME, NEAR_PATH, NEAR_SYNONYM = 0.6, 0.7, 0.75, 0.85  # of difflib's ratio
 _STEPS, _GROUP, _CLIP = ("budget.steps",), ("group_size",), ("clip_low", "clip_high")
 _BATCH, _WEIGHTS = ("batch_size", "groups_per_step"), ("policy.path",)
 
@@ -58,14 +58,21 @@ def likely_keys(parent: Any, prefix: str, key: str, siblings: Sequence[str]) -> 
     """
     root = parent._get_root() if isinstance(parent, DictConfig) else None
     known = list(dict.fromkeys([f"{prefix}{name}" for name in siblings] + list(_walk(root))))
-    meant = _ending_in(SYNONYMS.get(key.lower(), ()), known)
+    meant = _meant(key.lower(), prefix, known)
     if meant:
-        inside = [full for full in meant if full.startswith(prefix)]
-        return _commands_first(inside or meant, root)
+        return _commands_first(meant, root)
     near = difflib.get_close_matches(key, siblings, n=1, cutoff=NEAR_SIBLING)
     if near:
         return [f"{prefix}{near[0]}"]
+    for synonym in difflib.get_close_matches(key.lower(), SYNONYMS, n=1, cutoff=NEAR_SYNONYM):
+        return _commands_first(_meant(synonym, prefix, known), root)
     return _commands_first(_ending_in((key,), known) or _alike(f"{prefix}{key}", known), root)
+
+
+def _meant(synonym: str, prefix: str, known: Sequence[str]) -> list[str]:
+    """Keys of another name for them; those of the section alone, if it has any."""
+    found = _ending_in(SYNONYMS.get(synonym, ()), known)
+    return [full for full in found if full.startswith(prefix)] or found
 
 
 def _ending_in(ends: Iterable[str], known: Sequence[str]) -> list[str]:

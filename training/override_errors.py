@@ -6,9 +6,10 @@ decides what is an error: it only says it.
 """
 
 import re
+from dataclasses import fields, is_dataclass
 from enum import Enum
 from importlib.resources import files
-from typing import Any
+from typing import Any, get_args
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -32,6 +33,11 @@ NODE_WORDS = {
     "PathNode": "a path",
 }
 
+MERGES = {  # what stands there, and what was given
+    "Cannot merge DictConfig with ListConfig": ("a section with keys and values", "a list"),
+    "Cannot merge ListConfig with DictConfig": ("a list, as in [a,b]", "a section"),
+}
+
 CONFIG_ERRORS = (HydraException, OmegaConfBaseException)
 
 
@@ -47,6 +53,9 @@ def explain(error: BaseException) -> str:
         return _where(error) + _unknown_key(cause)
     if isinstance(cause, OmegaConfBaseException):
         return _where(error) + _bad_value(cause)
+    strange = re.match(r"Could not override '([^'@]+)", str(error))
+    if strange is not None:
+        return f"{strange[1]} is not a group of this command; its --help lists those that are"
     return one_line(str(error)) or type(error).__name__
 
 
@@ -142,6 +151,9 @@ def _groups_beside(root: Any) -> list[str]:
 
 def _bad_value(error: OmegaConfBaseException) -> str:
     key = error.full_key
+    merged = MERGES.get((error.msg or "").split("\n")[0])
+    if merged is not None:
+        return f"{key} must be {merged[0]}; got {merged[1]}"
     allowed = None if isinstance(error, InterpolationResolutionError) else _allowed(error)
     if not key or allowed is None:
         first = one_line((error.msg or str(error)).split("\n")[0])
@@ -163,6 +175,9 @@ def _allowed(error: OmegaConfBaseException) -> str | None:
         return f"one of {', '.join(member.name for member in enum)}"
     if expected:
         return f"one of {expected[1]}"
+    entry = next((kind for kind in get_args(error.ref_type) if is_dataclass(kind)), None)
+    if entry is not None and "is not a subclass of" in (error.msg or ""):
+        return f"a section with {', '.join(field.name for field in fields(entry))}"
     if isinstance(node, ListConfig):
         return "a list, as in [a,b]"
     if isinstance(node, DictConfig):
