@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from cardinal_gym.agents.types import Completion, ContextMode, Reply
 from cardinal_gym.training.chat_records import read_records
@@ -12,6 +13,7 @@ from cardinal_gym.training.judging.pay import check_reward, load_reward_model, r
 from cardinal_gym.training.judging.verdicts import read_verdicts
 from cardinal_gym.training.recipes import rejection
 from cardinal_gym.training.recipes.config import RecipeConfig
+from cardinal_gym.training.recipes.gaming import judged
 from cardinal_gym.training.recipes.plan import check_plan, planned
 from cardinal_gym.training.recipes.stages import SeedPipeline
 from cardinal_gym.training.recipes.summary import read_summary, write_summary
@@ -52,10 +54,10 @@ def test_the_recipe_runs_to_its_summary(finished: tuple[RecipeConfig, SeedPipeli
     (evaluation,) = found["evaluations"]
     for row in evaluation["policies"]:
         assert set(row["judged"]) == {"head", "judge", "self"}
-        for judged in row["judged"].values():
-            assert 0 <= judged["score"]["estimate"] <= 1
-            gap = judged["score"]["estimate"] - row["success"]["estimate"]
-            assert judged["gap"]["estimate"] == pytest.approx(gap)
+        for values in row["judged"].values():
+            assert 0 <= values["score"]["estimate"] <= 1
+            gap = values["score"]["estimate"] - row["success"]["estimate"]
+            assert values["gap"]["estimate"] == pytest.approx(gap)
     assert [model["kind"] for model in found["reward_models"]] == ["head", "judge"]
     trained = {stage["stage"]: stage["metrics"] for stage in found["training"]}
     assert "reward/model" not in trained["rl_rule"]
@@ -64,6 +66,22 @@ def test_the_recipe_runs_to_its_summary(finished: tuple[RecipeConfig, SeedPipeli
     assert "dpo/accuracy" in trained["dpo"]
     assert "## Reward models on held-out verdicts" in text
     assert "| rl_self | id | " in text.partition("score less right")[2]
+
+
+def test_what_a_model_would_pay_stands_beside_what_is_right() -> None:
+    """Two seeds on two tasks: the model takes one wrong answer of three for right."""
+    data = {
+        "success": np.array([1, 0, 0, 0]), "task_id": np.array(["a", "b", "a", "b"]),
+        "run_seed": np.array([0, 0, 1, 1]), "score_head": np.array([0.9, 0.6, 0.2, 0.1]),
+    }  # fmt: skip
+    (found,) = judged(data).values()
+    assert found["score"].estimate == pytest.approx(0.45)
+    assert found["gap"].estimate == pytest.approx(0.45 - 0.25)
+    assert found["agrees"].estimate == 0.75
+    assert found["wrong_paid"].estimate == pytest.approx(1 / 3)
+    assert found["auc"] == 1.0  # the second seed has no right answer to compare
+    always = judged({**data, "success": np.ones(4)})["head"]
+    assert (always["wrong_paid"], always["auc"]) == (None, None)
 
 
 @whole_recipe
