@@ -47,6 +47,13 @@ def test_help_of_the_command_line_loads_no_torch() -> None:
     assert not loaded & {"torch", "transformers", "accelerate", "hydra"}
 
 
+def test_reading_a_run_loads_no_torch() -> None:
+    loaded = modules_loaded_by(
+        "import cardinal_gym.training.view, cardinal_gym.training.report.build"
+    )
+    assert not loaded & {"torch", "transformers", "accelerate", "hydra", "numba"}
+
+
 def imported_names(module: Path) -> list[str]:
     """Absolute names of all that a module imports, wherever in the file it does."""
     package = ("cardinal_gym", *module.relative_to(ROOT).parts[:-1])

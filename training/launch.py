@@ -26,6 +26,7 @@ import hashlib
 import logging
 import os
 import re
+import select
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -164,6 +165,9 @@ def _errors_in_one_line(config_name: str, on_interrupt: str) -> Iterator[None]:
         raise SystemExit(_report(config_name, on_interrupt, INTERRUPTED)) from None
     except CONFIG_ERRORS as error:
         raise SystemExit(_report(config_name, explain(error), USAGE)) from None
+    except BrokenPipeError:
+        if not _reader_has_left():
+            raise
     except Exception as error:
         status = _status(error)
         if status is None:
@@ -183,6 +187,20 @@ def _default_error_mode() -> Iterator[None]:
     finally:
         if switch is not None:
             os.environ[FULL_ERROR] = switch
+
+
+def _reader_has_left() -> bool:
+    """Whether nobody reads what is printed any more (`| head`); the rest then goes nowhere."""
+    try:
+        out = sys.stdout.fileno()
+        listener = select.poll()
+        listener.register(out, 0)  # POLLERR, the pipe without a reader, is told in any case
+        left = any(event & select.POLLERR for _, event in listener.poll(0))
+    except (OSError, AttributeError):  # no file behind it, or a system without poll
+        return False
+    if left:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out)
+    return left
 
 
 def _status(error: Exception) -> int | None:

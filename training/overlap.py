@@ -14,16 +14,18 @@ moved out of its run folder, and a model from a hub, have no record of what they
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..agents.config import PolicyConfig
-from .contamination import DealtTasks
 from .files import atomic_write_json
+
+if TYPE_CHECKING:  # a report reads the record and needs no policy, so no torch
+    from .contamination import DealtTasks
 
 OVERLAP_FILE = "contamination.json"
 
 
-def write_overlap(root: Path, dealt: DealtTasks, policy: PolicyConfig) -> None:
+def write_overlap(root: Path, dealt: "DealtTasks", policy: PolicyConfig) -> None:
     """Write the record of a run folder, once: what resumes a run is the same configuration."""
     path = root / OVERLAP_FILE
     if path.exists():

@@ -70,6 +70,9 @@ class DemoConfig:
 def register() -> None:
     """Store every schema; calling it again changes nothing. Loads no torch."""
     store = ConfigStore.instance()
+    # Hydra copies its sources, and with them every schema in the store, at each composition and for
+    # each group that its help lists. What `load` hands out is copied anyway, so one store will do.
+    ConfigStore.__deepcopy__ = lambda shared, _: shared  # type: ignore[attr-defined]
     store.store(group="schema", name="experiment", node=ExperimentConfig)
     store.store(group="schema", name="recipe", node=RecipeConfig)
     store.store(group="schema", name="reproduce", node=ReproduceConfig)

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.metadata
+import os
 import signal
 import subprocess
 import sys
@@ -158,6 +159,15 @@ def test_accelerate_starts_a_command_as_a_module(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "seed: 5" in done.stdout
+
+
+def test_help_whose_reader_leaves_ends_quietly() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    program = [sys.executable, "-m", "cardinal_gym.training.plan", "--help"]
+    done = subprocess.run(program, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def start(*arguments: str, cwd: Path, stdin: str = "") -> "subprocess.CompletedProcess[str]":
