@@ -11,7 +11,8 @@ from typing import Any
 
 from ..agents.chat import encode_next
 from ..agents.config import PolicyConfig
-from ..agents.policy import Policy, load_policy
+from ..agents.hub import check_reachable
+from ..agents.policy import Policy, load_policy, torch_device
 from ..envs.core import Observation
 from .chat_records import read_records
 from .config import ExperimentConfig
@@ -43,6 +44,8 @@ def check_run(config: ExperimentConfig, command: str) -> DealtTasks:
             f"policy must have a path or a build to be trained; got {config.policy.name}, which "
             "eval alone can measure"
         )
+    if command in STAGES:
+        check_policy(config.policy)
     if command != "compare" and config.seeds != 1:
         raise ValueError(
             f"seeds must be 1 for {command}, which runs one seed; got {config.seeds}: write "
@@ -58,6 +61,13 @@ def check_run(config: ExperimentConfig, command: str) -> DealtTasks:
     check_data(config, stages, policy)
     warn_of_familiar_cells(dataclasses.asdict(config))
     return dealt
+
+
+def check_policy(config: PolicyConfig) -> None:
+    """Whether the policy can be had, and put where it is to be; it is not loaded."""
+    torch_device(config.device)
+    if config.path is not None:
+        check_reachable(str(Path(config.path).expanduser()))
 
 
 def check_room(config: ExperimentConfig, stages: Collection[str], policy: Policy | None) -> None:

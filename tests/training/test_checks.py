@@ -64,6 +64,8 @@ def test_a_run_that_can_work_is_let_through(command: str) -> None:
         ),
         ("env.split=all", "sft", r"tasks of warmup \(env.split=all\): training and evaluation"),
         ("sft.data=nowhere.jsonl", "sft", "sft.data: demonstrations must be a file .*nowhere"),
+        ("policy.path=/nowhere", "grpo", "policy folder must exist; got '/nowhere'"),
+        ("policy.device=gpu", "compare", "policy.device must be auto, cpu, cuda or cuda:<n>; got"),
         ("seeds=3", "grpo", "seeds must be 1 for grpo, .* got 3: write -m seed=0,1,2 .*"),
     ],
 )

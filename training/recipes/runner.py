@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from ..arms import seed_folder
+from ..checks import check_policy
 from ..comparison import num_processes
 from ..distributed import Workers
 from ..files import remove_leftovers
@@ -37,6 +38,7 @@ def run_recipe(config: RecipeConfig) -> Path:
     config.distributed.refuse_spreading("run")
     plan = planned(config)
     check_trackers(config.trackers)
+    check_policy(config.policy)
     check_plan(plan)
     root = run_root(config)
     RunFolder(root).check_free(config.resume)
