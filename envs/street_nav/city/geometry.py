@@ -27,16 +27,23 @@ def turn_between(before: np.ndarray | float, after: np.ndarray | float) -> np.nd
 
 def left_of(vectors: np.ndarray) -> np.ndarray:
     """Vectors turned by 90 degrees counter-clockwise."""
-    return np.stack([-vectors[..., 1], vectors[..., 0]], axis=-1)
+    turned = np.empty_like(vectors)
+    turned[..., 0], turned[..., 1] = -vectors[..., 1], vectors[..., 0]
+    return turned
 
 
 def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
 
 
+def length_of(vectors: np.ndarray) -> np.ndarray:
+    """Of vectors [..., 2]; what `np.linalg.norm` gives, in a third of its time for a few."""
+    x, y = vectors[..., 0], vectors[..., 1]
+    return np.sqrt(x * x + y * y)
+
+
 def unit(vectors: np.ndarray) -> np.ndarray:
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.maximum(length, 1e-9)
+    return vectors / np.maximum(length_of(vectors), 1e-9)[..., None]
 
 
 def area(polygon: Points) -> float:
@@ -88,13 +95,17 @@ def inradius(polygon: Points, samples: int = 15) -> tuple[float, Points]:
 
 def arc_lengths(curve: Points) -> np.ndarray:
     """Distance along a polyline at each of its points: float64 [n], from 0."""
-    return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1))])
+    along = np.zeros(len(curve))
+    np.cumsum(length_of(curve[1:] - curve[:-1]), out=along[1:])
+    return along
 
 
 def at_lengths(curve: Points, s: np.ndarray) -> Points:
     """Points at distances along a polyline."""
     along = arc_lengths(curve)
-    return np.stack([np.interp(s, along, curve[:, k]) for k in (0, 1)], axis=-1)
+    points = np.empty((*s.shape, 2))
+    points[..., 0], points[..., 1] = (np.interp(s, along, curve[:, k]) for k in (0, 1))
+    return points
 
 
 def tangents_at(curve: Points, s: np.ndarray, reach: float = 1.5) -> Points:
@@ -148,7 +159,7 @@ def slice_curve(curve: Points, start: float, end: float) -> Points:
 def rounded(polygon: Points, radius: float, sharp_deg: float = 25.0) -> Points:
     """A polygon whose corners of more than `sharp_deg` are replaced by curves."""
     before, after = np.roll(polygon, 1, axis=0) - polygon, np.roll(polygon, -1, axis=0) - polygon
-    reach = 0.4 * np.minimum(np.linalg.norm(before, axis=1), np.linalg.norm(after, axis=1))
+    reach = 0.4 * np.minimum(length_of(before), length_of(after))
     b, f = unit(before), unit(after)
     bend = 180.0 - np.degrees(np.arccos(np.clip((b * f).sum(axis=1), -1.0, 1.0)))
     pieces = []

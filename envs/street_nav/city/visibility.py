@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .geometry import cross, distance_to_segments, heading_of, turn_between, unit
+from .geometry import cross, distance_to_segments, heading_of, length_of, turn_between, unit
 from .scene import EYE_HEIGHT_M, OCCLUDER_RADIUS_M, City, FurnitureKind, SignKind
 
 MAX_DISTANCE_M = 38.0
@@ -115,7 +115,7 @@ def walls_of(lots: np.ndarray, signs: Signs) -> Walls:
 def sightlines(xy: np.ndarray, signs: Signs, walls: Walls) -> Sightlines:
     """Every sign that is seen from each of the places [N, 2], by node, the most prominent first."""
     centre = signs.p0[:, :2] + signs.u[:, :2] / 2
-    near = np.linalg.norm(xy[:, None] - centre, axis=2) <= SEEN.distance
+    near = length_of(xy[:, None] - centre) <= SEEN.distance
     lines = _angles(xy, signs, *np.nonzero(near))
     lines = lines.take(_passes(lines, SEEN, signs, xy))
     free = _free_of_walls(xy, signs, lines, walls)
@@ -134,7 +134,7 @@ def in_view(
     ends = signs.p0[:, :2], signs.p0[:, :2] + signs.u[:, :2]
     for node, sign in zip(lines.node, lines.sign, strict=True):
         triangle = np.stack([xy[node], ends[0][sign], ends[1][sign]])
-        close = np.flatnonzero(tall & (np.linalg.norm(points - xy[node], axis=1) < MAX_DISTANCE_M))
+        close = np.flatnonzero(tall & (length_of(points - xy[node]) < MAX_DISTANCE_M))
         hit[close] |= _touches(points[close], radius[close], triangle)
     return hit
 
@@ -148,9 +148,9 @@ def unhidden(
     keep = np.ones(len(lines.node), bool)
     for k, node in enumerate(lines.node):
         eye = xy[node]
-        close = np.flatnonzero(np.linalg.norm(points - eye, axis=1) < lines.distance[k] + 2.0)
+        close = np.flatnonzero(length_of(points - eye) < lines.distance[k] + 2.0)
         along = targets[k] - eye
-        length = np.linalg.norm(along, axis=1)
+        length = length_of(along)
         way = along / length[:, None]
         offset = points[close, None] - eye
         ahead = (offset * way).sum(axis=2)
@@ -173,7 +173,7 @@ def _angles(xy: np.ndarray, signs: Signs, node: np.ndarray, sign: np.ndarray) ->
     eye, p0, u = xy[node], signs.p0[sign], signs.u[sign]
     ends = [heading_of(p0[:, :2] + k * u[:, :2] - eye) for k in (0.0, 1.0)]
     centre = p0[:, :2] + u[:, :2] / 2
-    distance = np.linalg.norm(centre - eye, axis=1)
+    distance = length_of(centre - eye)
     low = p0[:, 2] - EYE_HEIGHT_M
     rise = [np.degrees(np.arctan2(z, distance)) for z in (low, low + signs.v[sign, 2])]
     return Sightlines(
@@ -210,13 +210,13 @@ def _targets(signs: Signs, index: np.ndarray) -> np.ndarray:
 
 def _free_of_walls(xy: np.ndarray, signs: Signs, lines: Sightlines, walls: Walls) -> np.ndarray:
     free = np.ones(len(lines.node), bool)
-    middle, reach = (walls.a + walls.b) / 2, np.linalg.norm(walls.b - walls.a, axis=1) / 2
+    middle, reach = (walls.a + walls.b) / 2, length_of(walls.b - walls.a) / 2
     targets = _targets(signs, lines.sign)
     for node in np.unique(lines.node):
         rows = np.flatnonzero(lines.node == node)
         eye = xy[node]
         farthest = lines.distance[rows].max() + 5.0
-        close = np.flatnonzero(np.linalg.norm(middle - eye, axis=1) - reach < farthest)
+        close = np.flatnonzero(length_of(middle - eye) - reach < farthest)
         a, side = walls.a[close], walls.b[close] - walls.a[close]
         ray = (targets[rows] - eye)[:, :, None]  # [rows, samples, 1, 2]
         turn = cross(ray, side)

@@ -10,7 +10,7 @@ import numpy as np
 
 from .dataset import MAPPING, VIEWS, Dataset, find_root, panorama_files, read_dataset
 from .mapping import read_mapping
-from .pictures import picture_path, picture_problems
+from .pictures import picture_path, picture_problems, require_file
 from .problems import Problem, Problems
 
 SHEET_COLUMNS, THUMB_PX = 4, (320, 160)  # width, height
@@ -108,6 +108,7 @@ def _decoding_problem(path: Path) -> str | None:
     from PIL import Image
 
     try:
+        require_file(path)
         with Image.open(path) as picture:
             picture.draft("RGB", (256, 128))  # all of the file is read, at an eighth of the work
             picture.load()

@@ -8,6 +8,7 @@ from typing import Any
 
 from .geodesy import EARTH_RADIUS_M, Geocode, distance_m
 from .pickles import read_pickle
+from .pictures import require_file
 from .problems import Problems, told
 
 MAX_OFF_M = 20.0
@@ -18,6 +19,7 @@ _MAX_REPORTED = 20
 def read_mapping(path: Path, problems: Problems) -> dict[Geocode, str]:
     """The sound entries of a mapping; empty when the file cannot be read."""
     try:
+        require_file(path)
         value = read_pickle(path.read_bytes())
     except OSError as error:
         problems.add(path, "", f"must be a file that can be read; got {error.strerror}")

@@ -1,7 +1,9 @@
 """Street View panoramas: what can be told from outside, and the picture as the views need it."""
 
+import errno
 import json
 import math
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ def picture_problems(views: Path, panorama: str) -> list[tuple[Path, str]]:
     found = []
     picture = picture_path(views, panorama)
     try:
+        require_file(picture)
         with picture.open("rb") as file:
             start = file.read(2)
             file.seek(max(0, picture.stat().st_size - _TAIL_BYTES))
@@ -52,6 +55,7 @@ def decode(path: Path) -> np.ndarray:
     from PIL import Image
 
     try:
+        require_file(path)
         with Image.open(path) as picture:
             width, height = picture.size
             if not 2 <= height <= width <= MAX_WIDTH_PX:
@@ -63,8 +67,10 @@ def decode(path: Path) -> np.ndarray:
 
 def read_rotation(views: Path, panorama: str) -> float:
     """Degrees. Raises ValueError for metadata without a rotation."""
+    path = metadata_path(views, panorama)
     try:
-        value = json.loads(metadata_path(views, panorama).read_bytes())
+        require_file(path)
+        value = json.loads(path.read_bytes())
     except OSError as error:
         raise ValueError(f"must be a file that can be read; got {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -77,6 +83,12 @@ def read_rotation(views: Path, panorama: str) -> float:
     if isinstance(rotation, bool) or not math.isfinite(degrees):
         raise ValueError(f"rotation must be a number of degrees; got {told(rotation, 40)}")
     return degrees % 360.0
+
+
+def require_file(path: Path) -> None:
+    """Raises OSError for what is missing and for what is no file: reading a pipe never ends."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, "something that is no file")
 
 
 def picture_path(views: Path, panorama: str) -> Path:

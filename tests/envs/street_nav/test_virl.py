@@ -1,6 +1,7 @@
 """Real data: a small data set in V-IRL's format, sound and with everything that can be wrong."""
 
 import json
+import os
 import pickle
 import shutil
 import subprocess
@@ -213,6 +214,26 @@ def test_a_faulty_route_is_reported_with_its_key_and_the_others_are_used(
     assert said in dataset.problems[0].message
     assert (len(dataset.routes), dataset.num_routes) == (1, 2)
     assert play(make(folder), 0)["success"]
+
+
+def test_what_is_no_file_is_reported_and_not_waited_for(tmp_path: Path) -> None:
+    folder = write_data(tmp_path / "data", [route(), *NORTH])
+    views = folder / "street_views"
+    for name, make_it in (("pano003.jpg", os.mkfifo), ("pano020.jpg", os.mkdir)):
+        (views / name).unlink()
+        make_it(views / name)
+    (views / "pano036.metadata.json").unlink()
+    os.mkfifo(views / "pano036.metadata.json")
+    report = check(folder)
+    for name in ("pano003.jpg", "pano020.jpg", "pano036.metadata.json"):
+        assert any(
+            problem.file == f"street_views/{name}" and "something that is no file" in str(problem)
+            for problem in report.problems
+        )
+    assert 0 < len(report.dataset.routes) < report.dataset.num_routes
+    (folder / "gps_pano_mapping.pkl").unlink()
+    os.mkfifo(folder / "gps_pano_mapping.pkl")
+    assert any("something that is no file" in str(found) for found in read_dataset(folder).problems)
 
 
 def test_faulty_files_are_reported_by_name(tmp_path: Path) -> None:
