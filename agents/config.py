@@ -37,6 +37,7 @@ class Vocabulary(str, Enum):
     cards = "cards"  # General Points
     streets = "streets"  # street navigation
     thoughts = "thoughts"  # General Points, with a search told in words before the answer
+    tools = "tools"  # the same, with calls of the calculator
 
 
 @dataclass(kw_only=True, slots=True)

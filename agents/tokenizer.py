@@ -40,6 +40,8 @@ CARD_WORDS = (
 )  # fmt: skip
 THOUGHT_PIECES = tuple(f" {word}" for word in MARKS)  # with their space, to decode as written
 THOUGHT_WORDS = ("think", "tokens")  # of prompts that ask for a length
+CALCULATOR_PIECES = ('{"calculator": "',)
+CALCULATOR_WORDS = ("calls", "called")
 STREET_PIECES = (
     '{"current observation": "', '", "current instruction": "', '", "action": "', '"}',
     "forward()", "stop()", "turn_direction(", ')"}', "slightly left", "slightly right",
@@ -80,6 +82,11 @@ LANGUAGES = {
     Vocabulary.cards: Language(100, CARD_WORDS, CARD_PIECES),
     Vocabulary.thoughts: Language(
         100, (*CARD_WORDS, *THOUGHT_WORDS), (*CARD_PIECES, *THOUGHT_PIECES)
+    ),
+    Vocabulary.tools: Language(
+        100,
+        (*CARD_WORDS, *THOUGHT_WORDS, *CALCULATOR_WORDS),
+        (*CARD_PIECES, *THOUGHT_PIECES, *CALCULATOR_PIECES),
     ),
     Vocabulary.streets: Language(360, STREET_WORDS, STREET_PIECES),
 }

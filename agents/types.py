@@ -104,6 +104,11 @@ class Turn:
     feedback: str
     details: Mapping[str, Any] = field(default_factory=dict)  # the rest of `info`
 
+    @property
+    def is_call(self) -> bool:
+        """Whether it asked a tool and was no answer."""
+        return self.details.get("tool") is not None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Episode:
@@ -121,6 +126,11 @@ class Episode:
     status: Status
     success: bool
     episode_return: float
+
+    @property
+    def answers(self) -> tuple[Turn, ...]:
+        """The turns that were judged; those that asked a tool were not."""
+        return tuple([turn for turn in self.turns if not turn.is_call])
 
     @property
     def num_sampled_tokens(self) -> int:

@@ -3,7 +3,8 @@
 An environment is a plain `gymnasium.Env` whose action is the model's raw text. One step judges one
 answer: `judge(text) -> Verdict`, and the verdict says what happened (`outcome`), what it is worth
 (`terms`, weighted into `reward`) and what the agent is told (`feedback`). Success is part of the
-verdict and is never inferred from a reward.
+verdict and is never inferred from a reward. Where a game offers tools, a call takes a step that is
+no answer: it is judged by the tool, and spends of the tool's budget in the place of a turn.
 
 Source of the interaction loop: *SFT Memorizes, RL Generalizes* (arXiv 2501.17161), section 3.2
 ("sequential revision"). Departures: the turn limit is `truncated`, no answer is judged past it, and
@@ -12,7 +13,8 @@ all randomness comes from `self.np_random`.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import gymnasium as gym
@@ -23,6 +25,8 @@ from gymnasium.vector.utils import (  # registration points for spaces of one's 
     create_empty_array,
     create_shared_memory,
 )
+
+from .tools import OVER_BUDGET, TOOL_ERROR, Call, ToolConfig
 
 MAX_TEXT_CHARS = 1_000_000
 
@@ -111,7 +115,8 @@ class LanguageEnv(gym.Env[dict[str, Any], str], ABC):
 
     A subclass deals a task in `_deal`, describes it in `_observe` and judges an answer in `_judge`;
     the episode's bookkeeping is here, once. Subclasses set `observation_space`, `action_space` and
-    `max_turns`.
+    `max_turns`. One with tools sets `tools`, reads calls in `_call_in` and answers them in `_ask`;
+    a call never ends an episode, and one beyond its budget is judged as the answer that it is not.
 
     Raises (from `step`): ValueError for an action that is not a string or is longer than the action
     space allows; gymnasium's own `ResetNeeded` comes from its wrapper, and ValueError after the
@@ -119,21 +124,32 @@ class LanguageEnv(gym.Env[dict[str, Any], str], ABC):
     """
 
     max_turns: int
+    tools: Mapping[str, ToolConfig] = MappingProxyType({})  # by name, those with a budget
     _turn: int = 0
     _done: bool = True
+    _calls: Mapping[str, int] = MappingProxyType({})  # spent in this episode, by tool
+    _tool_errors: int = 0  # calls that told nothing
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         super().reset(seed=seed)
         self._turn, self._done = 0, False
+        self._calls, self._tool_errors = dict.fromkeys(self.tools, 0), 0
         self._deal(options or {})
         return self._observe(None).as_dict(), self._task_info()
 
     def step(self, action: str) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         self._check(action)
+        call = self._call_in(action) if self.tools else None
+        if call is not None and self.calls_left(call.tool):
+            return self._step_of_tool(call)
         self._turn += 1
         verdict = self._judge(action)
+        if call is not None:
+            self._tool_errors += 1
+            feedback = self._say_over_budget(call)
+            verdict = replace(verdict, outcome=OVER_BUDGET, feedback=feedback)
         terminated = self._is_over(verdict)
         truncated = not terminated and self._is_out_of_turns()
         self._done = terminated or truncated
@@ -169,8 +185,12 @@ class LanguageEnv(gym.Env[dict[str, Any], str], ABC):
 
     @property
     def num_answers(self) -> int:
-        """Answers judged since the last reset."""
+        """Answers judged since the last reset; calls of tools are none."""
         return self._turn
+
+    def calls_left(self, tool: str) -> int:
+        """Of a tool that this environment has, in this episode."""
+        return self.tools[tool].budget - self._calls[tool]
 
     @property
     def percept_sizes(self) -> tuple[int, ...]:
@@ -196,6 +216,29 @@ class LanguageEnv(gym.Env[dict[str, Any], str], ABC):
     def _judge(self, action: str) -> Verdict:
         """Judge one answer and move the game on. Any text gives a verdict; nothing is raised."""
 
+    def _call_in(self, action: str) -> Call | None:
+        """The call in a text that is no answer; asked only where there are `tools`."""
+        return None
+
+    def _ask(self, call: Call) -> Verdict:
+        """What a tool says: `feedback` is the result, `outcome` called or tool_error.
+
+        `details` holds "tool"; the reward is what the call costs. Nothing is raised.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has tools and does not answer calls")
+
+    def _say_over_budget(self, call: Call) -> str:
+        """The feedback to a call when none is left."""
+        return f"No calls of the {call.tool} are left."
+
+    def _step_of_tool(self, call: Call) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+        """A step that is no answer: it takes no turn and never ends the episode."""
+        self._calls = {**self._calls, call.tool: self._calls[call.tool] + 1}
+        verdict = self._ask(call)
+        self._tool_errors += verdict.outcome == TOOL_ERROR
+        info = {**self._task_info(), **self._verdict_info(verdict)}
+        return self._observe(verdict).as_dict(), verdict.reward, False, False, info
+
     def _is_over(self, verdict: Verdict) -> bool:
         return verdict.success
 
@@ -213,8 +256,16 @@ class LanguageEnv(gym.Env[dict[str, Any], str], ABC):
             "success": verdict.success,
             "reward_terms": dict(verdict.terms),
             "feedback": verdict.feedback,
+            **self._tool_info(),
             **verdict.details,
         }
+
+    def _tool_info(self) -> dict[str, Any]:
+        """So far in this episode; details of a call overwrite `tool`."""
+        if not self.tools:
+            return {}
+        calls = sum(self._calls.values())
+        return {"tool": None, "tool_calls": calls, "tool_errors": self._tool_errors}
 
     def _check(self, action: str) -> None:
         if self._done:

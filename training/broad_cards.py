@@ -2,7 +2,8 @@
 
 No rule gives J 11, Q 12 or K 13 (unless `allow_ood_faces`, which keeps out only the exact triple),
 although 11-13 occur as values of the other faces; no task shares its sorted ranks, or its sorted
-values and target, with an evaluation task under any compared rule.
+values and target, with an evaluation task under any compared rule. With a calculator the base meets
+every number of calls from none to the budget, so that it knows the game with the tool and without.
 """
 
 import dataclasses
@@ -15,6 +16,7 @@ from ..agents.rows import Row
 from ..envs.general_points.config import AnswerFormat, GeneralPointsConfig, Split
 from ..envs.general_points.rules import OPERATORS, Rule
 from ..envs.general_points.task import Task, deal_task, task_split
+from ..envs.general_points.tools import GeneralPointsTools
 from ..envs.general_points.trace import thought_of
 from .config import THOUGHT, PretrainConfig
 from .demonstrations import bare_env, encode_rows, num_wrong_attempts, oracle_conversation
@@ -22,7 +24,7 @@ from .sampler import task_rng, task_seed
 
 FACES = ("J", "Q", "K")
 OOD_FACES = {"J": 11, "Q": 12, "K": 13}
-_FORMATS = 1_000  # names the stream that formats are drawn from
+_FORMATS, _CALLS = 1_000, 1_001  # name the streams that formats and numbers of calls come from
 MAX_DRAWS = 200  # of rule, target and number of cards that no hand satisfies, in a row
 
 
@@ -81,9 +83,9 @@ class BroadTasks:
         self._dealer = BroadDealer(env, config)
 
     def rows(self, indices: Sequence[int]) -> list[Row]:
-        return [self._row(index) for index in indices]
+        return [row for index in indices for row in self._rows(index)]
 
-    def _row(self, index: int) -> Row:
+    def _rows(self, index: int) -> list[Row]:
         rng = task_rng(self._seed, self._stream, index)
         config = self._config
         task = self._dealer.deal(rng)
@@ -98,6 +100,7 @@ class BroadTasks:
                 num_cards=len(task.ranks),
                 solvable_under=[],
                 split=Split.all,  # the hand is dealt by `BroadDealer`
+                tools=self._draw_tools(index),
                 answer=AnswerFormat.tagged if form == THOUGHT else AnswerFormat(form),
             )
         )
@@ -108,8 +111,16 @@ class BroadTasks:
         if form == THOUGHT:
             bare = tuple(thought_of(answer) or answer for answer in conversation.answers)
             conversation = dataclasses.replace(conversation, answers=bare)
-        (row,) = encode_rows(self._policy, conversation)  # one answer of it is to be learnt
-        return row
+        return encode_rows(self._policy, conversation)
+
+    def _draw_tools(self, index: int) -> GeneralPointsTools:
+        """Of example `index`; a stream of its own, so that the tasks stay."""
+        told = self._env.tools.calculator
+        if not told.budget:
+            return self._env.tools
+        rng = np.random.default_rng([self._seed, _CALLS, index])
+        budget = int(rng.integers(told.budget + 1))
+        return GeneralPointsTools(calculator=dataclasses.replace(told, budget=budget))
 
     def _draw_format(self, index: int) -> str:
         """How example `index` is answered; a stream of its own, so that the tasks stay."""

@@ -50,7 +50,7 @@ def count_cell(
     seen = [recognized(episode) for episode in episodes]
     known = [value for value in seen if value is not None]
     last = Counter(last_outcome(episode) for episode in episodes)
-    steps = [turn.details["correct"] for e in episodes for turn in e.turns if _is_walk(e)]
+    steps = [turn.details["correct"] for e in episodes for turn in e.answers if _is_walk(e)]
     return CellResult(
         cell=cell,
         metric=metric.value,
@@ -59,7 +59,7 @@ def count_cell(
         successes=sum(episode.success for episode in episodes),
         recognized=sum(known) if known else None,
         outcomes=dict(sorted(last.items())),
-        mean_turns=float(np.mean([len(episode.turns) for episode in episodes])),
+        mean_turns=float(np.mean([len(episode.answers) for episode in episodes])),
         mean_tokens=float(np.mean([episode.num_sampled_tokens for episode in episodes])),
         per_episode=per_episode,
         answers=len(steps) if steps else None,
@@ -80,7 +80,7 @@ def packed(episodes: Sequence[Episode]) -> bytes:
         "recognized": np.array(
             [-1 if value is None else int(value) for value in seen], dtype=np.int8
         ),
-        "num_turns": np.array([len(episode.turns) for episode in episodes], dtype=np.int16),
+        "num_turns": np.array([len(episode.answers) for episode in episodes], dtype=np.int16),
         "num_tokens": np.array(
             [episode.num_sampled_tokens for episode in episodes], dtype=np.int32
         ),
@@ -96,9 +96,11 @@ def packed(episodes: Sequence[Episode]) -> bytes:
 def first_attempt(episode: Episode) -> Episode:
     """Up to the first wrong answer, as if it had been the last that was allowed.
 
-    What the environment would have paid for as much is not known then: the return is NaN.
+    What the environment would have paid for as much is not known then: the return is NaN. A call
+    of a tool is no answer.
     """
-    first = next((k for k, turn in enumerate(episode.turns) if not _is_right(turn)), None)
+    wrong = (k for k, t in enumerate(episode.turns) if not (t.is_call or _is_right(t)))
+    first = next(wrong, None)
     if first is None:
         return episode
     short = episode.turns[: first + 1]
@@ -118,20 +120,20 @@ def last_outcome(episode: Episode) -> str:
 def recognized(episode: Episode) -> bool | None:
     """Whether what was to be read or seen was told rightly; None when nothing was."""
     if _is_walk(episode):
-        return all(turn.details["recognized"] for turn in episode.turns)
-    return episode.turns[-1].details.get("recognized") if episode.turns else None
+        return all(turn.details["recognized"] for turn in episode.answers)
+    return episode.answers[-1].details.get("recognized") if episode.answers else None
 
 
 def num_right(episode: Episode) -> int:
     """Right answers of a walk; -1 for other games."""
-    return sum(map(_is_right, episode.turns)) if _is_walk(episode) else -1
+    return sum(map(_is_right, episode.answers)) if _is_walk(episode) else -1
 
 
 def _is_walk(episode: Episode) -> bool:
     """Whether every answer is a step of its own that is right or wrong: walks on the rail."""
-    if not episode.turns:
+    if not episode.answers:
         return False
-    details = episode.turns[-1].details
+    details = episode.answers[-1].details
     return "correct" in details and details.get("mode") != "free"
 
 

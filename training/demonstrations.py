@@ -4,7 +4,7 @@ A demonstration may begin with wrong attempts and the verifier's answer to them.
 part of what the policy reads and are never imitated: the loss mask covers the right answers alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count as count_up
 from typing import Any
@@ -118,32 +118,41 @@ def oracle_conversation(
     """The oracle's episode, with up to `num_wrong` flawed answers that are not to be imitated.
 
     Where an episode takes several right answers (`num_places` of them), the flawed ones come at
-    places drawn from the seed; else all of them come first. options: of the environment's reset.
+    places drawn from the seed; else all of them come first. What the oracle asks tools is imitated
+    like its answers. options: of the environment's reset.
     """
     observed, info = env.reset(seed=seed, options=options)
     wrong_at = _wrong_places(seed, num_wrong, info.get("num_places", 1))
     observations, answers, imitated = [], [], []
-    for place in count_up():
-        for is_right in (*[False] * wrong_at.count(place), True):
-            answer = env.oracle_action() if is_right else env.flawed_action()
-            if answer is None:  # nothing wrong can be said here that does not end the episode
-                continue
-            observations.append(Observation(**observed))
-            answers.append(answer)
-            imitated.append(is_right)
-            observed, _, terminated, truncated, _ = env.step(answer)
-            if terminated:
-                return Conversation(
-                    observations=tuple(observations),
-                    answers=tuple(answers),
-                    imitated=tuple(imitated),
-                    task_id=str(info["task_id"]),
-                )
-            if truncated:
-                raise ValueError(
-                    f"max_turns must allow {info['task_id']} to be solved; got {env.max_turns}"
-                )
+    for is_right in _steps(env, wrong_at):
+        answer = env.oracle_action() if is_right else env.flawed_action()
+        if answer is None:  # nothing wrong can be said here that does not end the episode
+            continue
+        observations.append(Observation(**observed))
+        answers.append(answer)
+        imitated.append(is_right)
+        observed, _, terminated, truncated, _ = env.step(answer)
+        if terminated:
+            return Conversation(
+                observations=tuple(observations),
+                answers=tuple(answers),
+                imitated=tuple(imitated),
+                task_id=str(info["task_id"]),
+            )
+        if truncated:
+            raise ValueError(
+                f"max_turns must allow {info['task_id']} to be solved; got {env.max_turns}"
+            )
     raise AssertionError("an endless count has ended")
+
+
+def _steps(env: LanguageEnv, wrong_at: Sequence[int]) -> Iterator[bool]:
+    """Whether each next step is to be right; the oracle's calls of tools come before its answer."""
+    for place in count_up():
+        yield from [False] * wrong_at.count(place)
+        answered = env.num_answers
+        while env.num_answers == answered:
+            yield True
 
 
 def _wrong_places(seed: int, num_wrong: int, num_places: int) -> list[int]:

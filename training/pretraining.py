@@ -162,6 +162,8 @@ def _recipe(config: ExperimentConfig, seed: int) -> dict[str, Any]:
         env.pop(unused)
     if env.get("thought") is None:  # bases of before there were thoughts keep their name
         env.pop("thought", None)
+    if "tools" in env and not config.env.tools.offered:  # and of before there were tools
+        env.pop("tools")
     if isinstance(config.env, GeneralPointsConfig):
         env["rule"] = config.env.rule.operators  # broad tasks have faces of their own
     else:

@@ -66,6 +66,10 @@ def cell_details(env: Any) -> dict[str, Any]:
     details = dict(plain(env))
     if isinstance(env, StreetNavConfig):
         details["look"] = plain(as_look(env.look))
+    if (
+        "tools" in details and not env.tools.offered
+    ):  # cells of before there were tools keep their name
+        details.pop("tools")
     return details
 
 

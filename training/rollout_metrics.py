@@ -96,17 +96,21 @@ def _rollout_sums(episodes: Sequence[Episode], credits: Sequence[Credited]) -> d
     }
     sums["groups/zero_variance"] = len({e.group for e in episodes}) - len(signal)
     for episode in episodes:
-        last = episode.turns[-1] if episode.turns else None
+        last, answers = (episode.turns[-1] if episode.turns else None), episode.answers
         parts = {
             "reward/mean": episode.episode_return,
             "success": float(episode.success),
-            "success/first_turn": float(bool(last and episode.turns[0].success)),
-            "episodes/mean_turns": float(len(episode.turns)),
+            "success/first_turn": float(bool(answers and answers[0].success)),
+            "episodes/mean_turns": float(len(answers)),
             "episodes/truncated": float(episode.status is not Status.terminated),
             "episodes/mean_tokens": float(episode.num_sampled_tokens),
         }
         kind = "right" if episode.success else "wrong"
         parts |= {f"tokens/{kind}": float(episode.num_sampled_tokens), f"n/{kind}": 1.0}
+        if last is not None and "tool_calls" in last.details:
+            calls = float(last.details["tool_calls"])
+            parts |= {"tools/calls": calls, "tools/episodes": float(calls > 0)}
+            parts["tools/errors"] = float(last.details["tool_errors"])
         for name, value in last.reward_terms.items() if last else ():
             parts[f"reward/{name}"] = float(value)
         if last:

@@ -9,7 +9,7 @@ from .config import AnswerFormat
 from .rules import MAX_DIGITS
 
 CARDS, NUMBER, FORMULA = FIELDS = ("cards", "number", "formula")
-_KEYS = frozenset((*FIELDS, "numbers"))
+KEYS = frozenset((*FIELDS, "numbers"))  # any of which makes an object an answer
 _MAX_ITEMS = 16
 
 _SPOKEN = {"1": "A", "ace": "A", "t": "10", "jack": "J", "queen": "Q", "king": "K"}
@@ -41,7 +41,7 @@ def read_answer(text: str, answer_format: AnswerFormat) -> Answer:
         if inside is None:
             return Answer(error="no <answer>...</answer>")
         text = inside
-    found = find_object(text, _KEYS)
+    found = find_object(text, KEYS)
     if found is None:
         return Answer(error="no object with the fields " + ", ".join(FIELDS))
     return Answer(

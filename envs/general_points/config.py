@@ -19,6 +19,7 @@ from ..settings import (
 from .render.config import VISUALS, VisualConfig, as_visual
 from .rules import OPERATORS, RULES, Rule, as_rule, preset_rule, require_short_int
 from .thought import ThoughtConfig, as_thought
+from .tools import GeneralPointsTools, as_tools
 
 __all__ = [  # beside what is defined here
     "OPERATORS",
@@ -133,6 +134,7 @@ class GeneralPointsConfig:
     split_rule: the rule whose values decide which hands are held out (the training rule).
     held_out_fraction: of all canonical ids, by a hash salted with `split_salt`.
     thought: how the oracle thinks aloud before a tagged answer; null: it works the solution out.
+    tools: what may be asked before an answer; calls are turns of their own with their own budgets.
     """
 
     id: str = "cardinal/GeneralPoints-v0"
@@ -162,6 +164,7 @@ class GeneralPointsConfig:
     visual: VisualConfig = field(default_factory=lambda: as_visual("black_suits"))
     oracle_style: OracleStyle = OracleStyle.first
     thought: ThoughtConfig | None = None
+    tools: GeneralPointsTools = field(default_factory=GeneralPointsTools)
     max_answer_chars: int = MAX_TEXT_CHARS
 
     def __post_init__(self) -> None:
@@ -262,3 +265,13 @@ class GeneralPointsConfig:
         self.visual = as_visual(self.visual)
         self.reward = as_reward(self.reward)
         self.thought = as_thought(self.thought)
+        self.tools = as_tools(self.tools)
+
+
+def config_of(fields: Mapping[str, Any]) -> GeneralPointsConfig:
+    """A configuration from its fields by name; ValueError for an unknown one."""
+    known = GeneralPointsConfig.__dataclass_fields__
+    unknown = [name for name in fields if name not in known]
+    if unknown:
+        raise ValueError(f"fields must be among {', '.join(known)}; got {', '.join(unknown)}")
+    return GeneralPointsConfig(**fields)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -12,21 +13,31 @@ import gymnasium as gym
 import numpy as np
 
 from ..core import FreeText, LanguageEnv, Observation, Verdict
+from ..tools import Call, write_call
 from .answer import FORMULA, read_answer
+from .calls import CalculatorCalls, random_call
 from .cards import RANK_INDEX
-from .config import EpisodeReturn, GeneralPointsConfig, Modality
+from .config import GeneralPointsConfig, Modality, config_of
 from .oracle import flawed_answer, oracle_answer, random_answer
-from .prompts import PromptFrame, feedback_text, legend_text, prompt_frame, revision_text
-from .reward import Assessment, assess, reward_terms, total_reward
+from .prompts import (
+    PromptFrame,
+    feedback_text,
+    legend_text,
+    over_budget_text,
+    prompt_frame,
+    revision_text,
+)
+from .reward import Assessment, assess, episode_return, reward_terms, total_reward
 from .splits import canonical_id
 from .task import Dealer, Task, dealer_of, hand_of, task_of
+from .tools import CALCULATOR
 from .trace import thought_terms
 
 if TYPE_CHECKING:
     from .render import CardRenderer
 
 _SEED_RANGE = 2**63  # of the integer from which an episode's other streams are derived
-_PICTURE, _ORACLE, _FLAW, _RULE = range(4)  # names of those streams
+_PICTURE, _ORACLE, _FLAW, _RULE, _CALLS = range(5)  # names of those streams
 
 
 class GeneralPointsEnv(LanguageEnv):
@@ -51,21 +62,29 @@ class GeneralPointsEnv(LanguageEnv):
     formula, which alone is judged; `tagged` wants the object between <answer> and </answer>. Any
     text is judged, in bounded time.
 
+    With `tools.calculator.budget`, a text without an answer may hold a call instead,
+    `{"calculator": "(10-5)*3"}`: the next observation says the exact value. So many calls an
+    episode take no turn; one that cannot be read is spent too (outcome tool_error). A further call
+    is an answer without a formula (outcome over_budget).
+
     ## Observation
     `text`: self-contained; rule, target, in text mode the cards, later the last formula and the
-    verifier's message. `update`: what a running conversation gains in this turn. `image`, in image
+    verifier's message, and what the calculator said. `update`: what a running conversation gains in
+    this turn. `image`, in image
     mode only: uint8 [H, W, 3], the same picture at every turn of an episode.
     `info` is for logs: task_id, split, rule, visual, ranks, values, target; after a step also turn,
-    outcome, success, reward_terms, feedback, recognized, episode_return (so far).
+    outcome, success, reward_terms, feedback, recognized, episode_return (so far); with tools also
+    tool (of this call, None for an answer), tool_calls and tool_errors (so far).
 
     ## Rewards
     The terms of `reward.kind` (see `reward.py`): study +5, -1, -2 or -3, and -1.5 for misread cards
     in image mode; binary 1 or 0; weighted accuracy, format, recognition, and of a thought before
-    the answer its tags and the consistency of its words. `episode_return` in the
-    last `info` is the last reward, the sum, or the discounted sum, as configured.
+    the answer its tags and the consistency of its words. A call pays -`tools.calculator.cost`
+    (term `calculator`). `episode_return` in the last `info` is the last answer's reward, the sum,
+    or the sum discounted by answers, as configured, less what the calls cost.
 
     ## Termination
-    A correct answer terminates; `max_turns` wrong answers truncate.
+    A correct answer terminates; `max_turns` wrong answers truncate; a call does neither.
 
     ## References
     *SFT Memorizes, RL Generalizes* (https://arxiv.org/abs/2501.17161), General Points; how each
@@ -90,10 +109,11 @@ class GeneralPointsEnv(LanguageEnv):
             allowed = ", ".join(self.metadata["render_modes"])
             raise ValueError(f"render_mode must be one of {allowed}; got {render_mode!r}")
         if not isinstance(config, GeneralPointsConfig):
-            config = _config_of(fields if config is None else config)
+            config = config_of(fields if config is None else config)
         self.config = config
         self.render_mode = render_mode
         self.max_turns = config.max_turns
+        self.tools = config.tools.offered
         self.action_space = FreeText(config.max_answer_chars)
         self.observation_space = _observation_space(config)
         self._rules = config.rules_in_force
@@ -105,15 +125,21 @@ class GeneralPointsEnv(LanguageEnv):
         self._image: np.ndarray | None = None
         self._folder: Path | None = None  # of the picture shown where there is no desktop
         self._task: Task
-        self._assessment: Assessment
+        self._assessment: Assessment | None = None  # of the last answer
 
     def oracle_action(self) -> str:
-        """An answer that earns the maximum return; ValueError before the first reset."""
+        """An answer that earns the maximum return, or a call before it, see `tools`.
+
+        ValueError before the first reset.
+        """
         self._require_task()
         config = self.config
-        return oracle_answer(
+        answer = oracle_answer(
             self._task, config.oracle_style, self._stream(_ORACLE), config.answer, config.thought
         )
+        if not self.tools:
+            return answer
+        return self._asked.oracle_call(answer, self._task, self._stream(_CALLS)) or answer
 
     def flawed_action(self) -> str | None:
         """A well-formed wrong answer, another one at every turn; None if there is none."""
@@ -121,19 +147,29 @@ class GeneralPointsEnv(LanguageEnv):
         return flawed_answer(self._task, self._stream(_FLAW), self.config.answer)
 
     def random_action(self, rng: np.random.Generator) -> str:
-        """The cards, and a legal formula over all of their values drawn from `rng`."""
+        """The cards, and a legal formula over all of their values drawn from `rng`.
+
+        While calls are left, as often as not a call about such a formula.
+        """
         self._require_task()
+        if self.tools and self._asked.num_left and rng.random() < 0.5:
+            return random_call(self._task, rng)
         return random_answer(self._task, rng, self.config.answer)
 
     def legend(self) -> str:
         """The rule in force and an example of an answer, for a person who plays."""
         self._require_task()
-        return legend_text(self._task)
+        return legend_text(self._task, self.config.tools.calculator.budget)
 
     def spelt_out(self, typed: str) -> str:
-        """A bare formula as an answer; it names no cards, so nothing is paid for reading them."""
+        """A bare formula as an answer; it names no cards, so nothing is paid for reading them.
+
+        With a calculator, `= 3*8` asks for a value.
+        """
         if "{" in typed:
             return typed
+        if self.tools and typed.startswith("="):
+            return write_call(CALCULATOR, re.sub(r'["\\]', "", typed[1:].strip()))
         return f"<answer>{json.dumps({FORMULA: typed})}</answer>"
 
     @property
@@ -181,12 +217,19 @@ class GeneralPointsEnv(LanguageEnv):
         self._task_id = canonical_id([self._id_table[index] for index in hand], target)
         self._prompt = frame.fill(self._task.ranks)
         self._image = None
-        self._rewards: list[float] = []
+        self._rewards: list[float] = []  # of answers
+        self._assessment, self._asked = None, CalculatorCalls(self.config)
 
     def _prepare(self, target: int, place: int) -> tuple[Dealer, PromptFrame]:
         config, rule = self.config, self._rules[place]
         frame = prompt_frame(
-            rule, target, config.num_cards, config.prompt, config.modality, config.answer
+            rule,
+            target,
+            config.num_cards,
+            config.prompt,
+            config.modality,
+            config.answer,
+            config.tools.calculator.budget,
         )
         self._deals[target, place] = dealer_of(config, target, rule), frame
         return self._deals[target, place]
@@ -199,6 +242,7 @@ class GeneralPointsEnv(LanguageEnv):
             terms |= thought_terms(action)
         reward = total_reward(terms, config.reward)
         self._assessment = found
+        self._asked.answered()
         self._rewards.append(reward)
         return Verdict(
             outcome=found.outcome.value,
@@ -209,12 +253,23 @@ class GeneralPointsEnv(LanguageEnv):
             details={"recognized": found.recognized},
         )
 
+    def _call_in(self, action: str) -> Call | None:
+        return self._asked.read(action)
+
+    def _ask(self, call: Call) -> Verdict:
+        return self._asked.ask(call)
+
+    def _say_over_budget(self, call: Call) -> str:
+        return over_budget_text(self.config.prompt)
+
     def _observe(self, verdict: Verdict | None) -> Observation:
-        if verdict is None:
-            text = update = self._prompt
-        else:
-            style, update = self.config.prompt, verdict.feedback
-            text = revision_text(self._prompt, self._assessment, update, style)
+        style, text = self.config.prompt, self._prompt
+        update = text if verdict is None else verdict.feedback
+        if verdict is not None and verdict.details.get("tool") is None:
+            self._last_feedback = update
+        if self._assessment is not None:
+            text = revision_text(self._prompt, self._assessment, self._last_feedback, style)
+        text = self._asked.added_to(text)
         self._spoken = text
         if self.render_mode == "human":
             self.render()
@@ -235,7 +290,7 @@ class GeneralPointsEnv(LanguageEnv):
 
     def _verdict_info(self, verdict: Verdict) -> dict[str, Any]:
         info = super()._verdict_info(verdict)
-        info["episode_return"] = episode_return(self._rewards, self.config)
+        info["episode_return"] = episode_return(self._rewards, self.config) - self._asked.spent
         return info
 
     def _picture(self) -> np.ndarray:
@@ -269,22 +324,6 @@ class GeneralPointsEnv(LanguageEnv):
     def _require_task(self) -> None:
         if not hasattr(self, "_task"):
             raise ValueError("there is no task yet: call reset() first")
-
-
-def episode_return(rewards: list[float], config: GeneralPointsConfig) -> float:
-    """What an episode of these rewards is worth, as `config.episode_return` says."""
-    if config.episode_return is EpisodeReturn.last:
-        return rewards[-1]
-    discount = config.discount if config.episode_return is EpisodeReturn.discounted else 1.0
-    return sum(discount**turn * reward for turn, reward in enumerate(rewards))
-
-
-def _config_of(fields: Mapping[str, Any]) -> GeneralPointsConfig:
-    known = GeneralPointsConfig.__dataclass_fields__
-    unknown = [name for name in fields if name not in known]
-    if unknown:
-        raise ValueError(f"fields must be among {', '.join(known)}; got {', '.join(unknown)}")
-    return GeneralPointsConfig(**fields)
 
 
 def _observation_space(config: GeneralPointsConfig) -> gym.spaces.Dict:

@@ -10,13 +10,19 @@ Its words are rule use target cards last wrong right again unused invalid illega
 ranks, whole numbers and ( ) + - * / =. In image mode no style lists the cards. Later observations
 repeat the task, so that each can be answered by itself.
 
+With a calculator the prompt says how many calls there are, and later observations what it said:
+
+    rule J = 10 Q = 10 K = 10 calls 2 target 24 cards 5 J 3 A called 10 * 3 value 30
+
 Departure from the study's code: feedback never holds a part of a solution.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .calculator import Calculation
 from .cards import FACES, RANK_INDEX, RANKS
 from .config import AnswerFormat, FeedbackKind, Modality, PromptStyle
 from .expression import show_rational
@@ -46,9 +52,10 @@ def prompt_text(
     style: PromptStyle = PromptStyle.study,
     modality: Modality = Modality.text,
     answer: AnswerFormat = AnswerFormat.json,
+    calls: int = 0,
 ) -> str:
-    """The task as the agent sees it first."""
-    frame = prompt_frame(task.rule, task.target, len(task.ranks), style, modality, answer)
+    """The task as the agent sees it first. calls: of the calculator, in the whole episode."""
+    frame = prompt_frame(task.rule, task.target, len(task.ranks), style, modality, answer, calls)
     return frame.fill(task.ranks)
 
 
@@ -59,11 +66,12 @@ def prompt_frame(
     style: PromptStyle,
     modality: Modality,
     answer: AnswerFormat,
+    calls: int = 0,
 ) -> PromptFrame:
     """What the prompts of all hands of one environment have in common."""
     if style is PromptStyle.compact:
-        return _compact_frame(rule, target, modality)
-    return _study_frame(rule, target, num_cards, modality, answer)
+        return _compact_frame(rule, target, modality, calls)
+    return _study_frame(rule, target, num_cards, modality, answer, calls)
 
 
 def feedback_text(assessment: Assessment, kind: FeedbackKind, style: PromptStyle) -> str:
@@ -84,7 +92,40 @@ def revision_text(prompt: str, assessment: Assessment, feedback: str, style: Pro
     return f"{prompt}\n\n{last_line}{feedback}"
 
 
-def legend_text(task: Task) -> str:
+def call_text(found: Calculation, calls_left: int, style: PromptStyle) -> str:
+    """What the calculator says to one call."""
+    if style is PromptStyle.compact:
+        return "illegal" if found.value is None else f"value {_spaced(found.value)}"
+    said = (
+        f"The calculator could not read that: {found.error}."
+        if found.value is None
+        else (f"The calculator says: {_equation(found)}.")
+    )
+    return f"{said} Calls left: {calls_left}."
+
+
+def over_budget_text(style: PromptStyle) -> str:
+    """The verifier's message to a call when none is left."""
+    if style is PromptStyle.compact:
+        return "wrong calls 0"
+    return "No calls of the calculator are left, and this is no answer. Answer again."
+
+
+def with_calls(text: str, told: Sequence[Calculation], style: PromptStyle) -> str:
+    """A self-contained observation with what the calculator has said in this episode."""
+    known = [each for each in told if each.value is not None]
+    if style is PromptStyle.compact:
+        said = [f"called {each.expression} value {_spaced(each.value or '')}" for each in known]
+        return " ".join([text, *said, *["called illegal"] * (len(told) - len(known))])
+    if not told:
+        return text
+    said = [_equation(each) for each in known]
+    unread = len(told) - len(known)
+    said += [f"{unread} call{'s' * (unread != 1)} that could not be read"] * bool(unread)
+    return f"{text}\n\nThe calculator was asked: {'; '.join(said)}."
+
+
+def legend_text(task: Task, calls: int = 0) -> str:
     """For a person who plays, whatever the prompt's style: the rule, and an example of an answer.
 
     The example is about the cards 2, 3, ... and not about the hand.
@@ -104,15 +145,17 @@ def legend_text(task: Task) -> str:
             "parentheses.",
             f"Type a formula over the values, as in {formula} for the cards {' '.join(ranks)},",
             f"or the whole answer, which says what you read too: {whole}",
+            *[f"= {formula} asks the calculator for a value, {calls} times a hand."] * bool(calls),
         ]
     )
 
 
-def _compact_frame(rule: Rule, target: int, modality: Modality) -> PromptFrame:
+def _compact_frame(rule: Rule, target: int, modality: Modality, calls: int) -> PromptFrame:
     values = " ".join(f"{rank} = {value}" for rank, value in _stated_values(rule))
     operators = rule.allowed
     use = "" if len(operators) == len(OPERATORS) else " use " + " ".join(operators)
-    before = f"rule {values}{use} target {target}"
+    offered = f" calls {calls}" if calls else ""
+    before = f"rule {values}{use}{offered} target {target}"
     if modality is Modality.image:
         return PromptFrame(before, None)
     return PromptFrame(f"{before} cards ", " ")
@@ -128,7 +171,12 @@ def _stated_values(rule: Rule) -> list[tuple[str, int]]:
 
 
 def _study_frame(
-    rule: Rule, target: int, num_cards: int, modality: Modality, answer: AnswerFormat
+    rule: Rule,
+    target: int,
+    num_cards: int,
+    modality: Modality,
+    answer: AnswerFormat,
+    calls: int,
 ) -> PromptFrame:
     values = ", ".join(f"{rank} = {value}" for rank, value in _stated_values(rule))
     operators = " ".join(rule.allowed)
@@ -142,9 +190,15 @@ def _study_frame(
     asked = ["", "", _ANSWER_REQUEST[answer], _fields(target, answer)]
     if answer is AnswerFormat.tagged:
         asked.append("</answer>")
+    if calls:
+        asked += ["", _CALCULATOR.format(times=f"{calls} time{'s' * (calls != 1)}")]
     return PromptFrame("\n".join(lines), None if shown else ", ", "\n".join(asked))
 
 
+_CALCULATOR = (
+    "Before you answer you may ask a calculator, up to {times}. To ask it, reply with nothing but "
+    'a JSON object of the form {{"calculator": "an expression"}}; you are told its value.'
+)
 _OTHER_VALUES = "Any other number card is worth its number, an ace 1 unless stated otherwise."
 _ANSWER_REQUEST = {
     AnswerFormat.json: "Answer with a JSON object of this form:",
@@ -217,6 +271,15 @@ def _invalid(assessment: Assessment) -> list[str]:
     return _listed("invalid", assessment.invalid[:_MAX_LISTED])
 
 
+def _equation(found: Calculation) -> str:
+    return f"{found.expression} = {found.value}"
+
+
+def _spaced(value: str) -> str:
+    """One word a sign: `-7/3` as `- 7 / 3`."""
+    return " ".join(_SIGNED.findall(value))
+
+
 def _short_value(assessment: Assessment) -> str:
     """The formula's value; nothing where it is long."""
     shown = show_rational(assessment.formula.value)
@@ -225,3 +288,4 @@ def _short_value(assessment: Assessment) -> str:
 
 _MAX_LISTED = 4  # invalid numbers
 _MAX_VALUE_CHARS = 16
+_SIGNED = re.compile(r"[0-9]+|[-/]")

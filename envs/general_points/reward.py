@@ -17,13 +17,13 @@ rationals; an answer without `cards` counts as misread (else saying nothing woul
 wrong reading); the last answer gets its own reward and no further -1 for the turn limit.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import TypeVar
 
 from .answer import Answer
-from .config import Modality, RewardConfig, RewardKind
+from .config import EpisodeReturn, GeneralPointsConfig, Modality, RewardConfig, RewardKind
 from .expression import Formula, read_formula
 from .task import Task
 
@@ -118,6 +118,14 @@ def total_reward(terms: Mapping[str, float], reward: RewardConfig) -> float:
     for name, value in terms.items():
         total += value if weights is None else weights.get(name, 0.0) * value
     return total
+
+
+def episode_return(rewards: Sequence[float], config: GeneralPointsConfig) -> float:
+    """What answers of these rewards are worth, as `config.episode_return` says; 0 without any."""
+    if config.episode_return is EpisodeReturn.last:
+        return rewards[-1] if rewards else 0.0
+    discount = config.discount if config.episode_return is EpisodeReturn.discounted else 1.0
+    return sum(discount**turn * reward for turn, reward in enumerate(rewards))
 
 
 _Item = TypeVar("_Item", str, int)

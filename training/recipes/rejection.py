@@ -118,11 +118,14 @@ def _is_accepted(episode: Episode, config: RejectionConfig) -> bool:
 
 
 def _conversation(episode: Episode) -> Conversation:
-    """The episode as something to imitate: its last answer; earlier ones are read only."""
+    """The episode as something to imitate: its last answer, and what it asked tools before.
+
+    Earlier answers are read only.
+    """
     last = len(episode.turns) - 1
     return Conversation(
         observations=tuple(turn.observation for turn in episode.turns),
         answers=tuple(turn.completion.text for turn in episode.turns),
-        imitated=tuple(place == last for place in range(last + 1)),
+        imitated=tuple(place == last or turn.is_call for place, turn in enumerate(episode.turns)),
         task_id=episode.task_id,
     )
