@@ -36,6 +36,7 @@ class Vocabulary(str, Enum):
 
     cards = "cards"  # General Points
     streets = "streets"  # street navigation
+    street_tools = "street_tools"  # the same, with calls of the map
     thoughts = "thoughts"  # General Points, with a search told in words before the answer
     tools = "tools"  # the same, with calls of the calculator
 

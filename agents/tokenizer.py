@@ -53,6 +53,8 @@ STREET_WORDS = (
     "right", "wrong", "illegal", "missing", "moved", "turned", "blocked",
     *COMPASS, "left", "front", "behind", *LANDMARK_WORDS,
 )  # fmt: skip
+MAP_PIECES = ('{"map": "',)
+MAP_WORDS = ("maps", "map", "here")
 SYMBOLS = tuple("+-*/()=.,:\"'{}[]")
 
 CHAT_TEMPLATE = (
@@ -89,6 +91,9 @@ LANGUAGES = {
         (*CARD_PIECES, *THOUGHT_PIECES, *CALCULATOR_PIECES),
     ),
     Vocabulary.streets: Language(360, STREET_WORDS, STREET_PIECES),
+    Vocabulary.street_tools: Language(
+        360, (*STREET_WORDS, *MAP_WORDS), (*STREET_PIECES, *MAP_PIECES)
+    ),
 }
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from ..parsing import Value, between_tags, find_object
 
 OBSERVATION, INSTRUCTION, ACTION = FIELDS = ("current observation", "current instruction", "action")
-_KEYS = frozenset((*FIELDS, "current_observation", "current_instruction"))
+KEYS = frozenset((*FIELDS, "current_observation", "current_instruction"))
 
 
 class AnswerFormat(str, Enum):
@@ -34,7 +34,7 @@ def read_answer(text: str, answer_format: AnswerFormat) -> Answer:
         if inside is None:
             return Answer(error="no <answer>...</answer>")
         text = inside
-    found = find_object(text, _KEYS)
+    found = find_object(text, KEYS)
     if found is None:
         return Answer(error="no object with the fields " + ", ".join(FIELDS))
     observation, instruction = found.get(OBSERVATION), found.get(INSTRUCTION)

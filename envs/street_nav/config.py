@@ -13,6 +13,7 @@ from .answer import AnswerFormat
 from .city.config import CityConfig, RouteConfig
 from .render.config import as_look
 from .reward import RewardConfig, RewardKind
+from .tools import StreetNavTools
 from .wording import Wording
 
 MIN_VIEW_PX, MAX_VIEW_PX = 28, 640
@@ -102,6 +103,7 @@ class StreetNavConfig:
     max_turns: answers in one episode.
     success_m: free movement: how near to the destination one must stop.
     history: answers of the past that an observation repeats; None: all of them.
+    tools: what may be asked before an answer; calls are turns of their own with their own budgets.
     """
 
     id: str = "cardinal/StreetNav-v0"
@@ -125,6 +127,7 @@ class StreetNavConfig:
     success_m: float = 25.0
     history: int | None = None
     views: ViewConfig = field(default_factory=ViewConfig)
+    tools: StreetNavTools = field(default_factory=StreetNavTools)
     max_answer_chars: int = MAX_TEXT_CHARS
 
     def __post_init__(self) -> None:
@@ -149,6 +152,13 @@ class StreetNavConfig:
         if self.world is WorldKind.virl:
             return "street_view"
         return as_look(self.look).name
+
+    @property
+    def picture_shape(self) -> tuple[int, int, int]:
+        """Of what the agent sees in image mode, [H, W, 3]: the views, and a map if it can ask."""
+        height, width, channels = self.views.shape
+        room = CROSS_PX + self.views.grid_px if self.tools.map.budget else 0
+        return height, width + room, channels
 
     def single_attempt(self) -> "StreetNavConfig":
         """The same walks without revision: the first answer at each place counts."""
@@ -213,6 +223,7 @@ _SECTIONS: dict[str, type] = {
     "routes": RouteConfig,
     "views": ViewConfig,
     "reward": RewardConfig,
+    "tools": StreetNavTools,
 }
 
 

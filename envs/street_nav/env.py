@@ -9,17 +9,22 @@ import numpy as np
 
 from ..core import FreeText, LanguageEnv, Observation, Verdict
 from ..settings import Modality
+from ..tools import Call
 from .actions import TURN_RULES, spelt_action
 from .answer import ACTION
+from .calls import ASK, MapCalls
 from .config import EpisodeReturn, Mode, StreetNavConfig, config_of
 from .free import FreeWalk
 from .present import Presenter
 from .prompts import Script, legend_text
 from .rail import RailWalk
+from .tools import MAP
 from .types import Route, World
 from .wording import SIDES, octant
 from .worlds import open_world
 
+_CALLS = 1  # the stream of the oracle's calls
+_RANDOM_CALLS = 0.1  # share of the random agent's steps that ask, while calls are left
 _SEED_RANGE = 2**63  # of the integer from which an episode's other streams are derived
 
 
@@ -41,19 +46,29 @@ class StreetNavEnv(LanguageEnv):
     "current instruction": "3. Turn left.", "action": "turn_direction(left)"}`; the format `tagged`
     wants it between <answer> and </answer>. Any text is judged, in bounded time.
 
+    With `tools.map.budget`, a text without an answer may be a call instead, `{"map": "here"}`. So
+    many calls a walk take no turn and no attempt; one that asks something else is spent (outcome
+    tool_error), a further one counts as an answer without an action (outcome over_budget).
+
     ## Observation
     `text`: self-contained; the rule, the route description, what was observed and done so far, and
     what is observed now; after a wrong answer also the verifier's message. `update`: what a running
     conversation gains in this turn. `image`, in image mode only: uint8 [H, W, 3], the views front
     and right above back and left; no text then names a landmark or an intersection that is seen.
+    A map tells where the agent is and looks, the streets that lead on, and intersections and
+    landmarks within reach (`surroundings.py`): in words, or in image mode as a picture to the right
+    of the views, black until it is asked for. It knows neither route nor action; it is shown until
+    the agent moves.
     `info` is for logs: task_id, split, rule, visual, wording, mode, num_places; after a step also
     turn, outcome, success, reward_terms, feedback, correct, recognized, instruction_right, place;
+    with tools also tool, tool_calls and tool_errors;
     at the end episode_return, and in free movement distance_m, walked_m, shortest_m, spl, ndtw.
 
     ## Rewards
     The terms of `reward.kind` (see `reward.py`); study: +1 right, -1 wrong, -1.5 wrong together
     with a wrong remark about the intersection. `episode_return` in the last `info` is their mean
-    over the places of the rail, their sum, or their discounted sum.
+    over the places of the rail, their sum, or their discounted sum. A call pays -`tools.map.cost`
+    (term `map`), which the sum and the mean count like a reward.
 
     ## Termination
     The right `stop()` terminates; in free movement any `stop()`. Wrong answers beyond `attempts` at
@@ -90,6 +105,7 @@ class StreetNavEnv(LanguageEnv):
         self.config = config
         self.render_mode = render_mode
         self.max_turns = config.max_turns
+        self.tools = config.tools.offered
         self.action_space = FreeText(config.max_answer_chars)
         self.observation_space = _observation_space(config)
         self._world = streets
@@ -127,9 +143,16 @@ class StreetNavEnv(LanguageEnv):
         return self._walk
 
     def oracle_action(self) -> str:
-        """An answer that earns the maximum return; ValueError before the first reset."""
+        """An answer that earns the maximum return, or a call before it, see `tools`.
+
+        ValueError before the first reset.
+        """
         self._require_task()
-        return self._walk.answer(self._walk.right_action())
+        answer = self._walk.answer(self._walk.right_action())
+        if not self.tools:
+            return answer
+        rng = np.random.default_rng([self._episode_seed, self._turn, _CALLS])
+        return self._asked.oracle_call(rng) or answer
 
     def flawed_action(self) -> str | None:
         """A well-formed wrong answer, another one at every turn.
@@ -142,8 +165,13 @@ class StreetNavEnv(LanguageEnv):
         return None if action is None else self._walk.answer(action)
 
     def random_action(self, rng: np.random.Generator) -> str:
-        """An action of the rule in force, all equally likely; the other fields are right."""
+        """An action of the rule in force, all equally likely; the other fields are right.
+
+        While calls of the map are left, a call one time in ten.
+        """
         self._require_task()
+        if self.tools and self._asked.num_left and rng.random() < _RANDOM_CALLS:
+            return ASK
         actions = TURN_RULES[self.config.rule].actions
         return self._walk.answer(actions[int(rng.integers(len(actions)))])
 
@@ -152,9 +180,14 @@ class StreetNavEnv(LanguageEnv):
         return legend_text(self.config)
 
     def spelt_out(self, typed: str) -> str:
-        """A bare action (`forward()`, `forward`, `north`) as an answer that says nothing else."""
+        """A bare action (`forward()`, `forward`, `north`) as an answer that says nothing else.
+
+        `map` asks for the map, where there is one.
+        """
         if "{" in typed:
             return typed
+        if self.tools and typed.strip().casefold() == MAP:
+            return ASK
         action = spelt_action(typed, TURN_RULES[self.config.rule])
         return f"<answer>{json.dumps({ACTION: action})}</answer>"
 
@@ -205,6 +238,7 @@ class StreetNavEnv(LanguageEnv):
             raise ValueError(f"options['route'] must be a Route; got {type(route).__name__}")
         kind = RailWalk if config.mode is Mode.rail else FreeWalk
         self._walk = kind(route, self.world, config, self._script)
+        self._asked = MapCalls(self.world, config, self._script)
         self._opening = self._script.opening(self._walk.sentences)
         self._past = []
         self._rewards = []
@@ -221,18 +255,29 @@ class StreetNavEnv(LanguageEnv):
         for _ in range(place):
             if self.config.modality is Modality.image and self.config.views.frames > 1:
                 self._pictures().frames(self._walk)  # it is among the places last seen
-            self._judge(self.oracle_action())
+            self._judge(self._walk.answer(self._walk.right_action()))
         self._rewards, self._num_right = [], 0
 
     def _judge(self, action: str) -> Verdict:
-        before = self._walk.shown
+        before, place = self._walk.shown, self._walk.scene
         verdict, moved = self._walk.take(action)
         if moved is not None:
             self._past.append(self._script.step(len(self._past) + 1, before, moved))
         self._moved = moved is not None
+        self._asked.answered(self._walk.scene != place)
         self._rewards.append(verdict.reward)
         self._num_right += bool(verdict.details["correct"])
         return verdict
+
+    def _call_in(self, action: str) -> Call | None:
+        return self._asked.read(action)
+
+    def _ask(self, call: Call) -> Verdict:
+        self._moved = False
+        return self._asked.ask(call, self._walk.scene)
+
+    def _say_over_budget(self, call: Call) -> str:
+        return self._script.over_budget()
 
     def _is_over(self, verdict: Verdict) -> bool:
         return self._walk.is_over
@@ -242,18 +287,19 @@ class StreetNavEnv(LanguageEnv):
 
     def _observe(self, verdict: Verdict | None) -> Observation:
         script, shown = self._script, self._walk.shown
-        if verdict is None:
-            text = update = script.text(self._opening, self._past, shown)
-        elif self._moved:
-            text = script.text(self._opening, self._past, shown)
-            update = script.update(verdict.feedback, len(self._past) + 1, shown)
-        else:
+        is_call = verdict is not None and verdict.details.get("tool") is not None
+        if verdict is None or not is_call:
+            self._fault = "" if verdict is None or self._moved else verdict.feedback
+        remarks = script.together(self._fault, *self._asked.remarks)
+        text = update = script.text(self._opening, self._past, shown, remarks)
+        if verdict is not None:
             update = verdict.feedback
-            text = script.text(self._opening, self._past, shown, update)
+            if self._moved:
+                update = script.update(update, len(self._past) + 1, shown)
         self._spoken = text
         image = None
         if self.config.modality is Modality.image:
-            image = self._pictures().frames(self._walk)
+            image = self._pictures().seen(self._walk, self._asked.told is not None)
         if self.render_mode == "human":
             self.render()
         return Observation(text=text, update=update, image=image)
@@ -273,8 +319,9 @@ class StreetNavEnv(LanguageEnv):
     def _episode_return(self) -> float:
         config, rewards = self.config, self._rewards
         if config.episode_return is EpisodeReturn.discounted:
-            return sum(config.discount**turn * reward for turn, reward in enumerate(rewards))
-        whole = sum(rewards)
+            earned = sum(config.discount**turn * reward for turn, reward in enumerate(rewards))
+            return earned - self._asked.spent
+        whole = sum(rewards) - self._asked.spent
         if config.episode_return is EpisodeReturn.sum or config.mode is Mode.free:
             return whole
         return whole / len(self._walk.route.waypoints)
@@ -292,5 +339,5 @@ class StreetNavEnv(LanguageEnv):
 def _observation_space(config: StreetNavConfig) -> gym.spaces.Dict:
     spaces: dict[str, gym.Space[Any]] = {"text": FreeText(), "update": FreeText()}
     if config.modality is Modality.image:
-        spaces["image"] = gym.spaces.Box(0, 255, config.views.shape, np.uint8)
+        spaces["image"] = gym.spaces.Box(0, 255, config.picture_shape, np.uint8)
     return gym.spaces.Dict(spaces)

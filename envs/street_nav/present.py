@@ -15,11 +15,12 @@ import numpy as np
 from ..settings import Modality
 from .config import CROSS_PX, StreetNavConfig
 from .paths import expanded, shortest_path
-from .sketch import sketch
+from .sketch import sketch, sketch_around
 from .task import Scene
 from .types import Route, World
 
 if TYPE_CHECKING:
+    from .city.world import CityWorld
     from .render.maps import CityMap
 
 
@@ -43,6 +44,8 @@ class Presenter:
         self._world = world
         self._views = config.views
         self._is_image = config.modality is Modality.image
+        self._shape = config.picture_shape
+        self._reach_m = config.tools.map.reach_m
         self._grids: deque[np.ndarray] = deque(maxlen=config.views.frames)
         self._latest: tuple[int, int, int] | None = None
         self._folder: Path | None = None  # of the picture shown where there is no desktop
@@ -54,6 +57,20 @@ class Presenter:
         self._grids.clear()
         self._latest = None
         self._shown = 0
+
+    def seen(self, walk: Walk, shows_map: bool) -> np.ndarray:
+        """The frames, and where the agent can ask for a map, room for it on the right.
+
+        shows_map: it was asked for; else the room is black. uint8 [H, W, 3], the caller's own copy.
+        """
+        frames, (height, width, _) = self.frames(walk), self._shape
+        if frames.shape[1] == width:
+            return frames
+        picture = np.zeros(self._shape, np.uint8)
+        picture[:, : frames.shape[1]] = frames
+        if shows_map:
+            picture[:, width - height :] = self.around(walk, height, self._reach_m)
+        return picture
 
     def frames(self, walk: Walk) -> np.ndarray:
         """The last grids of views side by side, the present one on the right: uint8 [H, W, 3].
@@ -67,6 +84,17 @@ class Presenter:
             picture[:, right - side : right] = grid
             right -= side + CROSS_PX
         return picture
+
+    def around(self, walk: Walk, size: int, reach_m: float) -> np.ndarray:
+        """A map of the place, without the route, uint8 [size, size, 3]: north up, the agent in its
+        middle, `reach_m` to every side."""
+        from .city.world import CityWorld
+
+        scene = walk.scene
+        if not isinstance(self._world, CityWorld):
+            return sketch_around(self._world, scene.node, scene.facing, reach_m, size)
+        place = self._world.position(scene.node)
+        return self._city_map(self._world).around(place, scene.facing, size, 2 * reach_m)
 
     def beside_map(self, walk: Walk) -> np.ndarray:
         """The present views and a map of the walk, of equal height: uint8 [H, W, 3]."""
@@ -83,14 +111,9 @@ class Presenter:
         visited = self._walked(walk.visited)
         if not isinstance(self._world, CityWorld):
             return sketch(self._world, path, visited, walk.scene.facing, size)
-        if self._map is None:
-            from .render import as_look
-            from .render.maps import CityMap
-
-            self._map = CityMap(self._world.city, as_look(self._world.look))
         names = [w.sight.name for w in walk.route.waypoints if w.sight is not None]
         known = self._world.city.landmark_names
-        return self._map.route(
+        return self._city_map(self._world).route(
             path,
             size,
             visited=visited,
@@ -116,6 +139,14 @@ class Presenter:
         self._shown += 1
         picture.save(path)
         sys.stdout.write(f"picture: {path}\n")
+
+    def _city_map(self, world: "CityWorld") -> "CityMap":
+        if self._map is None:
+            from .render import as_look
+            from .render.maps import CityMap
+
+            self._map = CityMap(world.city, as_look(world.look))
+        return self._map
 
     def _walked(self, visited: list[int]) -> list[int]:
         """Nodes walked along, those between the places of the rail too."""

@@ -6,6 +6,10 @@ words for tiny policies with a word-level vocabulary:
     rule absolute 1 turn left north 2 until Otter Bank left front 3 turn right east 4 until goal
     Lotus Cafe left did north forward now Otter Bank left front intersection
 
+With a map the task says how often it may be asked (`rule absolute maps 2 ...`), and what it says:
+
+    ... now nothing map heading east ways east west intersection 80 east Otter Bank 60 northeast
+
 In image mode neither says what the picture shows: landmarks, intersections, and the ways on. Where
 the wording is `other`, and in free movement, the observation states where the agent looks.
 Departure from the study's code: the feedback never holds a part of the solution.
@@ -18,6 +22,7 @@ from .actions import TURN_RULES, Rule
 from .answer import FIELDS, AnswerFormat
 from .config import Mode, StreetNavConfig
 from .judge import StreetNavOutcome
+from .surroundings import HERE, Spot, Surroundings
 from .task import Scene
 from .wording import Voice
 
@@ -80,6 +85,42 @@ class Script:
             return f" {short_action(action)}"
         return f"O_{number}: {shown}\nA_{number}: {action}\n"
 
+    def map_said(self, found: Surroundings | None) -> str:
+        """What the map tells; None: it is shown in the picture."""
+        if found is None:
+            return "map" if self._is_compact else "The map is in the picture, on the right."
+        if self._is_compact:
+            spots = (
+                *(("intersection", spot) for spot in found.intersections),
+                *((spot.name, spot) for spot in found.landmarks),
+            )
+            said = [f"map heading {found.heading} ways", *found.ways]
+            return " ".join([*said, *(f"{name} {_place(spot)}" for name, spot in spots)])
+        said = [f"you look {found.heading}", f"streets lead {_listed(found.ways)}"]
+        if found.intersections:
+            places = [f"{spot.distance_m} m {spot.direction}" for spot in found.intersections]
+            said.append(f"intersections: {', '.join(places)}")
+        said += [f"{spot.name} is in sight {_distance(spot)}" for spot in found.landmarks]
+        return f"Map: {'; '.join(said)}."
+
+    def unread_call(self) -> str:
+        """Of a map that was asked something else than `here`."""
+        return "illegal" if self._is_compact else 'The map can only be asked about "here".'
+
+    def with_calls_left(self, said: str, num_left: int) -> str:
+        """What a tool said, as a turn's feedback."""
+        return said if self._is_compact else f"{said} Calls left: {num_left}."
+
+    def together(self, *remarks: str) -> str:
+        """Remarks beside an observation, as one; those that are empty are left out."""
+        return (" " if self._is_compact else "\n").join([each for each in remarks if each])
+
+    def over_budget(self) -> str:
+        """The feedback to a call when none is left."""
+        if self._is_compact:
+            return "missing maps 0"
+        return "No calls of the map are left, and this is no action." + _AGAIN
+
     def text(self, opening: str, past: Sequence[str], shown: str, fault: str = "") -> str:
         """A self-contained observation.
 
@@ -111,7 +152,8 @@ class Script:
 
     def _compact_task(self, config: StreetNavConfig) -> str:
         free = "free " if config.mode is Mode.free else ""
-        return f"{free}rule {config.rule.value}"
+        maps = f" maps {config.tools.map.budget}" if config.tools.map.budget else ""
+        return f"{free}rule {config.rule.value}{maps}"
 
 
 def legend_text(config: StreetNavConfig) -> str:
@@ -130,6 +172,18 @@ def legend_text(config: StreetNavConfig) -> str:
             walked,
         ]
     )
+
+
+def _place(spot: Spot) -> str:
+    return f"{spot.distance_m} {spot.direction}" if spot.distance_m else HERE
+
+
+def _distance(spot: Spot) -> str:
+    return f"from {spot.distance_m} m {spot.direction}" if spot.distance_m else "from here"
+
+
+def _listed(words: Sequence[str]) -> str:
+    return ", ".join(words) or "nowhere"
 
 
 def short_action(action: str) -> str:
@@ -156,6 +210,8 @@ def _study_task(config: StreetNavConfig) -> str:
                 f"The views of the last {config.views.frames} places stand side by side, the "
                 "present ones on the right."
             )
+        if config.tools.map.budget:
+            lines.append("On the far right there is room for a map, black until you ask for it.")
     return "\n".join(lines)
 
 
@@ -171,7 +227,9 @@ def _study_request(config: StreetNavConfig) -> str:
         said = f"<answer>{said}</answer>"
     else:
         ask = "Answer with a JSON object of this form:"
-    return f"{ask}\n{said}\n\nYour walk so far:\n"
+    calls = config.tools.map.budget
+    offered = _MAP.format(times=f"{calls} time{'s' * (calls != 1)}") if calls else ""
+    return f"{ask}\n{said}\n{offered}\nYour walk so far:\n"
 
 
 _WORDS = {rule: ", ".join(turns.words) for rule, turns in TURN_RULES.items()}
@@ -191,6 +249,10 @@ _VIEWS = (
     "back (bottom left), left (bottom right)."
 )
 
+_MAP = (
+    "\nBefore an answer you may ask for a map of where you are, up to {times} on this walk. To "
+    'ask, reply with nothing but {{"map": "here"}}.\n'
+)
 _AGAIN = " Answer again."
 _WRONG = "wrong", "{action} is not the right action here." + _AGAIN
 _SAID: dict[StreetNavOutcome, tuple[str, str]] = {

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .surroundings import nodes_within
 from .types import World
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
 
 _PAPER, _STREET, _ROUTE, _WALKED = (244, 241, 234), (205, 202, 196), (90, 140, 220), (220, 90, 60)
+_NAME = (40, 42, 50)
 _MARGIN = 0.08  # of the picture's side
 _MIN_EXTENT_M = 60.0
 _MAX_NODES = 4_000
@@ -41,6 +43,36 @@ def sketch(
             draw.line(line, fill=color, width=width, joint="curve")
     _ring(draw, to_pixel(world.position(path[-1])), 3 * width, width)
     draw.polygon(_wedge(to_pixel(world.position(visited[-1])), facing, 6 * width), fill=_WALKED)
+    return np.array(canvas)
+
+
+def sketch_around(world: World, node: int, facing: int, reach_m: float, size: int) -> np.ndarray:
+    """Streets and landmarks around a place, no route: uint8 [size, size, 3], north up.
+
+    A landmark's dot is where one first sees it on foot.
+    """
+    from PIL import Image, ImageDraw
+
+    east, north = world.position(node)
+    edge = reach_m * (1 - 2 * _MARGIN)
+    to_pixel = _Projection([(east - edge, north - edge), (east + edge, north + edge)], size)
+    canvas = Image.new("RGB", (size, size), _PAPER)
+    draw = ImageDraw.Draw(canvas)
+    width = max(2, size // 90)
+    near = nodes_within(world, node, reach_m * math.sqrt(2.0))  # to the corners
+    for place in near:
+        for other in world.exits(place):
+            ends = [to_pixel(world.position(each)) for each in (place, other)]
+            draw.line(ends, fill=_STREET, width=2 * width)
+    named: set[str] = set()
+    for place in near:
+        for sight in world.sights(place):
+            if sight.name not in named:
+                named.add(sight.name)
+                x, y = to_pixel(world.position(place))
+                draw.ellipse((x - width, y - width, x + width, y + width), fill=_ROUTE)
+                draw.text((x + 2 * width, y - 2 * width), sight.name, fill=_NAME)
+    draw.polygon(_wedge(to_pixel((east, north)), facing, 6 * width), fill=_WALKED)
     return np.array(canvas)
 
 
