@@ -186,12 +186,17 @@ def _ending(job: Job, process: BaseProcess, log: Path) -> Exception:
         return JobRefused(message)
     if process.exitcode != BUG:
         return JobFailed(message)
-    said = log.read_text(encoding="utf-8", errors="replace")
+    said = _said(log)
     return JobCrashed(f"{message}\n\n{said[said.rfind(TRACEBACK) :]}")
 
 
 def _last_line(log: Path, process: BaseProcess) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    lines = _said(log).strip().splitlines()
     if process.exitcode is not None and process.exitcode < 0:
         return f"killed by signal {-process.exitcode}"
     return lines[-1] if lines else f"exit status {process.exitcode}"
+
+
+def _said(log: Path) -> str:
+    """Empty for a process that ended before it could open its log."""
+    return log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""

@@ -72,7 +72,8 @@ def reproduce_root(config: ReproduceConfig) -> Path:
 def planned(config: ReproduceConfig, typed: Sequence[str]) -> list[PlannedRun]:
     """Every run of the chosen studies, in their order.
 
-    typed: overrides of the command line; those that are not this command's own go to every run.
+    typed: overrides of the command line; those that are not this command's own go to every run,
+        over its settings and under what makes it a variant.
     Raises ValueError in one line for what cannot be.
     """
     shared = [override for override in typed if _key(override) not in OWN]
@@ -102,7 +103,7 @@ def source_root(config: ReproduceConfig, study: str) -> Path:
 
 def _planned(config: ReproduceConfig, name: str, variant: str, shared: Sequence[str]) -> PlannedRun:
     study = config.studies[name]
-    experiment = _experiment(config, name, study, [*study.variants.get(variant, []), *shared])
+    experiment = _experiment(config, name, study, [*shared, *study.variants.get(variant, [])])
     above = reproduce_root(config) / name if study.run is None else Path(study.run)
     run = PlannedRun(
         study=name,

@@ -1,7 +1,7 @@
 """Runs everything that a reproduction lacks, as processes of one pool, then writes its report.
 
-Bases come first, arms as soon as their base is there, whatever study they are of, so that no core
-waits for another study. After an interruption the same command with `resume=true` goes on; a run
+Jobs start in the order of the studies, each as soon as what it needs is there, whatever study it is
+of, so that no core waits. After an interruption the same command with `resume=true` goes on; a run
 that is finished, or was given, is never written to.
 """
 
@@ -59,17 +59,18 @@ def reproduce(config: ReproduceConfig, typed: Sequence[str]) -> Path | None:
 
 
 def jobs_of(config: ReproduceConfig, runs: Sequence[PlannedRun]) -> list[Job]:
-    """What the runs still lack; arms that are done end at once by themselves."""
+    """What the runs still lack; what is done is neither started nor waited for."""
     jobs: list[Job] = []
     trained = {run.study for run in _missing(runs)}
     for run in _missing(runs):
         if run.policies_of is None:
-            prefix = f"{run.label} "
-            jobs += comparison_jobs(run.config, run.root, run.arms, prefix=prefix)
+            made = comparison_jobs(run.config, run.root, run.arms, prefix=f"{run.label} ")
         else:
             source = source_root(config, run.policies_of)
-            jobs += measuring_jobs(run, source, needs=run.policies_of in trained)
-    return jobs
+            made = measuring_jobs(run, source, needs=run.policies_of in trained)
+        jobs += [job for job in made if not _is_job_done(run, job.name)]
+    left = {job.name for job in jobs}
+    return [replace(job, needs=tuple(name for name in job.needs if name in left)) for job in jobs]
 
 
 def _run_missing(
