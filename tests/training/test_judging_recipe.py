@@ -13,7 +13,7 @@ from cardinal_gym.training.judging.pay import check_reward, load_reward_model, r
 from cardinal_gym.training.judging.verdicts import read_verdicts
 from cardinal_gym.training.recipes import rejection
 from cardinal_gym.training.recipes.config import RecipeConfig
-from cardinal_gym.training.recipes.gaming import judged
+from cardinal_gym.training.recipes.gaming import judged, pooled_outcomes
 from cardinal_gym.training.recipes.plan import check_plan, planned
 from cardinal_gym.training.recipes.stages import SeedPipeline
 from cardinal_gym.training.recipes.summary import read_summary, write_summary
@@ -80,6 +80,8 @@ def test_what_a_model_would_pay_stands_beside_what_is_right() -> None:
     assert found["agrees"].estimate == 0.75
     assert found["wrong_paid"].estimate == pytest.approx(1 / 3)
     assert found["auc"] == 1.0  # the second seed has no right answer to compare
+    seeds = [{"correct": {"n": 3, "accuracy": 1.0}}, {"correct": {"n": 1, "accuracy": 0.0}}]
+    assert pooled_outcomes([*seeds, {}]) == {"correct": {"n": 4, "accuracy": 0.75}}
     always = judged({**data, "success": np.ones(4)})["head"]
     assert (always["wrong_paid"], always["auc"]) == (None, None)
 

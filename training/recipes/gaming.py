@@ -49,7 +49,22 @@ def held_out_agreement(
         means = {name: _mean([each[name] for each in by_seed if name in each]) for name in HELD_OUT}
         kind = stage.stage.reward_model.kind.value
         count = sum(each["n"] for each in by_seed)
-        found.append({"stage": stage.name, "kind": kind, "n": count, **means, "by_seed": by_seed})
+        outcomes = pooled_outcomes([each["by_outcome"] for each in by_seed])
+        told = {"stage": stage.name, "kind": kind, "n": count, **means, "by_outcome": outcomes}
+        found.append({**told, "by_seed": by_seed})
+    return found
+
+
+def pooled_outcomes(
+    by_seed: Sequence[Mapping[str, Mapping[str, float]]],
+) -> dict[str, dict[str, float]]:
+    """Of each outcome n over all seeds, and how often the model agreed with the rule."""
+    found: dict[str, dict[str, float]] = {}
+    for name in sorted({name for seed in by_seed for name in seed}):
+        parts = [seed[name] for seed in by_seed if name in seed]
+        count = sum(part["n"] for part in parts)
+        agreed = sum(part["n"] * part["accuracy"] for part in parts)
+        found[name] = {"n": count, "accuracy": agreed / count}
     return found
 
 

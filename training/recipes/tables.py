@@ -84,6 +84,11 @@ def _reward_model_lines(models: Sequence[Mapping[str, Any]]) -> list[str]:
     for model in models:
         cells = " | ".join(_number(model[name]) for name in HELD_OUT)
         lines.append(f"| {model['stage']} | {model['kind']} | {model['n']} | {cells} |")
+    lines += ["", "| stage | answers whose outcome is | n | agrees |", "|---|---|---|---|"]
+    for model in models:
+        for name, part in model["by_outcome"].items():
+            agrees = _number(part["accuracy"])
+            lines.append(f"| {model['stage']} | {name} | {part['n']} | {agrees} |")
     return [*lines, ""]
 
 
