@@ -20,6 +20,7 @@ def place(*overrides: str) -> str:
         "policy.build.num_layers=2",
         "pretrain.batch_size=8",
         "env.max_turns=2",
+        "env.tools.calculator.budget=2",
         "threads=2",
     ],
 )
@@ -36,6 +37,10 @@ def test_the_kind_of_device_changes_the_place_and_its_name_does_not(
     assert place("policy.device=auto") == place("policy.device=cuda:0") != on_cpu
 
 
-@pytest.mark.parametrize("override", ["rules=faces_as_sevens", "grpo.group_size=4", "name=again"])
+@pytest.mark.parametrize(
+    "override",
+    # the last: of a tool that is not there, so that bases of before there were tools keep theirs
+    ["rules=faces_as_sevens", "grpo.group_size=4", "name=again", "env.tools.calculator.cost=0.5"],
+)
 def test_what_does_not_reach_a_base_leaves_its_place(override: str) -> None:
     assert place(override) == place()

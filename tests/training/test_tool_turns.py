@@ -12,11 +12,13 @@ from cardinal_gym.agents.rollout import rollout
 from cardinal_gym.agents.rows import rows_from_episode
 from cardinal_gym.agents.types import ContextMode, Episode
 from cardinal_gym.envs.core import Observation, Verdict
+from cardinal_gym.envs.general_points.config import GeneralPointsConfig
 from cardinal_gym.envs.general_points.env import GeneralPointsEnv
 from cardinal_gym.envs.tools import CALLED, Call, ToolConfig
 from cardinal_gym.training.advantages import Credit
+from cardinal_gym.training.broad_cards import BroadTasks
 from cardinal_gym.training.cell_results import count_cell, first_attempt, packed
-from cardinal_gym.training.config import MetricKind
+from cardinal_gym.training.config import MetricKind, PretrainConfig
 from cardinal_gym.training.credit import Credited
 from cardinal_gym.training.demonstrations import encode_rows, oracle_conversation
 from cardinal_gym.training.distributed import Workers
@@ -130,6 +132,19 @@ def test_rows_of_an_episode_train_what_was_sampled_in_calls_and_answers(
         sampled = [i for turn in episode.turns for i in turn.completion.token_ids]
         rows = rows_from_episode(episode, policy)
         assert [i for r in rows for i, m in zip(r.ids, r.mask, strict=True) if m] == sampled
+
+
+def test_a_base_meets_the_game_with_every_number_of_calls_and_with_none() -> None:
+    policy = tool_policy(ContextMode.concat)
+    env = GeneralPointsConfig(prompt="compact", tools=TOOLS, num_cards=3, max_turns=1)
+    pretrain = PretrainConfig(revision_fraction=0.0)
+    read = [policy.tokenizer.convert_ids_to_tokens(row.ids)
+            for row in BroadTasks(policy, env, pretrain, seed=0).rows(range(24))]  # fmt: skip
+    offered = [int(words[words.index("calls") + 1]) if "calls" in words else 0 for words in read]
+    asked = [words.count('{"calculator": "') for words in read]
+    assert set(offered) == {0, 1, 2, 3}
+    assert all((few > 0) == (most > 0) for few, most in zip(asked, offered, strict=True))
+    assert all(few <= most for few, most in zip(asked, offered, strict=True))
 
 
 def test_calls_and_answers_are_counted_apart() -> None:
