@@ -3,17 +3,18 @@
 How to get the study's data stands in envs/street_nav/README.md; nothing is downloaded here.
 """
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-USAGE_STATUS, PROBLEMS_STATUS = 2, 1
+from .arguments import USAGE_STATUS, ArgumentParser
+
+PROBLEMS_STATUS = 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit status: 0 without problems, 1 with some, 2 for a folder that is no data set."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="cardinal data", description="Look at data sets that were downloaded."
     )
     commands = parser.add_subparsers(dest="command", required=True)

@@ -30,6 +30,7 @@ import select
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import zip_longest
 from typing import Any
 
 import hydra
@@ -57,6 +58,8 @@ FLAGS_WITH_VALUE = (
     "--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn",
     "--config-dir", "-cd", "--experimental-rerun", "--info", "-i",
 )  # fmt: skip
+SHORT_FLAGS = ("-h", "-r", "-m", "-sc", "-c", "-p", "-cp", "-cn", "-cd", "-i")
+SHOWN = ("job", "hydra", "all")  # by --cfg
 MAX_NAME_CHARS = 120
 RESUMABLE = "interrupted; the same command with resume=true goes on from what was saved"
 
@@ -87,7 +90,7 @@ def command(
                 config_path=f"pkg://{CONF}", config_name=config_name, version_base="1.3"
             )(task)
             with _errors_in_one_line(config_name, on_interrupt):
-                _refuse_unknown_flags(sys.argv[1:])
+                _refuse_bad_flags(sys.argv[1:])
                 sys.argv[1:] = flags_first(sys.argv[1:])
                 entry()
 
@@ -214,9 +217,9 @@ def _report(config_name: str, message: str, status: int) -> int:
     return status
 
 
-def _refuse_unknown_flags(arguments: list[str]) -> None:
+def _refuse_bad_flags(arguments: list[str]) -> None:
     """ValueError for `--seed 3` and the like, where argparse would print its whole usage."""
-    for argument in arguments:
+    for argument, after in zip_longest(arguments, arguments[1:]):
         flag, equals, value = argument.partition("=")
         if flag.startswith("--") and not any(known.startswith(flag) for known in FLAGS):
             setting = f"{flag.lstrip('-')}={value if equals else 'value'}"
@@ -224,6 +227,15 @@ def _refuse_unknown_flags(arguments: list[str]) -> None:
                 f"{flag} is not a flag{did_you_mean(flag, FLAGS)}; a setting is written without "
                 f"dashes, as in {setting}; flags: {', '.join(FLAGS)}"
             )
+        if flag.startswith("-") and not flag.startswith(("--", *SHORT_FLAGS)):
+            raise ValueError(f"{flag} is not a flag; short ones: {', '.join(SHORT_FLAGS)}")
+        if flag not in FLAGS_WITH_VALUE or flag in ("--info", "-i"):  # whose value is optional
+            continue
+        given = value if equals else after
+        if given is None or given.startswith("-"):
+            raise ValueError(f"{flag} must be followed by a value; got none")
+        if flag in ("--cfg", "-c") and given not in SHOWN:
+            raise ValueError(f"{flag} must be one of {', '.join(SHOWN)}; got {given}")
 
 
 def _name_after_overrides(cfg: DictConfig) -> None:

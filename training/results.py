@@ -8,7 +8,6 @@
 Every rate stands with its number of episodes, of distinct tasks, and an interval clustered by task.
 """
 
-import argparse
 import csv
 import os
 import sys
@@ -17,10 +16,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from .arguments import USAGE_STATUS, ArgumentParser
 from .result_query import PlayResult, episodes, plays
 from .result_schema import DATABASE_NAME, connect, told
 
-USAGE_STATUS = 2
 DIGEST_SHOWN = 8
 
 
@@ -98,8 +97,8 @@ def _write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
             writer.writerows(lines)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
         prog="cardinal results",
         description="List what `cardinal eval` has kept: every policy in every cell, with "
         "intervals by task.",

@@ -4,7 +4,8 @@
                                               where there is one (written first if need be)
     cardinal view RUN --serve [--port N]      serve the report to this machine's browsers, of the
                                               results as they are at every reload; Ctrl-C ends it
-    cardinal view RUN --list [--arm grpo ...] the stored episodes, numbered
+    cardinal view RUN --list [--arm grpo ...] the stored episodes, numbered; --arm and the like list
+                                              without --list
     cardinal view RUN --episode 3             one of them, every turn
     cardinal view RUN --episode 3 --save DIR  with its pictures as files
 
@@ -25,13 +26,13 @@ from typing import Any
 
 from PIL import Image
 
+from .arguments import USAGE_STATUS, ArgumentParser
 from .overview import overview
 from .report import NotARun, load_run, report
 from .report.results import Run
 from .report.samples import Sample, picture_path, read_samples
 from .serve import ReportServer, is_current, page_of
 
-USAGE_STATUS = 2
 MAX_PICTURE_COLUMNS = 72
 FILTERS = ("arm", "cell", "metric", "outcome")
 KEPT_CONTROLS = "\n\t"
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         run = load_run(options.run)
         if options.serve:
             _serve(options.run, options.port)
-        elif options.list or options.episode is not None:
+        elif options.list or options.episode is not None or _is_filtered(options):
             _show_episodes(run, options)
         else:
             _open_report(options.run, run)
@@ -117,8 +118,8 @@ def half_blocks(picture: Image.Image, columns: int) -> str:
     return "\n".join(lines)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
         prog="cardinal view",
         description="Show a run folder: what it holds and its report, or, with --list or "
         "--episode, its stored episodes in the terminal.",
@@ -158,6 +159,10 @@ def _show_episodes(run: Run, options: argparse.Namespace) -> None:
     for line in () if own else next((each for each in pictures if each), ()):
         print(line)
     print("\n".join(transcript(sample, pictures if own else ())))
+
+
+def _is_filtered(options: argparse.Namespace) -> bool:
+    return options.seed is not None or any(getattr(options, name) for name in FILTERS)
 
 
 def _passes(sample: Sample, options: argparse.Namespace) -> bool:

@@ -83,6 +83,29 @@ def test_help_of_a_program_for_run_folders(
     assert f"cardinal {name}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["report"], "cardinal report: the following arguments are required: run (cardinal report"),
+        (["view", "runs/a", "--epsiode", "3"], "cardinal view: unrecognized arguments: --epsiode"),
+        (["results", "--cel", "id", "--cvs", "x"], "cardinal results: unrecognized arguments: "),
+        (["data", "chek"], "cardinal data: argument command: invalid choice: 'chek'"),
+    ],
+)
+def test_a_wrong_argument_is_told_in_one_line(
+    arguments: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.argv", sys.argv)
+    with pytest.raises(SystemExit) as ending:
+        main(arguments)
+    told = capsys.readouterr().err
+    assert (ending.value.code, told.count("\n")) == (2, 1)
+    assert told.startswith(said)
+
+
 def test_a_module_is_the_same_program(tmp_path: Path) -> None:
     done = start("-m", "cardinal_gym.training.grpo", "grpo.group_sz=4", cwd=tmp_path)
     assert done.returncode == 2

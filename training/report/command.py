@@ -1,19 +1,17 @@
 """`cardinal report RUN`: write a run's report again from its files; no training, no model."""
 
-import argparse
 import sys
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
+from ..arguments import USAGE_STATUS, ArgumentParser
 from .results import NotARun
-
-USAGE_STATUS = 2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit status: 0, or 2 with one line on stderr for a folder that is no run."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="cardinal report",
         description="Write the report of a run folder, finished or still in progress: "
         "RUN/report/index.html, one file without network, with figures and tables beside it.",
