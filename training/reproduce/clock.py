@@ -119,10 +119,12 @@ def timed_jobs(run: PlannedRun, study: StudyConfig, made: set[Path]) -> list[Tim
 
 
 def arm_minutes(run: PlannedRun, pace: Pace, arm: str) -> float:
-    """Of one core, in proportion to the budget where both are known in compute."""
+    """Of one core; of training in proportion to the budget, where it is one of compute."""
     minutes = float(getattr(pace, arm))
     budget: BudgetConfig = getattr(run.config, arm).budget
-    return minutes if budget.tflops is None else minutes * budget.tflops / pace.tflops
+    if run.policies_of is not None or budget.tflops is None:
+        return minutes
+    return minutes * budget.tflops / pace.tflops
 
 
 def _pretrains(run: PlannedRun, seed: int, made: set[Path]) -> bool:

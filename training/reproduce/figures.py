@@ -17,7 +17,7 @@ from ..report.figures import Frame, new_panel
 from ..report.plots import FOOTER_CHARS, PX_PER_INCH, SLIDE, Plot, png_bytes
 from ..report.style import arm_style, drawing, inline_svg, light, svg_text
 from ..report.words import arm_words, sample_sizes
-from ..statistics import PairedDifference
+from ..statistics import Interval, PairedDifference
 from .details import Gain, Reading, VariantRow
 from .findings import PAIRS, CellFinding, Findings, Pair, Verdict
 from .words import PAIR_WORDS, counts, further_cells, headline, published_cells
@@ -29,7 +29,7 @@ COLOUR_OF = {
     Verdict.unmeasured: "muted",
 }
 LINEAR_POINTS, MOST_POINTS = 10.0, 130.0
-TICKS = (-100, -10, -5, 0, 5, 10, 100)
+TICKS = (-30, -10, -5, 0, 5, 10, 30)
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -53,7 +53,7 @@ def draw_cells(axes: Axes, cells: Sequence[CellFinding], pair: Pair, *, named: b
     axes.xaxis.set_major_locator(FixedLocator(TICKS))
     axes.xaxis.set_minor_locator(FixedLocator([]))
     axes.xaxis.set_major_formatter(FuncFormatter(_points_tick))
-    axes.set_ylim(max(places) + 0.75, -0.6)
+    axes.set_ylim(max(places) + 0.95, -0.6)
     axes.grid(visible=False, axis="y")
     axes.set_yticks(places, [cell.claim.title if named else "" for cell in cells])
     axes.set_title(PAIR_WORDS[pair])
@@ -95,21 +95,16 @@ def draw_variants(axes: Axes, rows: Sequence[VariantRow]) -> None:
     place, ticks = 0.0, []
     for cell in dict.fromkeys(row.cell for row in rows):
         group = [row for row in rows if row.cell == cell]
-        sizes = sample_sizes(row.rate for row in group)
-        axes.text(0.0, place, f"{group[0].words.title}   {sizes}", va="center", fontsize="small",
-                  color=light("muted"), transform=axes.get_yaxis_transform())  # fmt: skip
+        _name_group(axes, place, group[0].words.title, [row.rate for row in group])
         for row in group:
             if row.change is None:
                 continue
             place += 1
-            _interval(axes, row.change, place, arm_style(row.arm).colour, arm_style(row.arm).marker)
+            style = arm_style(row.arm)
+            _interval(axes, row.change, place, style.colour, style.marker)
             ticks.append((place, f"{row.variant} · {arm_words(row.arm)}"))
-        place += 1.3
-    axes.axvline(0, color=light("muted"), lw=1)
-    axes.set_yticks([tick for tick, _ in ticks], [name for _, name in ticks])
-    axes.set_ylim(place - 0.4, -0.7)
-    axes.grid(visible=False, axis="y")
-    axes.xaxis.set_major_formatter(FuncFormatter(_points_tick))
+        place += 1.4
+    _finish_rows(axes, ticks, place)
     axes.set_xlabel("change of success from the variant's base, points")
 
 
@@ -139,25 +134,24 @@ def draw_gains(axes: Axes, rows: Sequence[Gain]) -> None:
 
 
 def draw_readings(axes: Axes, rows: Sequence[Reading]) -> None:
-    """Change of success against change of recognition, both from the base."""
-    for row in rows:
-        reading, solving = row.recognition_change, row.success_change
-        if reading is None or solving is None:
-            continue
-        style = arm_style(row.arm)
-        x, y = 100 * reading.estimate, 100 * solving.estimate
-        axes.plot([100 * reading.low, 100 * reading.high], [y, y], color=style.colour, alpha=0.45)
-        axes.plot([x, x], [100 * solving.low, 100 * solving.high], color=style.colour, alpha=0.45)
-        axes.plot(x, y, marker=style.marker, ms=8, color=style.colour)
-        axes.annotate(row.words.short, (x, y), xytext=(6, 5), textcoords="offset points",
-                      fontsize="x-small", color=light("muted"))  # fmt: skip
-    axes.axhline(0, color=light("muted"), lw=1)
-    axes.axvline(0, color=light("muted"), lw=1)
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(FuncFormatter(_points_tick))
-    axes.set_xlabel("change of pictures read rightly, points")
-    axes.set_ylabel("change of success, points")
-    axes.margins(0.16)
+    """Changes of recognition (open) and of success (filled) from the base, by cell and arm."""
+    place, ticks = 0.0, []
+    for cell in dict.fromkeys(row.cell for row in rows):
+        group = [row for row in rows if row.cell == cell]
+        _name_group(axes, place, group[0].words.title, [row.success for row in group])
+        for row in group:
+            if row.recognition_change is None or row.success_change is None:
+                continue
+            place += 1
+            style = arm_style(row.arm)
+            both = ((row.recognition_change, -0.15, light("paper")),
+                    (row.success_change, 0.15, style.colour))  # fmt: skip
+            for change, shift, inside in both:
+                _interval(axes, change, place + shift, style.colour, style.marker, inside)
+            ticks.append((place, arm_words(row.arm)))
+        place += 1.4
+    _finish_rows(axes, ticks, place)
+    axes.set_xlabel("change from the base, points: open, pictures read rightly; filled, success")
 
 
 def all_plots(found: Findings) -> dict[str, list[Plot]]:
@@ -190,19 +184,22 @@ def _gain_plots(study: str, gained: Sequence[Gain]) -> list[Plot]:
 
 
 def _reading_plot(study: str, rows: Sequence[Reading]) -> Plot:
-    figure, axes = new_panel(Frame(5.4, 4.3, left=0.75))
+    changes = sum(row.success_change is not None for row in rows)
+    figure, axes = new_panel(_rows_frame(changes, len({row.cell for row in rows}), left=0.75))
     draw_readings(axes, rows)
-    axes.set_title(study)
-    label = f"Change of success against change of recognition, {study}."
+    label = f"Change of recognition beside change of success, {study}."
     return _plot(f"recognition_{study}", figure, label)
 
 
 def _variants_plot(study: str, rows: Sequence[VariantRow]) -> Plot:
     changes = sum(row.change is not None for row in rows)
-    height = 1.0 + 0.3 * (changes + 1.3 * len({row.cell for row in rows}))
-    figure, axes = new_panel(Frame(8.6, height, left=1.75, top=0.05))
+    figure, axes = new_panel(_rows_frame(changes, len({row.cell for row in rows}), left=1.75))
     draw_variants(axes, rows)
     return _plot(study, figure, f"Changes of success from each variant's base, {study}.")
+
+
+def _rows_frame(rows: int, groups: int, *, left: float) -> Frame:
+    return Frame(8.6, 0.9 + 0.32 * (rows + 1.4 * groups), left=left, top=0.05)
 
 
 def _plot(name: str, figure: Figure, label: str) -> Plot:
@@ -220,10 +217,29 @@ def _draw_panels(figure: Figure, grid: object, cells: Sequence[CellFinding]) -> 
 
 
 def _interval(
-    axes: Axes, found: PairedDifference, place: float, colour: str, marker: str = "o"
+    axes: Axes,
+    found: PairedDifference,
+    place: float,
+    colour: str,
+    marker: str = "o",
+    inside: str | None = None,
 ) -> None:
     axes.plot([100 * found.low, 100 * found.high], [place] * 2, color=colour, lw=3, zorder=3)
-    axes.plot(100 * found.estimate, place, marker=marker, ms=8.5, color=colour, zorder=4)
+    axes.plot(100 * found.estimate, place, marker=marker, ms=8.5, color=colour, zorder=4,
+              mfc=inside or colour, mew=1.8)  # fmt: skip
+
+
+def _name_group(axes: Axes, place: float, title: str, rates: Sequence[Interval]) -> None:
+    axes.text(0.0, place, f"{title}   {sample_sizes(rates)}", va="center", fontsize="small",
+              color=light("muted"), transform=axes.get_yaxis_transform())  # fmt: skip
+
+
+def _finish_rows(axes: Axes, ticks: Sequence[tuple[float, str]], place: float) -> None:
+    axes.axvline(0, color=light("muted"), lw=1)
+    axes.set_yticks([tick for tick, _ in ticks], [name for _, name in ticks])
+    axes.set_ylim(place - 0.5, -0.7)
+    axes.grid(visible=False, axis="y")
+    axes.xaxis.set_major_formatter(FuncFormatter(_points_tick))
 
 
 def _places(cells: Sequence[CellFinding]) -> list[float]:

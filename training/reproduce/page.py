@@ -8,11 +8,13 @@ from typing import Any
 import jinja2
 
 from ..report import page as run_page
+from ..report.matching import Match
 from ..report.plots import Plot
 from ..report.style import css_variables
 from ..report.words import arm_words, percent, percent_interval, points_interval, signed
 from ..statistics import Interval, PairedDifference
 from .config import BASE, ReproduceConfig
+from .details import Reading
 from .figures import COLOUR_OF
 from .findings import CellFinding, Contrast, Findings
 from .plan import PlannedRun
@@ -50,6 +52,7 @@ def render(
     )
     template = (files(__package__) / "page.html.j2").read_text(encoding="utf-8")
     cells = [*published_cells(found), *further_cells(found)]
+    names = {name: study.title or name for name, study in config.studies.items()}
     return environment.from_string(template).render(
         css=_css(),
         paper=PAPER,
@@ -62,8 +65,9 @@ def render(
         sentences=[cell_sentence(cell) for cell in cells if cell.rates],
         plots=plots,
         studies=[_study(config, found, name) for name in config.studies],
-        readings=[_reading(row) for row in found.readings],
-        matches=[_match(study, match) for study, match in found.matches],
+        names=names,
+        readings=[_reading(names[row.study], row) for row in found.readings],
+        matches=[_match(names[study], match) for study, match in found.matches],
         runs=[(run.label, str(run.root), "taken as it was" if run.is_taken else "run here")
               for run in plan],
         downloads=[(name, _data_uri(text)) for name, text in downloads.items()],
@@ -128,9 +132,9 @@ def _study(config: ReproduceConfig, found: Findings, name: str) -> dict[str, Any
     }  # fmt: skip
 
 
-def _reading(row: Any) -> dict[str, Any]:
+def _reading(study: str, row: Reading) -> dict[str, Any]:
     return {
-        "study": row.study,
+        "study": study,
         "cell": row.words.title,
         "arm": arm_words(row.arm),
         "recognition": _rate(row.recognition),
@@ -140,7 +144,7 @@ def _reading(row: Any) -> dict[str, Any]:
     }
 
 
-def _match(study: str, match: Any) -> dict[str, Any]:
+def _match(study: str, match: Match) -> dict[str, Any]:
     return {
         "study": study,
         "cell": match.words.title,

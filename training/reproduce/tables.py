@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..report.words import arm_words, points_interval, rate_words, signed
 from ..statistics import Interval, PairedDifference
@@ -109,7 +109,8 @@ def as_markdown(config: ReproduceConfig, found: Findings, notes: Sequence[str]) 
         part = [*_side_lines(found, name), *_variant_lines(found, name), *_turn_lines(found, name)]
         if part:
             lines += [f"## {study.title}", "", *([study.about, ""] if study.about else []), *part]
-    lines += [*_reading_lines(found), *_match_lines(found)]
+    names = {name: study.title or name for name, study in config.studies.items()}
+    lines += [*_reading_lines(found, names), *_match_lines(found, names)]
     lines += ["## What limits this", "", *_bulleted(notes)]
     return "\n".join(lines) + "\n"
 
@@ -180,7 +181,7 @@ def _turn_lines(found: Findings, study: str) -> list[str]:
     return [*lines, "", f"Each: {size_words(next(iter(rows[0].rates.values())))}.", ""]
 
 
-def _reading_lines(found: Findings) -> list[str]:
+def _reading_lines(found: Findings, names: Mapping[str, str]) -> list[str]:
     if not found.readings:
         return []
     lines = ["## Recognition against success", "",
@@ -188,14 +189,14 @@ def _reading_lines(found: Findings) -> list[str]:
              "|---" * 7 + "|"]  # fmt: skip
     for row in found.readings:
         lines.append(
-            f"| {row.study} | {row.words.title} | {arm_words(row.arm)} | "
+            f"| {names[row.study]} | {row.words.title} | {arm_words(row.arm)} | "
             f"{rate_words(row.recognition)} | {rate_words(row.success)} | "
             f"{_short(row.recognition_change)} | {_short(row.success_change)} |"
         )
     return [*lines, ""]
 
 
-def _match_lines(found: Findings) -> list[str]:
+def _match_lines(found: Findings, names: Mapping[str, str]) -> list[str]:
     if not found.matches:
         return []
     lines = ["## OOD at equal success in distribution", "",
@@ -205,8 +206,8 @@ def _match_lines(found: Findings) -> list[str]:
         levels = " / ".join(f"{100 * rate.estimate:.1f}" for rate in match.id_rates)
         verdict = "matched" if match.is_matched else "no equal checkpoints"
         gap = f"{_short(match.difference)}, {holm_words(match.difference)}"
-        lines.append(f"| {study} | {match.words.title} | {levels} | {100 * match.id_gap:.1f} | "
-                     f"{gap} | {verdict} |")  # fmt: skip
+        where = f"{names[study]} | {match.words.title}"
+        lines.append(f"| {where} | {levels} | {100 * match.id_gap:.1f} | {gap} | {verdict} |")
     return [*lines, ""]
 
 
