@@ -184,6 +184,17 @@ class ExportConfig:
 class ExperimentConfig:
     """Everything one run needs. The run folder is `<output_dir>/<experiment>/<name>`.
 
+    experiment, name, output_dir: the run folder is <output_dir>/<experiment>/<name>.
+    seed: of everything random: tasks, weights, sampling; the first one of `compare`.
+    resume: go on with the run folder that exists; without it a folder that exists is an error.
+    threads: of torch, in every process.
+    trackers: accelerate's, by name: tensorboard, wandb, ...; what they log is in metrics.jsonl too.
+    checkpoint_every, keep_checkpoints: steps between two, and how many stay.
+    distributed: how one policy is trained by several processes.
+    env: the environment; choose it by the group (env=gp_text), its fields by env.<field>.
+    policy: who answers; choose it by the group, or by policy.path=FOLDER_OR_HUB_NAME.
+    suite: the cells of an evaluation.
+    sft, grpo, evaluate: the stages of a run; grpo is the other arm of `compare`.
     pretrain, warmup: null leaves the stage out; a policy with a `path` is never pretrained.
     seeds: number of training seeds of `compare` (seed, seed + 1, ...).
     processes: how many arms `compare` trains at the same time; null: one per core.
@@ -200,7 +211,7 @@ class ExperimentConfig:
     threads: int = 1
     processes: int | None = None
     trackers: list[str] = field(default_factory=lambda: ["tensorboard"])
-    checkpoint_every: int = 50  # steps
+    checkpoint_every: int = 50
     checkpoint_updates: int | None = None
     keep_checkpoints: int = 2
     distributed: DistributedConfig = field(default_factory=DistributedConfig)

@@ -23,6 +23,10 @@ class MetricKind(str, Enum):
 class EvaluateConfig:
     """How policies are measured.
 
+    episodes, final_episodes: per cell and metric, at a milestone and at the end.
+    max_new_tokens: of one answer.
+    metrics: success_within_turns (the study's: in max_turns sampled attempts), sampled_single and
+        greedy_single (in one attempt).
     temperature, top_p: of the sampled metrics (the study's evaluator uses the checkpoint's
         defaults; for Llama these).
     milestones: evaluations along each arm; the last one is final and uses `final_episodes`.

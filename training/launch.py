@@ -23,13 +23,14 @@ With HYDRA_FULL_ERROR=1 every error shows its traceback.
 
 import functools
 import hashlib
+import io
 import logging
 import os
 import re
 import select
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from itertools import zip_longest
 from typing import Any
 
@@ -40,9 +41,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from .failures import USAGE, exit_status
+from .help_notes import with_notes
 from .key_hints import did_you_mean
 from .override_errors import CONF, CONFIG_ERRORS, explain, one_line, to_config
-from .schema import register
+from .schema import ROOTS, register
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +62,7 @@ FLAGS_WITH_VALUE = (
 )  # fmt: skip
 SHORT_FLAGS = ("-h", "-r", "-m", "-sc", "-c", "-p", "-cp", "-cn", "-cd", "-i")
 SHOWN = ("job", "hydra", "all")  # by --cfg
+HELP_FLAGS = ("--help", "-h")
 MAX_NAME_CHARS = 120
 RESUMABLE = "interrupted; the same command with resume=true goes on from what was saved"
 
@@ -92,7 +95,8 @@ def command(
             with _errors_in_one_line(config_name, on_interrupt):
                 _refuse_bad_flags(sys.argv[1:])
                 sys.argv[1:] = flags_first(sys.argv[1:])
-                entry()
+                with _notes_beside_help(sys.argv[1:]):
+                    entry()
 
         return main
 
@@ -190,6 +194,20 @@ def _default_error_mode() -> Iterator[None]:
     finally:
         if switch is not None:
             os.environ[FULL_ERROR] = switch
+
+
+@contextmanager
+def _notes_beside_help(arguments: list[str]) -> Iterator[None]:
+    """What Hydra prints as help, with the meaning of each setting."""
+    if not any(flag in arguments for flag in HELP_FLAGS):
+        yield
+        return
+    try:
+        with redirect_stdout(io.StringIO()) as printed:
+            yield  # ends the program
+    finally:
+        sys.stdout.write(with_notes(printed.getvalue(), ROOTS))
+        sys.stdout.flush()
 
 
 def _reader_has_left() -> bool:

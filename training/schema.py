@@ -51,6 +51,7 @@ class DemoConfig:
     """The demo: `conf/experiment/demo_text.yaml` and `demo_image.yaml`, scaled to `minutes`.
 
     minutes: wall-clock limit, downloads excluded.
+    name, output_dir: the run folder is <output_dir>/demo_text/<name>.
     processes: how many stages train at the same time; null: one per core.
     """
 
@@ -65,6 +66,9 @@ class DemoConfig:
             raise ValueError(f"minutes must be at least 2; got {self.minutes:g}")
         if self.processes is not None and self.processes < 1:
             raise ValueError(f"processes must be at least 1; got {self.processes}")
+
+
+ROOTS = (ExperimentConfig, RecipeConfig, ReproduceConfig, PlayConfig, DemoConfig)
 
 
 def register() -> None:

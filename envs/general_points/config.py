@@ -123,6 +123,17 @@ def as_reward(value: RewardConfig | Mapping[str, Any] | str) -> RewardConfig:
 class GeneralPointsConfig:
     """One General Points environment.
 
+    modality: cards in the text or in a picture.
+    target: the number that a formula must reach.
+    num_cards: 2 to 6. replacement: whether one deal may hold a card twice.
+    split: tasks to deal: of the training half, the held-out half, or all.
+    prompt: the study's fields explained in sentences, or a few dozen words for tiny policies.
+    answer: the study's JSON, JSON with the working written out, or tagged reasoning before JSON.
+    reward: what an answer is paid. max_turns: answers that an episode allows.
+    feedback: after a wrong answer: nothing, the verdict (the paper's), or what is at fault in it.
+    episode_return: what an episode is worth: its last answer, the sum, or a sum with `discount`.
+    discount: per turn, of `episode_return=discounted`.
+    oracle_style: which of the solutions the oracle writes.
     rule, visual: a preset's name, a mapping of fields, or the dataclass itself.
     targets: when not empty, each episode draws its target from these instead of `target`.
     rules: when not empty, each episode draws its rule from these instead of `rule`, for training on

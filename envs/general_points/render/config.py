@@ -91,7 +91,6 @@ class VisualConfig:
 
     name: a label for logs and suites.
     width, height: canvas in pixels, 56 to 1200 each.
-    suits, deck, layout, table, font, face, palette: see the enums.
     table_color: "auto" or "#rrggbb"; tints every table (the study's green is "#35654d").
 
     What is too small to read is replaced by something larger, whatever was asked for: a card
