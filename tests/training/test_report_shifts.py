@@ -13,11 +13,12 @@ from cardinal_gym.training.report import build, load_run
 from cardinal_gym.training.report.analysis import table
 from cardinal_gym.training.report.cells import cross, ladders
 from cardinal_gym.training.report.effects import effects
-from cardinal_gym.training.report.heatmap import grid_map, scale_top
+from cardinal_gym.training.report.figures import new_panel
+from cardinal_gym.training.report.heatmap import draw_heat_map, frame_of, grid_map, scale_top
 from cardinal_gym.training.report.plots import Plotter
 from cardinal_gym.training.report.results import Evaluation, Run
 from cardinal_gym.training.report.shifts import shift_plots
-from cardinal_gym.training.report.style import COLOURS, FIRST_ON_PAPER, HEAT_STEPS
+from cardinal_gym.training.report.style import COLOURS, FIRST_ON_PAPER, HEAT_STEPS, drawing
 from cardinal_gym.training.statistics import wilson
 from suite_report import LADDER, METRIC, cross_cells, write_suite_run
 
@@ -127,6 +128,21 @@ def test_arms_stand_beside_few_cells_and_above_many() -> None:
     assert many.columns == ("Base", "SFT")
     assert scale_top([rate]) == 0.4
     assert scale_top([wilson(10, 10)]) == 1.0
+
+
+def test_the_scale_of_a_single_column_stays_in_the_picture() -> None:
+    run = load_run_of(LADDER)
+    shown = grid_map(run, [replace(row, rates={"base": wilson(10, 10)}) for row in table(run)])
+    assert shown is not None
+    for each in (shown, replace(shown, rows=("A",) * len(shown.rows))):  # names short and long
+        frame = frame_of(each)
+        with drawing():
+            figure, axes = new_panel(frame)
+            draw_heat_map(axes, each, frame)
+            (end,) = [text for text in axes.texts if text.get_text() == "100%"]
+            (begin,) = [text for text in axes.texts if text.get_text() == "0%"]
+            assert end.get_window_extent().x1 <= figure.bbox.x1
+            assert begin.get_window_extent().x0 >= 0
 
 
 def test_every_step_of_heat_can_be_read_in_both_themes() -> None:

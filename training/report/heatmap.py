@@ -20,6 +20,7 @@ TOPS = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)  # ends of the colour scale
 MAX_COLUMNS = 4  # cells beside each other; more of them stand below each other
 SQUARE_HEIGHT = 0.86  # inches
 HEAD, FOOT = 0.62, 0.5  # inches above and below the squares
+SCALE_WIDTH = 2.9  # inches: the steps of colour with "0%" before and "100%" behind them
 GAP = 0.03  # between squares, as a share of their side
 
 
@@ -148,16 +149,19 @@ def _step(share: float, top: float) -> int:
 
 
 def _scale(axes: Axes, columns: int, rows: int, top: float, frame: Frame) -> None:
-    """The steps of colour and the shares at their ends, below the squares at the left."""
-    inch_across = columns / (frame.width - frame.left - frame.right)
+    """The steps of colour and the shares at their ends, below the squares at the left; below the
+    names where the squares are narrower."""
+    room = frame.width - frame.left - frame.right
+    start = min(0.0, room - SCALE_WIDTH)
+    inch_across = columns / room
     inch_down = rows / (frame.height - frame.top - frame.bottom)
     side = 0.15
     y = rows + 0.2 * inch_down
     for step in range(HEAT_STEPS):
-        place = ((step * side * 1.35 + 0.36) * inch_across, y)
+        place = ((start + step * side * 1.35 + 0.36) * inch_across, y)
         size = (side * 1.35 * inch_across, side * inch_down)
         axes.add_patch(Rectangle(place, *size, facecolor=light(f"heat{step}"), clip_on=False, lw=0))
     ends = ((0.3, "right", "0%"), (0.36 + HEAT_STEPS * side * 1.35 + 0.06, "left", f"{top:.0%}"))
     for x, align, text in ends:
-        axes.text(x * inch_across, y + 0.5 * side * inch_down, text, ha=align, va="center",
-                  fontsize=9, color=light("muted"))  # fmt: skip
+        place = ((start + x) * inch_across, y + 0.5 * side * inch_down)
+        axes.text(*place, text, ha=align, va="center", fontsize=9, color=light("muted"))
