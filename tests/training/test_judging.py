@@ -29,7 +29,16 @@ from cardinal_gym.training.judging.verdicts import (
 )
 from cardinal_gym.training.loop import TrainState, trained_parameters
 from cardinal_gym.training.metrics import definition_of
-from toys import bandit, grpo_config, grpo_stage, is_high_number, optim, run_steps, tiny_policy
+from toys import (
+    bandit,
+    grpo_config,
+    grpo_stage,
+    is_high_number,
+    optim,
+    replaced,
+    run_steps,
+    tiny_policy,
+)
 
 MODEL = ModelRewardConfig(source=RewardSource.model, path="somewhere")
 
@@ -199,6 +208,18 @@ def test_a_reward_that_agrees_with_the_rule_changes_nothing() -> None:
         stage, state = grpo_stage(tiny_policy(spread=3.0), bandit, config, pay=pay)
         found.append([each["loss"] for each in run_steps(stage, state, 3)])
     assert found[0] == found[1]
+
+
+def test_calls_of_tools_are_no_answers_and_earn_nothing() -> None:
+    stage, state = grpo_stage(tiny_policy(spread=3.0), bandit, grpo_config())
+    (episode, *_) = stage._sampler.play(state)
+    (answer,) = episode.turns
+    call = replaced(answer, details={"tool": "calculator"}, reward=5.0)
+    liking = Liking()
+    (paid,) = ModelPay(liking)([replaced(episode, turns=(call, answer, call))])
+    assert [turn.reward for turn in paid.turns] == [0.0, paid.episode_return, 0.0]
+    assert paid.turns[1].reward_terms["rule"] == answer.reward
+    assert liking.flops == 10  # one answer was scored
 
 
 def test_a_judge_asks_every_answer_alone_and_counts_what_it_cannot_read() -> None:

@@ -1,9 +1,10 @@
 """What GRPO is paid by a model, with the rule's verdict kept beside it.
 
-Every answer is scored alone, with the observation that it answers; the episode is worth its last
-answer's score, as a card game's episode is by default. `success`, the outcomes and the terms of the
-environment stay as the rule has them, so that every logged step shows both: `reward/model` is paid,
-`reward/rule` would have been, `success` is true, and `judge/*` says how far they go together.
+Every answer is scored alone, with the observation that it answers; calls of tools are no answers
+and earn nothing. The episode is worth its last answer's score, as a card game's is by default.
+`success`, the outcomes and the terms of the environment stay as the rule has them, so that every
+logged step shows both: `reward/model` is paid, `reward/rule` would have been, `success` is true,
+and `judge/*` says how far they go together.
 """
 
 import json
@@ -49,14 +50,17 @@ class ModelPay:
 
     def __call__(self, episodes: Sequence[Episode]) -> list[Episode]:
         """The same episodes with scores as rewards; terms `model` and `rule` hold both."""
-        turns = [turn for episode in episodes for turn in episode.turns]
+        turns = [turn for episode in episodes for turn in episode.answers]
         scores = iter(
             self._scorer.scores([(turn.observation, turn.completion.text) for turn in turns])
         )
         paid = []
         for episode in episodes:
-            scored = tuple(_paid(turn, float(next(scores))) for turn in episode.turns)
-            worth = scored[-1].reward if scored else 0.0
+            scored = tuple(
+                replace(turn, reward=0.0) if turn.is_call else _paid(turn, float(next(scores)))
+                for turn in episode.turns
+            )
+            worth = next((turn.reward for turn in scored[::-1] if not turn.is_call), 0.0)
             paid.append(replace(episode, turns=scored, episode_return=worth))
         return paid
 
@@ -128,7 +132,7 @@ def own_judge(policy: Policy, reward: ModelRewardConfig) -> JudgeModel:
 
 def describe_agreement(episodes: Sequence[Episode], workers: Workers) -> Metrics:
     """How the model that paid agrees with the rule on last answers, as `judge/*`."""
-    last = [episode.turns[-1] for episode in episodes if episode.turns]
+    last = [episode.answers[-1] for episode in episodes if episode.answers]
     mine = [[turn.reward_terms[MODEL], float(turn.success)] for turn in last]
     pairs = np.array(workers.gather(mine), dtype=float).reshape(-1, 2)
     found = agreement(pairs[:, 0], pairs[:, 1] > 0)

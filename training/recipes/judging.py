@@ -61,7 +61,7 @@ def make_verdicts(
     config, env = stage.stage.verdicts, stage.config.env
     limit = stage.config.grpo.max_new_tokens
     episodes = sample_answers(policy, env, config, max_new_tokens=limit, seed=seed)
-    verdicts = [_judged(turn, each, env, config) for each in episodes for turn in each.turns]
+    verdicts = [_judged(turn, each, env, config) for each in episodes for turn in each.answers]
     counts = write_verdicts(folder, verdicts, env)
     learnt = balanced(verdicts, held_out=False)
     if learnt[0].reason is not None:
