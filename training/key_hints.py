@@ -99,7 +99,7 @@ def _commands_first(found: Sequence[str], root: Any) -> list[str]:
 def _walk(node: Any, prefix: str = "") -> Iterator[str]:
     """Full keys of all sections and settings below a node."""
     is_section = isinstance(node, DictConfig) and not node._is_none()
-    for key in map(str, node if is_section else ()):
+    for key in node if is_section else ():  # of a mapping also numbers
         if prefix or key != "hydra":
             yield f"{prefix}{key}"
             yield from _walk(node._get_node(key), f"{prefix}{key}.")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from cardinal_gym.training.launch import compose_experiment
-from cardinal_gym.training.override_errors import CONFIG_ERRORS
+from cardinal_gym.training.override_errors import CONFIG_ERRORS, explain
 from cardinal_gym.training.reproduce import plan
 from cardinal_gym.training.reproduce.clock import Clock, TimedJob, duration, timed_jobs
 from cardinal_gym.training.reproduce.config import CellClaim, Measure, ReproduceConfig
@@ -185,8 +185,10 @@ def test_what_cannot_be_is_refused_in_one_line(only: str, typed: list[str], mess
 
 
 def test_an_unknown_study_is_no_key() -> None:
-    with pytest.raises(CONFIG_ERRORS):
+    with pytest.raises(CONFIG_ERRORS) as raised:
         composed("studies.gpl.run=somewhere")
+    said = explain(raised.value)
+    assert said.startswith("studies.gpl is not a key of studies; did you mean studies.gp_l")
 
 
 def test_a_finished_folder_is_taken_and_its_other_settings_are_kept(tmp_path: Path) -> None:
