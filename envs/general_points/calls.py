@@ -47,8 +47,8 @@ class CalculatorCalls:
         return Verdict(
             outcome=CALLED if found.value is not None else TOOL_ERROR,
             success=False,
-            reward=-self._config.cost,
-            terms={CALCULATOR: -self._config.cost},
+            reward=0.0 - self._config.cost,  # never -0.0
+            terms={CALCULATOR: 0.0 - self._config.cost},
             feedback=call_text(found, self.num_left, self._style),
             details={"tool": CALCULATOR},
         )

@@ -66,8 +66,8 @@ class MapCalls:
         return Verdict(
             outcome=CALLED if is_read else TOOL_ERROR,
             success=False,
-            reward=-self._settings.cost,
-            terms={MAP: -self._settings.cost},
+            reward=0.0 - self._settings.cost,  # never -0.0
+            terms={MAP: 0.0 - self._settings.cost},
             feedback=self._script.with_calls_left(said, self.num_left),
             details={"tool": MAP},
         )

@@ -13,7 +13,7 @@ from cardinal_gym.agents.tokenizer import UNK, build_tokenizer
 from cardinal_gym.envs.general_points.calculator import MAX_VALUE_CHARS, calculate
 from cardinal_gym.envs.general_points.env import GeneralPointsEnv
 from gymnasium.utils.env_checker import check_env
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 CALL, BAD = '{"calculator": "10+5"}', '{"calculator": "__import__(1)"}'
@@ -103,6 +103,32 @@ def test_a_call_beyond_the_budget_is_an_answer_without_a_formula() -> None:
     assert (terminated, truncated, info["outcome"]) == (False, False, "over_budget")
     assert (info["turn"], info["tool_calls"], info["tool_errors"]) == (1, 1, 1)
     assert env.step(CALL)[3]  # the second answer truncates
+
+
+SAID = st.lists(st.sampled_from([CALL, BAD, "", '{"formula": "1"}', CALL + '{"cards": []}']),
+                min_size=8, max_size=8)  # fmt: skip
+
+
+@given(SAID, st.integers(1, 3), st.integers(1, 3))
+@settings(max_examples=30)
+def test_every_episode_ends_within_its_turns_and_its_calls(
+    said: list[str], budget: int, max_turns: int
+) -> None:
+    env = env_with(budget=budget, max_turns=max_turns, reward="study", episode_return="sum")
+    env.reset(seed=0)
+    paid, calls, over = 0.0, 0, False
+    for steps, text in enumerate(said, start=1):
+        if over:
+            break
+        _, reward, terminated, truncated, info = env.step(text)
+        paid += reward
+        calls += info["tool"] is not None
+        assert info["turn"] + info["tool_calls"] == steps
+        assert calls == info["tool_calls"] <= budget
+        assert info["episode_return"] == pytest.approx(paid)
+        assert not (terminated or truncated) or info["tool"] is None
+        over = terminated or truncated
+        assert over == (info["turn"] == max_turns)
 
 
 @pytest.mark.parametrize("kind", ["last", "sum", "discounted"])
