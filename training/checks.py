@@ -5,6 +5,8 @@ installed; what a section can tell by itself is checked where it is made (`confi
 """
 
 import dataclasses
+import json
+import logging
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from ..agents.config import PolicyConfig
 from ..agents.hub import check_reachable
 from ..agents.policy import Policy, load_policy, torch_device
 from ..envs.core import Observation
+from ..envs.settings import PromptStyle
 from .chat_records import read_records
 from .config import ExperimentConfig
 from .contamination import DealtTasks, check_contamination
@@ -23,6 +26,8 @@ from .judging.pay import check_reward
 from .sft_files import FileDemonstrations
 from .task_checks import check_tasks
 from .trackers import check_trackers
+
+_logger = logging.getLogger(__name__)
 
 STAGES = {  # that a command trains after the base
     "pretrain": (),
@@ -60,7 +65,33 @@ def check_run(config: ExperimentConfig, command: str) -> DealtTasks:
     check_room(config, stages, policy)
     check_data(config, stages, policy)
     warn_of_familiar_cells(dataclasses.asdict(config))
+    if command == "eval":
+        warn_of_compact_prompt(config)
     return dealt
+
+
+def warn_of_compact_prompt(config: ExperimentConfig) -> None:
+    """One line in the log for a model from elsewhere that is asked in a tiny policy's words."""
+    if config.env.prompt is PromptStyle.compact and _is_from_elsewhere(config.policy):
+        _logger.warning(
+            "env.prompt is compact: words for the tiny policies built here, which say nothing of an "
+            "answer's format. Unless %s was trained on them, use env.prompt=study and room for its "
+            "answers (evaluate.max_new_tokens=512), or no experiment but env=general_points",
+            config.policy.model or config.policy.path,
+        )
+
+
+def _is_from_elsewhere(policy: PolicyConfig) -> bool:
+    """Whether a policy is neither built here nor has one of the word-level tokenizers built here."""
+    if policy.base_url is not None:
+        return True
+    if policy.path is None:
+        return False
+    try:
+        text = (Path(policy.path).expanduser() / "tokenizer.json").read_text(encoding="utf-8")
+        return bool(json.loads(text)["model"]["type"] != "WordLevel")
+    except (OSError, ValueError, KeyError, TypeError):  # a hub's name, or no such tokenizer
+        return True
 
 
 def check_policy(config: PolicyConfig) -> None:

@@ -149,6 +149,9 @@ def _run(run: Callable[[Any], None], cfg: DictConfig, config_name: str) -> None:
         _name_after_overrides(cfg)
     try:
         run(to_config(cfg))
+    except BrokenPipeError:
+        if not _reader_has_left():
+            raise
     except Exception as error:
         status = _status(error)
         if status is not None and multirun:

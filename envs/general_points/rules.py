@@ -52,7 +52,10 @@ class Rule:
 def preset_rule(name: str, field_name: str = "rule") -> Rule:
     """A fresh copy of a preset; ValueError names the presets when there is none of this name."""
     if name not in RULES:
-        raise ValueError(f"{field_name} must be one of {', '.join(RULES)}; got {name!r}")
+        raise ValueError(
+            f"{field_name} must be one of {', '.join(RULES)}; got {name!r} (a rule of your own is a "
+            f"mapping here: {{name: {name}, face_values: {{J: 11}}}})"
+        )
     rule = RULES[name]
     return Rule(name=rule.name, face_values=dict(rule.face_values), operators=list(rule.operators))
 

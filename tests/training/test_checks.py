@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from cardinal_gym.training import compare, run
-from cardinal_gym.training.checks import check_run
+from cardinal_gym.training.checks import check_run, warn_of_compact_prompt
 from cardinal_gym.training.config import ExperimentConfig
 from cardinal_gym.training.distributed_config import DistributedConfig
 from cardinal_gym.training.runs import opened
@@ -25,6 +25,24 @@ def small(*overrides: str) -> ExperimentConfig:
 @pytest.mark.parametrize("command", ["compare", "grpo", "sft", "pretrain", "eval"])
 def test_a_run_that_can_work_is_let_through(command: str) -> None:
     check_run(small(), command)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "tokenizer", "is_told"),
+    [("compact", "BPE", True), ("compact", "WordLevel", False), ("study", "BPE", False)],
+)
+def test_a_model_from_elsewhere_that_is_asked_in_tiny_words_is_told_of(
+    prompt: str, tokenizer: str, is_told: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "tokenizer.json").write_text(json.dumps({"model": {"type": tokenizer}}))
+    warn_of_compact_prompt(small(f"env.prompt={prompt}", f"policy.path={tmp_path}"))
+    assert ("env.prompt is compact" in caplog.text) is is_told
+
+
+def test_a_server_that_is_asked_in_tiny_words_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    server = ("policy=api", "policy.base_url=http://localhost:1/v1", "policy.model=large")
+    warn_of_compact_prompt(experiment("env=gp_text", *server))
+    assert "large was trained on them" in caplog.text
 
 
 @pytest.mark.parametrize(
