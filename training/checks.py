@@ -74,15 +74,15 @@ def warn_of_compact_prompt(config: ExperimentConfig) -> None:
     """One line in the log for a model from elsewhere that is asked in a tiny policy's words."""
     if config.env.prompt is PromptStyle.compact and _is_from_elsewhere(config.policy):
         _logger.warning(
-            "env.prompt is compact: words for the tiny policies built here, which say nothing of an "
-            "answer's format. Unless %s was trained on them, use env.prompt=study and room for its "
+            "env.prompt is compact: words for the tiny policies built here, which say nothing of "
+            "an answer's format. Unless %s was trained on them, use env.prompt=study and room for its "
             "answers (evaluate.max_new_tokens=512), or no experiment but env=general_points",
             config.policy.model or config.policy.path,
         )
 
 
 def _is_from_elsewhere(policy: PolicyConfig) -> bool:
-    """Whether a policy is neither built here nor has one of the word-level tokenizers built here."""
+    """Whether a policy is neither built here nor has a word-level tokenizer built here."""
     if policy.base_url is not None:
         return True
     if policy.path is None:

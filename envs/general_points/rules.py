@@ -53,8 +53,8 @@ def preset_rule(name: str, field_name: str = "rule") -> Rule:
     """A fresh copy of a preset; ValueError names the presets when there is none of this name."""
     if name not in RULES:
         raise ValueError(
-            f"{field_name} must be one of {', '.join(RULES)}; got {name!r} (a rule of your own is a "
-            f"mapping here: {{name: {name}, face_values: {{J: 11}}}})"
+            f"{field_name} must be one of {', '.join(RULES)}, or a rule of your own as a mapping, "
+            f"{{name: mine, face_values: {{J: 11}}}}; got {name!r}"
         )
     rule = RULES[name]
     return Rule(name=rule.name, face_values=dict(rule.face_values), operators=list(rule.operators))
