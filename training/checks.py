@@ -75,8 +75,8 @@ def warn_of_compact_prompt(config: ExperimentConfig) -> None:
     if config.env.prompt is PromptStyle.compact and _is_from_elsewhere(config.policy):
         _logger.warning(
             "env.prompt is compact: words for the tiny policies built here, which say nothing of "
-            "an answer's format. Unless %s was trained on them, use env.prompt=study and room for its "
-            "answers (evaluate.max_new_tokens=512), or no experiment but env=general_points",
+            "an answer's format. Unless %s was trained on them, use env.prompt=study and room for "
+            "its answers (evaluate.max_new_tokens=512), or no experiment but env=general_points",
             config.policy.model or config.policy.path,
         )
 
