@@ -21,7 +21,10 @@ class OracleCalls(str, Enum):
 
 @dataclass(kw_only=True, slots=True)
 class CalculatorConfig(ToolConfig):
-    """The calculator. oracle_calls: what the oracle asks, as far as the budget goes."""
+    """The calculator: what every tool has, and
+
+    oracle_calls: what the oracle asks, as far as the budget goes.
+    """
 
     oracle_calls: OracleCalls = OracleCalls.steps
 
@@ -32,7 +35,10 @@ class CalculatorConfig(ToolConfig):
 
 @dataclass(kw_only=True, slots=True)
 class GeneralPointsTools:
-    """Tools by name; one without a budget is not there."""
+    """Tools by name; one without a budget is not there.
+
+    calculator: tells the exact value of an expression.
+    """
 
     calculator: CalculatorConfig = field(default_factory=CalculatorConfig)
 

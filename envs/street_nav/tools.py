@@ -12,7 +12,10 @@ MIN_REACH_M = 10.0
 
 @dataclass(kw_only=True, slots=True)
 class MapConfig(ToolConfig):
-    """The map. reach_m: how far around the agent it shows, as the crow flies."""
+    """The map: what every tool has, and
+
+    reach_m: how far around the agent it shows, as the crow flies.
+    """
 
     reach_m: float = 120.0
 
@@ -24,7 +27,10 @@ class MapConfig(ToolConfig):
 
 @dataclass(kw_only=True, slots=True)
 class StreetNavTools:
-    """Tools by name; one without a budget is not there."""
+    """Tools by name; one without a budget is not there.
+
+    map: tells where the agent is, and what is around.
+    """
 
     map: MapConfig = field(default_factory=MapConfig)
 

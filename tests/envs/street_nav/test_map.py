@@ -7,6 +7,7 @@ import pytest
 from cardinal_gym.agents.config import Vocabulary
 from cardinal_gym.agents.tokenizer import UNK, build_tokenizer
 from cardinal_gym.envs.street_nav.env import StreetNavEnv
+from cardinal_gym.envs.street_nav.render.maps import ROUTE_COLOR
 from cardinal_gym.envs.street_nav.sketch import sketch_around
 from cardinal_gym.envs.street_nav.surroundings import Spot, nodes_within, surroundings
 from cardinal_gym.training.demonstrations import oracle_conversation
@@ -14,6 +15,7 @@ from grid_world import BLOCK, STEP_M, GridWorld
 
 ASK = '{"map": "here"}'
 WORLD = GridWorld()
+SMALL = {"num_blocks": 4, "num_landmarks": 60}
 SIDE = 5 * BLOCK + 1  # nodes of a row
 CROSSING = BLOCK * SIDE + BLOCK  # the second of the second street
 
@@ -145,6 +147,21 @@ def test_a_plain_map_has_streets_and_no_route() -> None:
     assert np.array_equal(drawn, sketch_around(WORLD, scene.node, scene.facing, 60.0, 64))
 
 
+def test_the_map_of_a_city_shows_the_place_and_not_the_route() -> None:
+    """The pixels are those of the city's map around the place, walker and all."""
+    env = StreetNavEnv(city=SMALL, tools={"map": {"budget": 1}})
+    env.reset(seed=0)
+    presenter, scene = env._pictures(), env.walk.scene
+    drawn = presenter.around(env.walk, 96, 60.0)
+    city_map = presenter._map
+    assert city_map is not None
+    around = city_map.around(env.world.position(scene.node), scene.facing, 96, 120.0)
+    assert np.array_equal(drawn, around)
+    with_route = city_map.route([waypoint.node for waypoint in env.route.waypoints], 96)
+    assert not (drawn == ROUTE_COLOR).all(axis=-1).any()
+    assert (with_route == ROUTE_COLOR).all(axis=-1).any()
+
+
 def test_demonstrations_hold_the_oracles_calls_at_its_places() -> None:
     env = walking(budget=3, oracle_share=1.0)
     conversation = oracle_conversation(env, 4, 2)
@@ -158,7 +175,7 @@ def test_demonstrations_hold_the_oracles_calls_at_its_places() -> None:
 def test_the_tiny_vocabulary_has_every_word() -> None:
     tokenizer = build_tokenizer(vocabulary=Vocabulary.street_tools)
     env = StreetNavEnv(
-        city={"num_blocks": 4, "num_landmarks": 60},
+        city=SMALL,
         prompt="compact",
         tools={"map": {"budget": 3, "oracle_share": 1.0}},
     )
