@@ -153,6 +153,7 @@ class PolicyConfig:
     lora: train adapters in the place of the weights.
     freeze_vision: keep the vision tower and its projector as they are; a picture is then seen once.
     gradient_checkpointing: compute activations again in the backward pass: less memory, more time.
+    compile: torch.compile for training, which pays in runs of many steps; sampling stays as it is.
     """
 
     name: str
@@ -171,12 +172,21 @@ class PolicyConfig:
     lora: LoraConfig = field(default_factory=LoraConfig)
     freeze_vision: bool = False
     gradient_checkpointing: bool = False
+    compile: bool = False
     api: ApiConfig = field(default_factory=ApiConfig)
 
     def __post_init__(self) -> None:
         for name in ("context_turns", "max_context", "max_images", "max_image_tokens"):
             limit = getattr(self, name)
             _require(limit is None or limit >= 1, f"policy.{name}", "at least 1 or null", limit)
+        if self.compile:
+            recomputed, rank, by = (
+                self.gradient_checkpointing,
+                self.lora.rank,
+                "with policy.compile",
+            )
+            _require(not recomputed, "policy.gradient_checkpointing", f"false {by}", recomputed)
+            _require(rank == 0, "policy.lora.rank", f"0 {by}", rank)
         if self.base_url is not None:
             chat_url(self.base_url)
 

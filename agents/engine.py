@@ -18,6 +18,7 @@ import torch
 from .attention import sharing_prompts
 from .cache import Layout, additive
 from .chat import Prompt, decode_answer
+from .compiled import uncompiled
 from .config import SamplingConfig
 from .decoding import DecodingLayers
 from .policy import Policy
@@ -225,7 +226,7 @@ def _measuring(policy: Policy) -> Iterator[None]:
     was_training = policy.model.training
     policy.model.eval()
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), uncompiled(policy.model):
             yield
     finally:
         policy.model.train(was_training)

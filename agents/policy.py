@@ -26,6 +26,7 @@ from transformers.utils import cached_file
 
 from .adapters import add_lora, base_of, is_adapter, load_lora, recompute_activations
 from .build import build
+from .compiled import compile_blocks
 from .config import BuildConfig, Dtype, PolicyConfig
 from .families import family_of
 from .hub import check_reachable
@@ -194,6 +195,8 @@ def load_policy(config: PolicyConfig) -> Policy:
         policy.freeze_vision()
     if config.gradient_checkpointing:
         recompute_activations(model)
+    if config.compile:
+        compile_blocks(model)
     logger.info(
         "policy %s: %d parameters, %d trained, on %s",
         config.name, policy.num_parameters, policy.num_trained, device,

@@ -31,6 +31,7 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from ..agents.compiled import is_compiled
 from ..agents.families import block_classes
 from ..agents.policy import Policy
 from .batch import WeightedRow
@@ -65,7 +66,12 @@ def check_sharding(sharding: Sharding, workers: "Workers") -> None:
 
 
 def shard(policy: Policy, workers: "Workers", sharding: Sharding = Sharding.fsdp2) -> None:
-    """Split a policy's weights over the processes, in place. Optimizers are made afterwards."""
+    """Split a policy's weights over the processes, in place. Optimizers are made afterwards.
+
+    Raises ValueError for a compiled one: the two have not been tried together.
+    """
+    if is_compiled(policy.model):
+        raise ValueError("policy.compile must be false with distributed.sharding; got true")
     mesh = init_device_mesh(policy.device.type, (workers.size,))
     seeing = policy.vision_parameters()
     whole = set(seeing) if policy.vision is not None and policy.vision.frozen else set()

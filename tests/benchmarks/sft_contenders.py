@@ -1,10 +1,10 @@
 """One SFT step of one contender in a process of its own: tokens per CPU-second, memory, as JSON.
 
-    python sft_contenders.py <cardinal | trl> <folder of the policy> <steps> [attention micro ...]
+    python sft_contenders.py <cardinal | trl> <folder of the policy> <steps> [setting ...]
 
-The workload: 64 rows of 160 tokens, the last 56 of them imitated, float32, one thread. Attention
-(sdpa or eager) and tokens per micro-batch are cardinal's alone; several pairs of them are timed one
-after the other, step by step in turns.
+The workload: 64 rows of 160 tokens, the last 56 of them imitated, float32, one thread. A setting is
+cardinal's alone, as sdpa-2560-compiled: attention (sdpa or eager), tokens per micro-batch, and
+whether blocks are compiled. Several are timed step by step in turns.
 """
 
 import json
@@ -39,8 +39,8 @@ class Demonstrations:
         return [Row(ids=ids_of(i), mask=mask, logprobs=[0.0] * TOKENS) for i in indices]
 
 
-def cardinal(folder: str, steps: int, settings: Sequence[tuple[str, int]]) -> list[list[float]]:
-    """CPU-seconds of every step, for each of (attention, tokens per micro-batch)."""
+def cardinal(folder: str, steps: int, settings: Sequence[str]) -> list[list[float]]:
+    """CPU-seconds of every step but the first, for each setting."""
     from cardinal_gym.agents.config import PolicyConfig
     from cardinal_gym.agents.policy import load_policy
     from cardinal_gym.training.config import BudgetConfig, OptimConfig
@@ -49,11 +49,15 @@ def cardinal(folder: str, steps: int, settings: Sequence[tuple[str, int]]) -> li
     from cardinal_gym.training.supervised import SupervisedStage
 
     contenders = []
-    for attention, micro in settings:
+    for setting in settings:
+        attention, micro, *compiled = setting.split("-")
         policy = load_policy(
-            PolicyConfig(name="bench", path=folder, device="cpu", attn_implementation=attention)
-        )
-        optim = OptimConfig(lr=1e-5, micro_batch_tokens=micro)
+            PolicyConfig(
+                name="bench", path=folder, device="cpu", attn_implementation=attention,
+                compile=compiled == ["compiled"],
+            )
+        )  # fmt: skip
+        optim = OptimConfig(lr=1e-5, micro_batch_tokens=int(micro))
         budget = BudgetConfig(steps=1_000)
         stage = SupervisedStage(
             "sft", Demonstrations(), batch_size=ROWS, budget=budget, optim=optim
@@ -105,8 +109,7 @@ def main(name: str, folder: str, steps: str, *settings: str) -> None:
     if name == "trl":
         seconds = [trl(folder, int(steps))]
     else:
-        pairs = zip(settings[::2], map(int, settings[1::2]), strict=True)
-        seconds = cardinal(folder, int(steps), list(pairs))
+        seconds = cardinal(folder, int(steps), settings)
     rates = [ROWS * TOKENS / statistics.median(found) for found in seconds]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(json.dumps({"tokens_per_cpu_s": rates, "peak_mib": peak}))

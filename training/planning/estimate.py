@@ -132,7 +132,7 @@ def _changes(found: Estimate) -> Iterator[tuple[str, Change]]:
         yield "distributed.sharding=fsdp2", lambda c: replace(c, distributed=split)
     if found.tower is not None and not policy.freeze_vision and not policy.lora.rank:
         yield "policy.freeze_vision=true", lambda c: _policy(c, freeze_vision=True)
-    if not policy.gradient_checkpointing:
+    if not policy.gradient_checkpointing and not policy.compile:
         yield (
             "policy.gradient_checkpointing=true",
             lambda c: _policy(c, gradient_checkpointing=True),
