@@ -6,9 +6,10 @@ Examples:
 
 from .config import ExperimentConfig
 from .launch import command
+from .run_place import run_root
 
 
-@command("compare")
+@command("compare", folder=run_root)
 def main(config: ExperimentConfig) -> None:
     from .comparison import run_comparison
     from .runs import finish, opened

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from .config import BudgetConfig, EvaluateConfig, ExperimentConfig
 from .launch import command, compose_experiment
+from .run_place import check_writable, run_root
 from .schema import DemoConfig
 
 logger = logging.getLogger(__name__)
@@ -29,11 +30,12 @@ OVERHEAD_S = 60.0  # imports, calibration and reports: not scaled
 SCALES = (0.05, 8.0)
 
 
-@command("demo")
+@command("demo", on_interrupt="interrupted; the same command goes on from what was saved")
 def main(config: DemoConfig) -> None:
+    check_writable(Path(config.output_dir))
     from .comparison import comparison_jobs, num_processes
     from .jobs import run_jobs
-    from .runs import finish, opened, run_root
+    from .runs import finish, opened
 
     start_s = time.monotonic()
     text = _experiment("demo_text", config)

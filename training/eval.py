@@ -11,9 +11,10 @@ cost only what is new. `cardinal results` lists it.
 
 from .config import ExperimentConfig
 from .launch import command
+from .run_place import run_root
 
 
-@command("eval")
+@command("eval", folder=run_root)
 def main(config: ExperimentConfig) -> None:
     from .evaluation import run_evaluation
 

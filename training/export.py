@@ -14,17 +14,18 @@ from pathlib import Path
 
 from .config import ExperimentConfig
 from .launch import command
+from .run_place import check_writable, run_root
 
 logger = logging.getLogger(__name__)
 
 
 @command("export", on_interrupt="interrupted; nothing was written")
 def main(config: ExperimentConfig) -> None:
-    from .runs import run_root
-    from .sft_files import export_demonstrations
-
     chosen = config.export
     folder = run_root(config) if chosen.path is None else Path(chosen.path).expanduser()
+    check_writable(folder, "output_dir" if chosen.path is None else "export.path")
+    from .sft_files import export_demonstrations
+
     about = export_demonstrations(
         config.env,
         folder,

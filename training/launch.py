@@ -30,8 +30,9 @@ import re
 import select
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -44,9 +45,13 @@ from .failures import USAGE, exit_status
 from .help_notes import with_notes
 from .key_hints import did_you_mean
 from .override_errors import CONF, CONFIG_ERRORS, explain, one_line, to_config
+from .run_folder import RunFolder
+from .run_place import check_place
 from .schema import ROOTS, register
 
 logger = logging.getLogger(__name__)
+
+FolderOf = Callable[[Any], Path | None]  # of a configuration
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 WANTS_TRACEBACK = os.environ.get(FULL_ERROR) == "1"  # read once: the boundary sets it too
@@ -65,6 +70,7 @@ SHOWN = ("job", "hydra", "all")  # by --cfg
 HELP_FLAGS = ("--help", "-h")
 MAX_NAME_CHARS = 120
 RESUMABLE = "interrupted; the same command with resume=true goes on from what was saved"
+NOT_BEGUN = "interrupted before a run folder was written; the same command starts anew"
 
 
 class JobEnded(Exception):
@@ -72,19 +78,24 @@ class JobEnded(Exception):
 
 
 def command(
-    config_name: str, *, on_interrupt: str = RESUMABLE
+    config_name: str,
+    *,
+    on_interrupt: str = RESUMABLE,
+    folder: FolderOf | None = None,
 ) -> Callable[[Callable[[Any], None]], Callable[[], None]]:
     """Make a function of one configuration dataclass a Hydra program.
 
     config_name: the primary file in conf/, and the command's name in messages.
     on_interrupt: what Ctrl-C says.
+    folder: the run folder that a configuration leads to, refused before the function is called if
+        it cannot be had (so let the function import what is heavy); None: it writes none.
     """
 
     def decorate(run: Callable[[Any], None]) -> Callable[[], None]:
         @functools.wraps(run)
         def task(cfg: DictConfig) -> None:
             with _default_error_mode():
-                _run(run, cfg, config_name)
+                _run(run, cfg, config_name, folder)
 
         @functools.wraps(run)
         def main() -> None:
@@ -92,7 +103,8 @@ def command(
             entry = hydra.main(
                 config_path=f"pkg://{CONF}", config_name=config_name, version_base="1.3"
             )(task)
-            with _errors_in_one_line(config_name, on_interrupt):
+            not_begun = on_interrupt if folder is None else NOT_BEGUN
+            with _errors_in_one_line(config_name, on_interrupt, not_begun):
                 _refuse_bad_flags(sys.argv[1:])
                 sys.argv[1:] = flags_first(sys.argv[1:])
                 with _notes_beside_help(sys.argv[1:]):
@@ -138,7 +150,9 @@ def flags_first(arguments: list[str]) -> list[str]:
     return [*flags, *overrides]
 
 
-def _run(run: Callable[[Any], None], cfg: DictConfig, config_name: str) -> None:
+def _run(
+    run: Callable[[Any], None], cfg: DictConfig, config_name: str, folder: FolderOf | None
+) -> None:
     """The job itself, inside Hydra.
 
     Hydra prints a line of its own for an exception that leaves a job; what is told in one line
@@ -148,7 +162,10 @@ def _run(run: Callable[[Any], None], cfg: DictConfig, config_name: str) -> None:
     if multirun:
         _name_after_overrides(cfg)
     try:
-        run(to_config(cfg))
+        config = to_config(cfg)
+        root = None if folder is None else folder(config)
+        with nullcontext() if root is None else _in_folder(root, config.resume, multirun):
+            run(config)
     except BrokenPipeError:
         if not _reader_has_left():
             raise
@@ -163,16 +180,32 @@ def _run(run: Callable[[Any], None], cfg: DictConfig, config_name: str) -> None:
 
 
 @contextmanager
-def _errors_in_one_line(config_name: str, on_interrupt: str) -> Iterator[None]:
-    """The boundary. Hydra hands exceptions over instead of printing them only under FULL_ERROR."""
+def _in_folder(root: Path, resume: bool, multirun: bool) -> Iterator[None]:
+    """A job with a run folder: refused where it cannot be had; Ctrl-C knows whether it is there."""
+    check_place(root, resume=resume)
+    try:
+        yield
+    except KeyboardInterrupt:
+        if multirun or RunFolder(root).config_path.exists():
+            raise KeyboardInterrupt(RESUMABLE) from None
+        raise
+
+
+@contextmanager
+def _errors_in_one_line(config_name: str, on_interrupt: str, not_begun: str) -> Iterator[None]:
+    """The boundary. Hydra hands exceptions over instead of printing them only under FULL_ERROR.
+
+    on_interrupt, not_begun: what Ctrl-C says, with and without a run folder.
+    """
     if WANTS_TRACEBACK:
         yield
         return
     os.environ[FULL_ERROR] = "1"
     try:
         yield
-    except KeyboardInterrupt:
-        raise SystemExit(_report(config_name, on_interrupt, INTERRUPTED)) from None
+    except KeyboardInterrupt as interrupt:
+        says = on_interrupt if interrupt.args else not_begun
+        raise SystemExit(_report(config_name, says, INTERRUPTED)) from None
     except CONFIG_ERRORS as error:
         raise SystemExit(_report(config_name, explain(error), USAGE)) from None
     except BrokenPipeError:
@@ -260,10 +293,16 @@ def _refuse_bad_flags(arguments: list[str]) -> None:
 
 
 def _name_after_overrides(cfg: DictConfig) -> None:
-    """In a sweep every job gets a folder of its own, named after what was overridden."""
+    """In a sweep every job gets a folder of its own, named after what was overridden.
+
+    A name that was given comes first: `name=floor -m seed=0,1` makes floor,seed=0.
+    """
+    if "name" not in cfg:
+        return
     job = HydraConfig.get()
-    if "name" in cfg and not any(item.startswith("name=") for item in job.overrides.task):
-        cfg.name = job_name(job.job.override_dirname) or cfg.name
+    is_given = any(item.lstrip("+").startswith("name=") for item in job.overrides.task)
+    parts = [cfg.name if is_given else "", job_name(job.job.override_dirname)]
+    cfg.name = ",".join(filter(None, parts)) or cfg.name
 
 
 def job_name(overrides: str) -> str:

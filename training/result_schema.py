@@ -124,7 +124,12 @@ def _check_header(path: Path, create: bool) -> None:
             return
         with path.open("rb") as file:
             start = file.read(len(MAGIC))
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if create:
+            raise ValueError(
+                f"results database must be in a folder that can be written; got {path}: "
+                f"{error.strerror}"
+            ) from error
         raise ValueError(
             f"results database must exist; got {path}: `cardinal eval` writes one"
         ) from None

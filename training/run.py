@@ -9,9 +9,10 @@ Examples:
 
 from .launch import command
 from .recipes.config import RecipeConfig
+from .run_place import run_root
 
 
-@command("run")
+@command("run", folder=run_root)
 def main(config: RecipeConfig) -> None:
     from .recipes.runner import run_recipe
 

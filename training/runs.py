@@ -20,11 +20,8 @@ from .peers import watched
 from .progress import ProgressReporter
 from .report import report, summary
 from .run_folder import RunFolder
+from .run_place import run_root
 from .sharding import check_sharding
-
-
-def run_root(config: ExperimentConfig) -> Path:
-    return Path(config.output_dir) / config.experiment / config.name
 
 
 def check(config: ExperimentConfig, command: str) -> DealtTasks:

@@ -8,9 +8,10 @@ Examples:
 
 from .config import ExperimentConfig
 from .launch import command
+from .run_place import run_root
 
 
-@command("sft")
+@command("sft", folder=run_root)
 def main(config: ExperimentConfig) -> None:
     from .runs import run_single
 

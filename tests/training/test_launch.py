@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 from cardinal_gym.training.config import BudgetConfig, ExperimentConfig
 from cardinal_gym.training.failures import Failed, exit_status
-from cardinal_gym.training.launch import FLAGS, FLAGS_WITH_VALUE, command, flags_first
+from cardinal_gym.training.launch import (
+    FLAGS,
+    FLAGS_WITH_VALUE,
+    NOT_BEGUN,
+    FolderOf,
+    command,
+    flags_first,
+)
+from cardinal_gym.training.run_place import run_root
 from hydra._internal.utils import get_args_parser
 
 
@@ -29,15 +37,19 @@ Start = Callable[..., Ending]
 def start(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> Iterator[Start]:
-    """start(*arguments, does=...) runs a program in an empty folder."""
+    """start(*arguments, does=..., folder=...) runs a program in an empty folder."""
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
     monkeypatch.chdir(tmp_path)
 
-    def run(*arguments: str, does: Callable[[], object] = lambda: None) -> Ending:
+    def run(
+        *arguments: str,
+        does: Callable[[], object] = lambda: None,
+        folder: FolderOf | None = None,
+    ) -> Ending:
         configs: list[ExperimentConfig] = []
 
-        @command("grpo")
+        @command("grpo", folder=folder)
         def main(config: Any) -> None:
             configs.append(config)
             does()
@@ -112,6 +124,22 @@ def test_ctrl_c_says_how_to_go_on(start: Start) -> None:
     assert "resume=true" in ending.stderr
 
 
+def test_ctrl_c_before_there_is_a_folder_does_not_speak_of_resuming(
+    start: Start, tmp_path: Path
+) -> None:
+    root = tmp_path / "runs" / "scratch" / "default"
+    ending = start(does=raising(KeyboardInterrupt()), folder=run_root)
+    assert ending.status == 130
+    assert ending.stderr == f"cardinal grpo: {NOT_BEGUN}\n"
+
+    def begin() -> None:
+        root.mkdir(parents=True)
+        (root / "config.yaml").touch()
+        raise KeyboardInterrupt
+
+    assert "resume=true" in start(does=begin, folder=run_root).stderr
+
+
 def test_a_full_disk_is_told_in_one_line(start: Start) -> None:
     ending = start(does=raising(OSError(errno.ENOSPC, "disk is full")))
     assert (ending.status, ending.stderr.count("\n")) == (1, 1)
@@ -140,6 +168,48 @@ def test_a_sweep_runs_every_job_in_a_folder_of_its_own_name(start: Start) -> Non
     ending = start("-m", "seed=1,2", "grpo.optim.lr=0.001", "resume=true")
     names = [config.name for config in ending.configs]
     assert names == ["grpo.optim.lr=0.001,seed=1", "grpo.optim.lr=0.001,seed=2"]
+
+
+def test_a_name_that_was_given_comes_before_what_differs(start: Start) -> None:
+    ending = start("-m", "name=floor", "seed=1,2")
+    assert [config.name for config in ending.configs] == ["floor,seed=1", "floor,seed=2"]
+    alone = start("-m", "name=a,b", "experiment=gp_l")
+    assert [config.name for config in alone.configs] == ["a", "b"]
+    assert start("name=floor", "seed=1").configs[0].name == "floor"
+
+
+def test_a_folder_that_is_taken_is_refused_before_the_program_begins(
+    start: Start, tmp_path: Path
+) -> None:
+    taken = tmp_path / "runs" / "gp_l" / "old"
+    taken.mkdir(parents=True)
+    (taken / "config.yaml").write_text("{}")
+    ending = start("experiment=gp_l", "name=old", folder=run_root)
+    assert (ending.status, ending.configs) == (2, [])
+    assert ending.stderr.startswith("cardinal grpo: run folder must be new; got runs/gp_l/old")
+    assert len(start("experiment=gp_l", "name=old", "resume=true", folder=run_root).configs) == 1
+    assert [path.name for path in taken.iterdir()] == ["config.yaml"]
+
+
+def test_a_place_that_cannot_be_written_is_refused_by_its_name(
+    start: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    ending = start("output_dir=file/runs", folder=run_root)
+    assert (ending.status, ending.configs) == (2, [])
+    assert ending.stderr.startswith(
+        "cardinal grpo: output_dir must lead to a folder that can be written; got file/runs/scratch"
+    )
+    assert "Not a directory" in ending.stderr
+
+
+def test_only_the_first_process_of_a_launch_looks_at_the_folder(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "runs" / "scratch" / "default").mkdir(parents=True)
+    (tmp_path / "runs" / "scratch" / "default" / "config.yaml").touch()
+    monkeypatch.setenv("RANK", "1")
+    assert start(folder=run_root).status == 0
 
 
 def test_a_failing_job_does_not_end_the_others_of_a_sweep(start: Start) -> None:

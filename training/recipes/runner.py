@@ -22,7 +22,7 @@ from ..jobs import Job, run_jobs
 from ..locks import FolderLock
 from ..progress import ProgressReporter
 from ..run_folder import RunFolder
-from ..runs import run_root
+from ..run_place import run_root
 from ..trackers import check_trackers
 from .config import RecipeConfig
 from .plan import PlannedStage, check_plan, planned

@@ -8,13 +8,19 @@ Examples:
     cardinal reproduce resume=true                          # go on after an interruption
 """
 
+from pathlib import Path
+
 from hydra.core.hydra_config import HydraConfig
 
 from ..launch import command
-from .config import ReproduceConfig
+from .config import ReproduceConfig, reproduce_root
 
 
-@command("reproduce")
+def folder(config: ReproduceConfig) -> Path | None:
+    return None if config.dry_run else reproduce_root(config)
+
+
+@command("reproduce", folder=folder)
 def main(config: ReproduceConfig) -> None:
     from .runner import reproduce
 

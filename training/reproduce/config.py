@@ -7,6 +7,7 @@ Generalizes*); the YAML says where each stands.
 
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 
 from ..config import ExperimentConfig
 from ..field_checks import require_at_least_zero, require_positive
@@ -183,3 +184,7 @@ class ReproduceConfig(ExperimentConfig):
                 f"{key} must be among the studies {', '.join(known)}; "
                 f"got {name}{did_you_mean(name, known)}"
             )
+
+
+def reproduce_root(config: ReproduceConfig) -> Path:
+    return Path(config.output_dir) / "reproduce" / config.name

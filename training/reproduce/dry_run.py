@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from ..config import ExperimentConfig
 from ..planning.estimate import Estimate, estimate
 from .clock import Clock, duration
-from .config import BASE, ReproduceConfig
-from .plan import PlannedRun, reproduce_root
+from .config import BASE, ReproduceConfig, reproduce_root
+from .plan import PlannedRun
 
 
 def as_text(config: ReproduceConfig, runs: Sequence[PlannedRun], clock: Clock) -> str:

@@ -18,7 +18,7 @@ from ..files import plain
 from ..launch import compose_experiment
 from ..override_errors import CONFIG_ERRORS, explain
 from ..run_folder import VOLATILE_KEYS, RunFolder, flatten
-from .config import BASE, ReproduceConfig, StudyConfig
+from .config import BASE, ReproduceConfig, StudyConfig, reproduce_root
 
 OWN = (  # settings of this command, and those that it gives every run by itself
     "studies", "only", "dry_run", "full_size", "name", "resume", "seed", "seeds", "output_dir",
@@ -63,10 +63,6 @@ class PlannedRun:
         """The configuration as the folder keeps it."""
         command = "eval" if self.policies_of else "compare"
         return {"command": command, **asdict(self.config), "resume": False}
-
-
-def reproduce_root(config: ReproduceConfig) -> Path:
-    return Path(config.output_dir) / "reproduce" / config.name
 
 
 def planned(config: ReproduceConfig, typed: Sequence[str]) -> list[PlannedRun]:

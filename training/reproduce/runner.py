@@ -21,9 +21,9 @@ from ..overlap import write_overlap
 from ..run_folder import RunFolder
 from ..trackers import check_trackers
 from .clock import Clock, TimedJob, duration, timed_jobs
-from .config import BASE, ReproduceConfig
+from .config import BASE, ReproduceConfig, reproduce_root
 from .dry_run import as_text
-from .plan import PlannedRun, planned, reproduce_root, source_root
+from .plan import PlannedRun, planned, source_root
 from .verification import measuring_jobs
 
 logger = logging.getLogger(__name__)
