@@ -30,6 +30,13 @@ def exit_status(error: BaseException) -> int | None:
     return None
 
 
+def words(error: BaseException) -> str:
+    """What an error says, without the number that the system gives it."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror if error.filename is None else f"{error.strerror}: {error.filename}"
+    return str(error)
+
+
 def _is_ours(error: BaseException) -> bool:
     """Whether this package raised it: a ValueError from inside a library is a bug of ours."""
     trace = error.__traceback__

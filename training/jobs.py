@@ -21,7 +21,7 @@ from typing import Any
 from tqdm import tqdm
 
 from .bar import Bar
-from .failures import FAILURE, USAGE, Failed, exit_status
+from .failures import FAILURE, USAGE, Failed, exit_status, words
 from .progress import read_status
 
 POLL_S = 0.25
@@ -150,7 +150,7 @@ def _work(job: Job, status: Path, log: Path, parent: int) -> None:
         except BaseException as error:
             traceback.print_exc(file=stream)
             known = exit_status(error)
-            said = f"{type(error).__name__}: {error}" if known is None else str(error)
+            said = f"{type(error).__name__}: {error}" if known is None else words(error)
             stream.write(" ".join(said.split()) + "\n")
             stream.flush()
             os._exit(_exit_code(error, known))

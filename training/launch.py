@@ -41,7 +41,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from .failures import USAGE, exit_status
+from .failures import USAGE, exit_status, words
 from .help_notes import with_notes
 from .key_hints import did_you_mean
 from .override_errors import CONF, CONFIG_ERRORS, explain, one_line, to_config
@@ -172,11 +172,11 @@ def _run(
     except Exception as error:
         status = _status(error)
         if status is not None and multirun:
-            raise JobEnded(str(error), status) from error
+            raise JobEnded(words(error), status) from error
         if status is None or WANTS_TRACEBACK:
             raise
         logger.debug("where it was raised", exc_info=True)
-        raise SystemExit(_report(config_name, str(error), status)) from error
+        raise SystemExit(_report(config_name, words(error), status)) from error
 
 
 @contextmanager
@@ -215,7 +215,7 @@ def _errors_in_one_line(config_name: str, on_interrupt: str, not_begun: str) -> 
         status = _status(error)
         if status is None:
             raise
-        message = error.args[0] if isinstance(error, JobEnded) else str(error)
+        message = error.args[0] if isinstance(error, JobEnded) else words(error)
         raise SystemExit(_report(config_name, message, status)) from None
     finally:
         os.environ.pop(FULL_ERROR, None)

@@ -99,9 +99,8 @@ def told(path: Path) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         if "full" in str(error):
-            raise OSError(
-                errno.ENOSPC, "disk is full; finished shards are kept", str(path)
-            ) from error
+            said = "disk is full; what was finished is kept: free some space and use resume=true"
+            raise OSError(errno.ENOSPC, said, str(path)) from error
         if "locked" in str(error):
             raise ValueError(
                 f"results database must be free within {BUSY_S:g} s; got {path}, which another "

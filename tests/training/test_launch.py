@@ -141,8 +141,8 @@ def test_ctrl_c_before_there_is_a_folder_does_not_speak_of_resuming(
 
 
 def test_a_full_disk_is_told_in_one_line(start: Start) -> None:
-    ending = start(does=raising(OSError(errno.ENOSPC, "disk is full")))
-    assert (ending.status, ending.stderr.count("\n")) == (1, 1)
+    ending = start(does=raising(OSError(errno.ENOSPC, "disk is full", "runs/a")))
+    assert (ending.status, ending.stderr) == (1, "cardinal grpo: disk is full: runs/a\n")
 
 
 @pytest.mark.parametrize(
