@@ -1,7 +1,7 @@
 """The tables behind the side questions: variants, attempts, reading beside solving."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -10,8 +10,10 @@ from ..report.analysis import finals
 from ..report.pairing import column_difference, difference, pooled_rate
 from ..report.results import Evaluation, Outcomes, Run
 from ..report.words import CellWords
-from ..statistics import Interval, PairedDifference, clustered_rate
+from ..statistics import Interval, PairedDifference, clustered_rate, corrected
 from .config import ARMS, BASE
+
+IN_DISTRIBUTION = "id"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +33,7 @@ class VariantRow:
 class Gain:
     """What `attempts` answers solve: rates by arm; gains: of an arm over the base, on the same
     episodes. growth: of these gains, over those with the fewest attempts. published: the study's
-    gain of RL on the unseen rule, in points."""
+    gain of RL in points, None in distribution, where it gives none."""
 
     cell: str
     words: CellWords
@@ -39,7 +41,7 @@ class Gain:
     rates: Mapping[str, Interval]
     gains: Mapping[str, PairedDifference]
     growth: Mapping[str, PairedDifference]
-    published: float
+    published: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +82,11 @@ def variant_rows(study: str, variant: str, run: Run, metric: str) -> list[Varian
 
 
 def gains(run: Run, metric: str, published: Mapping[int, float]) -> list[Gain]:
-    """By cell and number of attempts; none of policies whose files do not tell the turns."""
-    found = []
+    """By cell and number of attempts; none of policies whose files do not tell the turns.
+
+    Growths are corrected over the numbers of attempts, for each cell and arm.
+    """
+    found: list[Gain] = []
     attempts = sorted(published)
     for cell in run.cells:
         last = {arm: finals(run, arm, cell, metric) for arm in (BASE, *ARMS)}
@@ -111,10 +116,10 @@ def gains(run: Run, metric: str, published: Mapping[int, float]) -> list[Gain]:
                     rates={arm: _solved_rate(each, count) for arm, each in last.items()},
                     gains={arm: each for arm, each in gained.items() if each is not None},
                     growth={arm: each for arm, each in grown.items() if each is not None},
-                    published=published[count],
+                    published=published[count] if cell != IN_DISTRIBUTION else None,
                 )
             )
-    return found
+    return _growth_corrected(found)
 
 
 def readings(study: str, run: Run, metric: str) -> list[Reading]:
@@ -142,6 +147,33 @@ def readings(study: str, run: Run, metric: str) -> list[Reading]:
                 )
             )
     return rows
+
+
+def _growth_corrected(rows: Sequence[Gain]) -> list[Gain]:
+    changed = [dict(row.growth) for row in rows]
+    for cell, arm in dict.fromkeys((row.cell, arm) for row in rows for arm in row.growth):
+        family = {
+            place: row.growth[arm]
+            for place, row in enumerate(rows)
+            if row.cell == cell and arm in row.growth
+        }
+        for place, growth in corrected(family).items():
+            changed[place][arm] = growth
+    return [replace(row, growth=growth) for row, growth in zip(rows, changed, strict=True)]
+
+
+def reading_family(rows: Sequence[Reading]) -> list[Reading]:
+    """The rows with changes of recognition corrected over all cells, for each arm."""
+    changed = list(rows)
+    for arm in ARMS:
+        family = {
+            place: row.recognition_change
+            for place, row in enumerate(rows)
+            if row.arm == arm and row.recognition_change is not None
+        }
+        for place, change in corrected(family).items():
+            changed[place] = replace(rows[place], recognition_change=change)
+    return changed
 
 
 def _tells_turns(last: Mapping[int, Evaluation]) -> bool:

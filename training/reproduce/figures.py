@@ -109,28 +109,31 @@ def draw_variants(axes: Axes, rows: Sequence[VariantRow]) -> None:
 
 
 def draw_gains(axes: Axes, rows: Sequence[Gain]) -> None:
-    """What RL gains over the base by attempts, ours and the published, on one cell."""
+    """What the arms gain over the base by attempts, ours and the published, on one cell."""
     attempts = [row.attempts for row in rows]
-    for arm in ("sft", "grpo"):
+    for arm, aside in (("sft", -0.09), ("grpo", 0.09)):
         known = [row for row in rows if arm in row.gains]
         if not known:
             continue
         style = arm_style(arm)
         points = [100 * row.gains[arm].estimate for row in known]
-        where = [row.attempts for row in known]
+        where = [row.attempts + aside for row in known]
         low = [100 * (row.gains[arm].estimate - row.gains[arm].low) for row in known]
         high = [100 * (row.gains[arm].high - row.gains[arm].estimate) for row in known]
         axes.errorbar(where, points, yerr=[low, high], color=style.colour, marker=style.marker,
-                      ms=7, lw=2.4, elinewidth=1.6, label=f"{arm_words(arm)} − base")  # fmt: skip
-    if any(row.cell != "id" for row in rows):
-        axes.plot(attempts, [row.published for row in rows], color=light("ink"), marker="D",
-                  mfc="none", mew=1.5, lw=1, ls=":", label="RL, published")  # fmt: skip
+                      ms=7, lw=2.4, elinewidth=1.6)  # fmt: skip
+        _name_end(axes, where[-1], points[-1], arm_words(arm), style.colour)
+    published = [row.published for row in rows if row.published is not None]
+    if len(published) == len(rows):
+        axes.plot(attempts, published, color=light("ink"), marker="D", mfc="none", mew=1.5, lw=1,
+                  ls=":")  # fmt: skip
+        _name_end(axes, attempts[-1], published[-1], "RL,\npublished", light("ink"))
     axes.axhline(0, color=light("muted"), lw=1)
     axes.set_xticks(attempts)
+    axes.set_xlim(attempts[0] - 0.5, attempts[-1] * 1.3)
     axes.yaxis.set_major_formatter(FuncFormatter(_points_tick))
     axes.set_xlabel(f"attempts · {sample_sizes(rows[0].rates.values())}")
-    axes.set_title(f"{rows[0].words.title}: points gained")
-    axes.legend(fontsize="small")
+    axes.set_title(f"{rows[0].words.short}: points gained")
 
 
 def draw_readings(axes: Axes, rows: Sequence[Reading]) -> None:
@@ -227,6 +230,11 @@ def _interval(
     axes.plot([100 * found.low, 100 * found.high], [place] * 2, color=colour, lw=3, zorder=3)
     axes.plot(100 * found.estimate, place, marker=marker, ms=8.5, color=colour, zorder=4,
               mfc=inside or colour, mew=1.8)  # fmt: skip
+
+
+def _name_end(axes: Axes, x: float, y: float, name: str, colour: str) -> None:
+    axes.annotate(name, (x, y), xytext=(9, 0), textcoords="offset points", color=colour,
+                  va="center", fontsize="small")  # fmt: skip
 
 
 def _name_group(axes: Axes, place: float, title: str, rates: Sequence[Interval]) -> None:

@@ -7,7 +7,8 @@
 
 Where the study found no change, "reproduced" takes an interval within 5 points of zero, and a
 change that stands is "opposite". A family for Holm is one comparison of arms over all published
-cells, the same over further cells, or all claims of one side study.
+cells, the same over further cells, all claims of one side study, an arm's changes of recognition,
+or its gains by attempts on one cell.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,7 @@ from .config import (
     SideClaim,
     StudyConfig,
 )
-from .details import Gain, Reading, VariantRow, gains, readings, variant_rows
+from .details import Gain, Reading, VariantRow, gains, reading_family, readings, variant_rows
 from .plan import PlannedRun, source_root
 
 METRIC = "success_within_turns"  # the study's own
@@ -112,7 +113,9 @@ def findings(config: ReproduceConfig, plan: Sequence[PlannedRun]) -> Findings:
             for name, study in config.studies.items()
             if study.turns and name in runs
         },
-        readings=[row for name, run in main.items() for row in readings(name, run, METRIC)],
+        readings=reading_family(
+            [row for name, run in main.items() for row in readings(name, run, METRIC)]
+        ),
         matches=[(name, match) for name, run in main.items() for match in all_matched(run, METRIC)],
         runs=runs,
     )
@@ -130,6 +133,19 @@ def judged(ours: PairedDifference | None, sign: int) -> Verdict:
     if not ours.is_clear:
         return Verdict.untold
     return Verdict.reproduced if (ours.estimate > 0) == (sign > 0) else Verdict.opposite
+
+
+def growth_verdict(row: Gain) -> Verdict | None:
+    """Of the finding that RL gains more on the unseen rule with more attempts; None for the fewest
+    and in distribution."""
+    ours = row.growth.get("grpo")
+    return None if ours is None or row.published is None else judged(ours, 1)
+
+
+def reading_verdict(row: Reading) -> Verdict | None:
+    """Of the finding that RL raises recognition and SFT lowers it; None for the base."""
+    ours = row.recognition_change
+    return None if ours is None else judged(ours, {"grpo": 1, "sft": -1}[row.arm])
 
 
 def published_differences(claim: CellClaim) -> dict[Pair, float]:

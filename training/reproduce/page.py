@@ -16,7 +16,14 @@ from ..statistics import Interval, PairedDifference
 from .config import BASE, ReproduceConfig
 from .details import Reading
 from .figures import COLOUR_OF
-from .findings import CellFinding, Contrast, Findings
+from .findings import (
+    CellFinding,
+    Contrast,
+    Findings,
+    Verdict,
+    growth_verdict,
+    reading_verdict,
+)
 from .plan import PlannedRun
 from .words import (
     PAIR_WORDS,
@@ -92,8 +99,7 @@ def _contrast(contrast: Contrast) -> dict[str, str]:
     published = "" if contrast.published is None else signed(contrast.published / 100)
     return {
         "published": published,
-        "verdict": contrast.verdict.value,
-        "colour": COLOUR_OF[contrast.verdict],
+        **_verdict(contrast.verdict),
         **_change(contrast.ours),
     }
 
@@ -126,7 +132,8 @@ def _study(config: ReproduceConfig, found: Findings, name: str) -> dict[str, Any
              "rates": [_rate(rate) for rate in row.rates.values()],
              "arms": [arm_words(arm) for arm in row.rates],
              "gain": _change(row.gains.get("grpo")), "growth": _change(row.growth.get("grpo")),
-             "published": f"{row.published:+g}"}
+             "published": "" if row.published is None else f"{row.published:+g}",
+             **_verdict(growth_verdict(row))}
             for row in found.gains.get(name, [])
         ],
     }  # fmt: skip
@@ -141,6 +148,7 @@ def _reading(study: str, row: Reading) -> dict[str, Any]:
         "success": _rate(row.success),
         "recognition_change": _change(row.recognition_change),
         "success_change": _change(row.success_change),
+        **_verdict(reading_verdict(row)),
     }
 
 
@@ -153,6 +161,12 @@ def _match(study: str, match: Match) -> dict[str, Any]:
         "is_matched": match.is_matched,
         **_change(match.difference),
     }
+
+
+def _verdict(verdict: Verdict | None) -> dict[str, str]:
+    if verdict is None:
+        return {"verdict": "", "colour": "muted"}
+    return {"verdict": verdict.value, "colour": COLOUR_OF[verdict]}
 
 
 def _rate(rate: Interval | None) -> dict[str, str]:

@@ -7,7 +7,7 @@ that is finished, or was given, is never written to.
 
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -89,14 +89,26 @@ def _run_missing(
             opened = RunFolder.open(run.root, resume=True, config=run.stored())
             stack.enter_context(opened)
             write_overlap(run.root, dealt[run.label], run.config.policy)
+        jobs = jobs_of(config, runs)
+        _mark_done(missing, {job.name for job in jobs})
+
+        def ended(name: str, seconds: float) -> None:
+            clock.done(name, seconds)
+            _mark_done(missing, {job.name for job in clock.left})
+
         run_jobs(
-            jobs_of(config, runs),
+            jobs,
             processes=clock.processes,
             folder=root / "jobs",
             threads=missing[0].config.threads,
-            on_done=clock.done,
+            on_done=ended,
         )
-        for run in missing:
+
+
+def _mark_done(runs: Sequence[PlannedRun], left: Collection[str]) -> None:
+    """Every run of which no job is left: readers need not wait for the others."""
+    for run in runs:
+        if not run.is_done and not any(name.startswith(f"{run.label} seed ") for name in left):
             summary = {"command": run.stored()["command"], "seeds": run.config.seeds}
             RunFolder(run.root).mark_done(summary)
 

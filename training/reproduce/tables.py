@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from ..report.words import arm_words, points_interval, rate_words, signed
 from ..statistics import Interval, PairedDifference
 from .config import BASE, ReproduceConfig
-from .findings import Findings
+from .details import Gain
+from .findings import Findings, Verdict, growth_verdict, reading_verdict
 from .words import (
     PAIR_WORDS,
     PAPER,
@@ -69,10 +70,10 @@ def csv_files(found: Findings) -> dict[str, str]:
         ),
         "turns.csv": (
             ["study", "cell", "attempts", "arm", *_RATE, *(f"gain_{n}" for n in _CHANGE),
-             *(f"growth_{n}" for n in _CHANGE), "published_gain_points"],
+             *(f"growth_{n}" for n in _CHANGE), "published_gain_points", "verdict"],
             [
                 [study, g.cell, g.attempts, arm, *_rate(rate), *_change(g.gains.get(arm)),
-                 *_change(g.growth.get(arm)), g.published if arm == "grpo" else ""]
+                 *_change(g.growth.get(arm)), *_published_gain(g, arm)]
                 for study, rows in found.gains.items()
                 for g in rows
                 for arm, rate in g.rates.items()
@@ -81,10 +82,11 @@ def csv_files(found: Findings) -> dict[str, str]:
         "recognition.csv": (
             ["study", "cell", "arm", *(f"recognition_{n}" for n in _RATE),
              *(f"success_{n}" for n in _RATE), *(f"recognition_change_{n}" for n in _CHANGE),
-             *(f"success_change_{n}" for n in _CHANGE)],
+             *(f"success_change_{n}" for n in _CHANGE), "verdict"],
             [
                 [r.study, r.cell, r.arm, *_rate(r.recognition), *_rate(r.success),
-                 *_change(r.recognition_change), *_change(r.success_change)]
+                 *_change(r.recognition_change), *_change(r.success_change),
+                 _plain(reading_verdict(r))]
                 for r in found.readings
             ],
         ),
@@ -174,9 +176,11 @@ def _turn_lines(found: Findings, study: str) -> list[str]:
     for row in rows:
         rates = " | ".join(rate_words(rate) for rate in row.rates.values())
         gain, growth = (_short(changes.get("grpo")) for changes in (row.gains, row.growth))
+        verdict = growth_verdict(row)
+        published = "" if row.published is None else f"{row.published:+g}"
         lines.append(
-            f"| {row.words.title} | {row.attempts} | {rates} | {gain} | {row.published:+g} | "
-            f"{growth} |"
+            f"| {row.words.title} | {row.attempts} | {rates} | {gain} | {published} | "
+            f"{growth}{_bold(verdict)} |"
         )
     return [*lines, "", f"Each: {size_words(next(iter(rows[0].rates.values())))}.", ""]
 
@@ -191,7 +195,8 @@ def _reading_lines(found: Findings, names: Mapping[str, str]) -> list[str]:
         lines.append(
             f"| {names[row.study]} | {row.words.title} | {arm_words(row.arm)} | "
             f"{rate_words(row.recognition)} | {rate_words(row.success)} | "
-            f"{_short(row.recognition_change)} | {_short(row.success_change)} |"
+            f"{_short(row.recognition_change)}{_bold(reading_verdict(row))} | "
+            f"{_short(row.success_change)} |"
         )
     return [*lines, ""]
 
@@ -215,8 +220,22 @@ def _short(change: PairedDifference | None) -> str:
     return "" if change is None else f"{signed(change.estimate)} {points_interval(change)}"
 
 
+def _bold(verdict: Verdict | None) -> str:
+    return "" if verdict is None else f": **{verdict.value}**"
+
+
 def _bulleted(sentences: Iterable[str]) -> list[str]:
     return [f"* {sentence}" for sentence in sentences]
+
+
+def _published_gain(row: Gain, arm: str) -> list[object]:
+    if arm != "grpo" or row.published is None:
+        return ["", ""]
+    return [row.published, _plain(growth_verdict(row))]
+
+
+def _plain(verdict: Verdict | None) -> str:
+    return "" if verdict is None else verdict.value
 
 
 def _rate(rate: Interval) -> list[object]:
