@@ -1,9 +1,9 @@
 """Blocks compiled for training: torch.compile writes one kernel for what lies between products.
 
 All blocks of a model are alike, so that one compilation serves them, forwards and backwards (up to
-half a minute on a CPU, once: the code is kept on disk). Sampling and reading prompts run uncompiled, since
-their shapes change with every token. The last block is left as it is: what it computes depends on
-where tokens are scored (see `last_layer`).
+half a minute on a CPU, once: the code is kept on disk). Sampling and reading prompts run
+uncompiled, since their shapes change with every token. The last block is left as it is: what it
+computes depends on where tokens are scored (see `last_layer`).
 """
 
 import shutil
