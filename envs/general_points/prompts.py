@@ -113,12 +113,12 @@ def over_budget_text(style: PromptStyle) -> str:
 
 def with_calls(text: str, told: Sequence[Calculation], style: PromptStyle) -> str:
     """A self-contained observation with what the calculator has said in this episode."""
+    if not told:
+        return text
     known = [each for each in told if each.value is not None]
     if style is PromptStyle.compact:
         said = [f"called {each.expression} value {_spaced(each.value or '')}" for each in known]
         return " ".join([text, *said, *["called illegal"] * (len(told) - len(known))])
-    if not told:
-        return text
     said = [_equation(each) for each in known]
     unread = len(told) - len(known)
     said += [f"{unread} call{'s' * (unread != 1)} that could not be read"] * bool(unread)
