@@ -19,8 +19,8 @@ from .buffers import (
     Textures,
 )
 from .compiled import kernel
-from .projection import column_range, row_range, segment_in_plane
-from .sampling import fetch, level_of
+from .projection import column_range, row_range, rows_between, segment_in_plane
+from .sampling import ALPHA, BLUE, GREEN, RED, channel, fetch, level_of
 
 LIFT_M = 0.4  # soft quads lie on the ground: how far behind it they may seem to be
 HIDES = 0.5  # coverage from which a sprite hides the sign behind it
@@ -37,7 +37,6 @@ def draw_soft_quads(
 ) -> None:
     """Multiplies the ground by the soft quads (see `decals`)."""  # fmt: skip
     num_columns = len(rays.columns)
-    ends = np.empty((2, 4), np.float64)
     for i in order:
         if not quads.flags[i] & SOFT:
             continue
@@ -45,25 +44,27 @@ def draw_soft_quads(
         for unwrapped in range(first, last + 1):
             column = unwrapped % num_columns
             dx, dy = rays.columns[column, 0], rays.columns[column, 1]
-            if segment_in_plane(i, quads, eye, dx, dy, ends):
-                _tint_column(i, column, quads, textures, rays, canvas, ends)
+            met, r0, z0, a0, b0, r1, z1, a1, b1 = segment_in_plane(i, quads, eye, dx, dy)
+            if met:
+                _tint_column(
+                    i, column, quads, textures, rays, canvas, r0, z0, a0, b0, r1 - r0, z1 - z0,
+                    a1 - a0, b1 - b0,
+                )  # fmt: skip
 
 
 @kernel(inline="always")
 def _tint_column(
-    i: int, column: int, quads: Quads, textures: Textures, rays: Rays, canvas: Canvas,
-    ends: np.ndarray,
+    i: int, column: int, quads: Quads, textures: Textures, rays: Rays, canvas: Canvas, r0: float,
+    z0: float, a0: float, b0: float, dr: float, dz: float, da: float, db: float,
 ) -> None:  # fmt: skip
-    r0, z0, a0, b0 = ends[0, 0], ends[0, 1], ends[0, 2], ends[0, 3]
-    dr, dz, da, db = ends[1, 0] - r0, ends[1, 1] - z0, ends[1, 2] - a0, ends[1, 3] - b0
-    slope0, slope1 = z0 / r0, (z0 + dz) / (r0 + dr)
-    first, last = row_range(min(slope0, slope1), max(slope0, slope1), rays)
+    upper, lower, span = rows_between(z0 / r0, (z0 + dz) / (r0 + dr), rays)
+    first, last = max(0, math.ceil(upper - 0.5)), math.floor(lower - 0.5)
+    last = min(len(rays.slopes) - 1, last)
     if first > last:
         return
     tex = quads.texture[i]
     log_w, log_h = textures.sizes[tex, 0], textures.sizes[tex, 1]
-    span = max(1.0, abs(math.atan(slope1) - math.atan(slope0)) / rays.step)
-    steps = max(abs(da) * (1 << log_w), abs(db) * (1 << log_h)) / span
+    steps = max(abs(da) * (1 << log_w), abs(db) * (1 << log_h)) / max(1.0, span)
     level = level_of(steps, textures.sizes[tex, 2])
     offset = textures.offsets[tex, level]
     log_w, log_h = max(0, log_w - level), max(0, log_h - level)
@@ -78,37 +79,37 @@ def _tint_column(
         x = min(max((a0 + share * da) * (1 << log_w) - 0.5, 0.0), mask_w - 0.001)
         y = min(max((b0 + share * db) * (1 << log_h) - 0.5, 0.0), mask_h - 0.001)
         texel = fetch(textures.texels, offset, log_h, mask_w, mask_h, x, y)
-        cover = (texel >> np.uint32(24)) * (1.0 / 255.0)
+        cover = channel(texel, ALPHA) * (1.0 / 255.0)
         if cover <= 0.0:
             continue
+        parts = channel(texel, RED), channel(texel, GREEN), channel(texel, BLUE)
         for k in range(3):
-            factor = ((texel >> np.uint32(8 * k)) & np.uint32(255)) * (1.0 / 128.0)
+            factor = parts[k] * (1.0 / 128.0)
             value = canvas.color[column, row, k] * (1.0 + cover * (factor - 1.0))
             canvas.color[column, row, k] = np.uint8(min(255.0, value + 0.5))
 
 
+def visible_sprites(sprites: Sprites, eye: np.ndarray, far_m: float) -> np.ndarray:
+    """Indices of the sprites within `far_m` of the eye, far to near."""
+    r = np.hypot(sprites.base[:, 0] - eye[0], sprites.base[:, 1] - eye[1])
+    near = np.flatnonzero((r > np.maximum(1.0, sprites.hide_within)) & (r < far_m))
+    return near[np.argsort(-r[near], kind="stable")]
+
+
 @kernel()
 def draw_sprites(
+    order: np.ndarray,
     sprites: Sprites,
     textures: Textures,
     air: Air,
     rays: Rays,
     eye: np.ndarray,
-    far_m: float,
     canvas: Canvas,
 ) -> None:
-    """Draws every sprite within `far_m` of the eye, far to near."""  # fmt: skip
-    count = len(sprites.texture)
-    distance = np.empty(count, np.float64)
-    chosen = np.empty(count, np.int64)
-    num = 0
-    for i in range(count):
+    """Draws sprites in the given order."""
+    for i in order:
         r = math.hypot(sprites.base[i, 0] - eye[0], sprites.base[i, 1] - eye[1])
-        if max(1.0, sprites.hide_within[i]) < r < far_m:
-            distance[num], chosen[num] = -r, i
-            num += 1
-    for k in np.argsort(distance[:num], kind="mergesort"):
-        _draw_sprite(chosen[k], -distance[k], sprites, textures, air, rays, eye, canvas)
+        _draw_sprite(i, r, sprites, textures, air, rays, eye, canvas)
 
 
 @kernel(inline="always")
@@ -147,7 +148,7 @@ def _draw_sprite(
             v = (z - base) / tall
             y = min(max(v * (1 << log_h) - 0.5, 0.0), mask_h - 0.001)
             texel = fetch(textures.texels, offset, log_h, mask_w, mask_h, x, y)
-            cover = (texel >> np.uint32(24)) * (1.0 / 255.0)
+            cover = channel(texel, ALPHA) * (1.0 / 255.0)
             if cover <= 0.0:
                 continue
             k = min(HEIGHT_STEPS - 1, max(0, int((z + eye[2]) * STEPS_PER_M)))
@@ -163,21 +164,23 @@ def _draw_sprite(
 
 @kernel(inline="always")
 def _add(
-    color: np.ndarray, column: int, row: int, texel: np.uint32, share: float, light: np.ndarray
+    color: np.ndarray, column: int, row: int, texel: np.uint64, share: float, light: np.ndarray
 ) -> None:
+    parts = channel(texel, RED), channel(texel, GREEN), channel(texel, BLUE)
     for k in range(3):
-        value = ((texel >> np.uint32(8 * k)) & np.uint32(255)) * light[k] * share
+        value = parts[k] * light[k] * share
         value += color[column, row, k]
         color[column, row, k] = np.uint8(min(255.0, value + 0.5))
 
 
 @kernel(inline="always")
 def _cover(
-    color: np.ndarray, column: int, row: int, texel: np.uint32, cover: float, fog: float,
+    color: np.ndarray, column: int, row: int, texel: np.uint64, cover: float, fog: float,
     light: np.ndarray, near: np.ndarray, haze: np.ndarray,
 ) -> None:  # fmt: skip
+    parts = channel(texel, RED), channel(texel, GREEN), channel(texel, BLUE)
     for k in range(3):
-        value = float((texel >> np.uint32(8 * k)) & np.uint32(255))
+        value = parts[k]
         value *= light[k] * near[0] + near[1 + k]
         value = value * (1.0 - fog) + haze[k] * fog
         value = value * cover + color[column, row, k] * (1.0 - cover)

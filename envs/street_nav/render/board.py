@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from .compiled import kernel
 from .config import rgb
 
 Color = tuple[float, float, float]
@@ -153,12 +154,32 @@ def tile_noise(rng: np.random.Generator, height: int, width: int, cell: float) -
     """Smooth noise that repeats, mean 0 and deviation about 1: float32 [height, width]."""
     rows, columns = max(2, round(height / cell)), max(2, round(width / cell))
     knots = rng.normal(size=(rows, columns)).astype(np.float32)
-    knots = np.pad(knots, 2, mode="wrap")
-    across, up = width / columns, height / rows
-    x = (np.arange(width, dtype=np.float32) + 0.5) / across + 1.5
-    y = (np.arange(height, dtype=np.float32) + 0.5) / up + 1.5
-    map_x, map_y = np.meshgrid(x, y)
-    return cv2.remap(knots, map_x, map_y, cv2.INTER_CUBIC)
+    return _stretched(_stretched(knots.T, width).T, height)
+
+
+def _stretched(knots: np.ndarray, length: int) -> np.ndarray:
+    """Rows between rows that repeat, by OpenCV's cubic: float32 [n, m] -> [length, m]."""
+    at = (np.arange(length) + 0.5) * len(knots) / length - 0.5
+    first = np.floor(at).astype(np.int64)
+    gaps = np.abs((at - first)[:, None] - np.arange(-1, 3))
+    near = (1.25 * gaps - 2.25) * gaps * gaps + 1.0
+    far = ((-0.75 * gaps + 3.75) * gaps - 6.0) * gaps + 3.0
+    weights = np.where(gaps <= 1.0, near, far).astype(np.float32)
+    return _mixed_rows(np.ascontiguousarray(knots), first, weights)
+
+
+@kernel(allocates=True)
+def _mixed_rows(knots: np.ndarray, first: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Sums of the rows first - 1 to first + 2, which repeat, by weights [length, 4]."""
+    count, width = knots.shape
+    mixed = np.empty((len(first), width), np.float32)
+    for i in range(len(first)):
+        a, b = knots[(first[i] - 1) % count], knots[first[i] % count]
+        c, d = knots[(first[i] + 1) % count], knots[(first[i] + 2) % count]
+        wa, wb, wc, wd = weights[i, 0], weights[i, 1], weights[i, 2], weights[i, 3]
+        for k in range(width):
+            mixed[i, k] = wa * a[k] + wb * b[k] + wc * c[k] + wd * d[k]
+    return mixed
 
 
 def clouds(rng: np.random.Generator, height: int, width: int, cell: float) -> np.ndarray:

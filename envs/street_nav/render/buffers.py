@@ -105,6 +105,9 @@ class Rays(NamedTuple):
     slopes: np.ndarray  # float64 [H], tangent of the elevation
     step: float  # radians of a row and of a column
     top: float  # elevation of the upper edge, radians
+    rows: np.ndarray  # float64 [W + 1], rows of slopes from the upper edge to the lower, evenly
+    steepest: float  # slope of the upper edge
+    per_slope: float  # entries of `rows` per unit of slope
 
 
 class Canvas(NamedTuple):
@@ -114,7 +117,7 @@ class Canvas(NamedTuple):
     depth: np.ndarray  # float32 [W, H], metres in the plane
     owner: np.ndarray  # uint16 [W, H]
     shine: np.ndarray  # uint8 [W, H], how much it shines by itself
-    above: np.ndarray  # uint8 [W, H], coverage by the upper edge of what is drawn one row below
-    below: np.ndarray  # uint8 [W, H], coverage by the lower edge of what is drawn one row above
+    above: np.ndarray  # uint8 [W, H + pad], coverage by the upper edge of what is one row below
+    below: np.ndarray  # uint8 [W, H + pad], coverage by the lower edge of what is one row above
     skyline: np.ndarray  # int32 [W], first row covered down to the pavement
     skyline_r: np.ndarray  # float32 [W], farthest distance of what covers it

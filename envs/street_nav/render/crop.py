@@ -58,10 +58,9 @@ def _draw(
     whole = math.floor(middle)
     part = float(np.float32(middle - whole))
     map_x, map_y, first, last = _moved_maps(width, height, size, float(fov_deg), part)
-    strip = _columns(panorama, whole + first, whole + last)
-    return cv2.remap(
-        strip, map_x, map_y, cv2.INTER_LINEAR, dst=picture, borderMode=cv2.BORDER_REPLICATE
-    )
+    strip = cv2.cvtColor(_columns(panorama, whole + first, whole + last), cv2.COLOR_RGB2RGBA)
+    drawn = cv2.remap(strip, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.cvtColor(drawn, cv2.COLOR_RGBA2RGB, dst=picture)  # four channels: twice as fast
 
 
 @lru_cache(maxsize=4)

@@ -6,6 +6,7 @@ import numpy as np
 from ..city.scene import BlockKind, City, FurnitureKind, StreetClass
 from .board import Color, clouds, color_of, mix, scaled
 from .buffers import EDGE_STEPS_PER_M, EDGE_ZERO, Ground
+from .compiled import kernel
 from .config import LookConfig, Tree
 from .kerbs import EDGE_SCALE, kerb_distance
 from .markings import LEVELS, SCALE, SIDE, TILE_M, ZEBRA_M, axes, coverage, paint_roads, rectangle
@@ -175,19 +176,37 @@ def _far(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean colours at the coarse scale, and halves of it: texels, offsets, sizes."""
     height, width = coarse.shape[:2]
-    metres = (edge.astype(np.float32) - EDGE_ZERO) / EDGE_STEPS_PER_M
-    roadway = np.clip(metres * EDGE_SCALE + 0.5, 0.0, 1.0)
-    street = cv2.resize(roadway, (width, height), interpolation=cv2.INTER_AREA)[..., None]
-    road, paving, lawn = (tile.reshape(-1, 3).mean(axis=0) for tile in tiles)
-    green = coarse[..., 1:2].astype(np.float32) / 255.0
-    colors = paving + green * (lawn - paving)
-    colors = colors + street * (road - colors)
-    ink = np.where(coarse[..., 2:3] > 127, paint[1], paint[0])
-    colors = colors + np.minimum(1.1 * inked[..., None], 1) * (ink - colors)
-    levels = _halved(np.rint(np.clip(colors, 0, 255)).astype(np.uint8), least=16)
+    metres = (np.arange(256, dtype=np.float32) - EDGE_ZERO) / EDGE_STEPS_PER_M  # of every byte
+    roadway = cv2.LUT(edge, np.clip(metres * EDGE_SCALE + 0.5, 0.0, 1.0))
+    street = cv2.resize(roadway, (width, height), interpolation=cv2.INTER_AREA)
+    means = np.array([tile.reshape(-1, 3).mean(axis=0) for tile in tiles])
+    levels = _halved(_colored(street, coarse, inked, means, paint), least=16)
     sizes = np.array([level.shape[:2] for level in levels], np.int32)
     offsets = np.concatenate([[0], np.cumsum(sizes.prod(axis=1))[:-1]]).astype(np.int64)
     return _packed(levels), offsets, sizes
+
+
+@kernel(allocates=True)
+def _colored(
+    street: np.ndarray, coarse: np.ndarray, inked: np.ndarray, means: np.ndarray, paint: np.ndarray
+) -> np.ndarray:
+    """Mean colours uint8 [h, w, 3] from shares of roadway, lawn and paint.
+
+    means: of roadway, paving and lawn.
+    """
+    height, width = street.shape
+    colors = np.empty((height, width, 3), np.uint8)
+    for row in range(height):
+        for column in range(width):
+            green = coarse[row, column, 1] * (1.0 / 255.0)
+            ink = min(1.0, 1.1 * inked[row, column])
+            hue = 1 if coarse[row, column, 2] > 127 else 0
+            for k in range(3):
+                color = means[1, k] + green * (means[2, k] - means[1, k])
+                color += street[row, column] * (means[0, k] - color)
+                color += ink * (paint[hue, k] - color)
+                colors[row, column, k] = np.uint8(min(255.0, max(0.0, color) + 0.5))
+    return colors
 
 
 def _halved(picture: np.ndarray, least: int = 1) -> list[np.ndarray]:

@@ -9,11 +9,10 @@ import numpy as np
 
 from .buffers import EDGE_STEPS_PER_M, EDGE_ZERO
 from .compiled import kernel
-from .sampling import blend
+from .sampling import BLUE, GREEN, RED, bilinear, channel, share_of
 
 KERB_M = 0.16
 FACE_M, FACE_LIGHT = 0.035, 0.62  # the upright face of the kerb, seen from above
-_BYTE = np.uint32(255)
 
 
 @kernel(inline="always")
@@ -26,11 +25,12 @@ def near_color(
     tx: float,
     ty: float,
     metres: float,
-    cell: np.uint32,
+    cell: np.uint64,
     footprint: float,
     size: float,
     start: int,
     side: int,
+    road_green: float,
 ) -> tuple[float, float, float]:
     """Roadway, gutter, kerb, paving or lawn with their grain.
 
@@ -46,19 +46,19 @@ def near_color(
         road = 0.0
     red, green, blue = 0.0, 0.0, 0.0
     if road < 1.0:
-        lawn = sharpened(((cell >> np.uint32(8)) & _BYTE) * (1.0 / 255.0), 1.0 + 0.25 / size)
+        lawn = sharpened(channel(cell, GREEN) * (1.0 / 255.0), 1.0 + 0.25 / size)
         texel = _tile(tiles, 1 if lawn < 0.5 else 2, tx, ty, start, side)
-        red, green, blue = parts_of(texel)
+        red, green, blue = channel(texel, RED), channel(texel, GREEN), channel(texel, BLUE)
     if road > 0.0:
         texel = _tile(tiles, 0, tx, ty, start, side)
-        r1, g1, b1 = parts_of(texel)
+        r1, g1, b1 = channel(texel, RED), channel(texel, GREEN), channel(texel, BLUE)
         red += road * (r1 - red)
         green += road * (g1 - green)
         blue += road * (b1 - blue)
         if by_kerb and metres < gutter_m + soft_m:
             place, fine = metres - gutter_m, per_m
             if soft_m > 0.0:  # grain decides where it ends
-                place += soft_m * (1.6 - g1 / max(1.0, float((tiles[0, -1] >> 8) & 255)) * 1.6)
+                place += soft_m * (1.6 - g1 / road_green * 1.6)
                 fine = min(per_m, 1.4 / soft_m)
             strip = max(0.0, road - _share(place * fine))
             red += strip * (gutter[0] - red)
@@ -81,8 +81,9 @@ def kerb_metres(edge: np.ndarray, fx: float, fy: float) -> float:
         return -EDGE_ZERO / EDGE_STEPS_PER_M
     i, j = int(fx), int(fy)
     x, y = int((fx - i) * 256.0), int((fy - j) * 256.0)
-    low = int(edge[j, i]) * (256 - x) + int(edge[j, i + 1]) * x
-    high = int(edge[j + 1, i]) * (256 - x) + int(edge[j + 1, i + 1]) * x
+    left, right, below, above = np.uint64(i), np.uint64(i + 1), np.uint64(j), np.uint64(j + 1)
+    low = int(edge[below, left]) * (256 - x) + int(edge[below, right]) * x
+    high = int(edge[above, left]) * (256 - x) + int(edge[above, right]) * x
     value = low * (256 - y) + high * y
     return (value * (1.0 / 65536.0) - EDGE_ZERO) * (1.0 / EDGE_STEPS_PER_M)
 
@@ -95,52 +96,36 @@ def mark_at(
     if tx < 0.0 or ty < 0.0 or tx >= at.shape[1] or ty >= at.shape[0]:
         return 0.0
     column, row = int(tx), int(ty)
-    tile = at[row, column]
+    tile = at[np.uint64(row), np.uint64(column)]
     if tile < 0:
         return 0.0
+    texels = marks[np.uint64(tile)]
     fx, fy = (tx - column) * side + 0.5, (ty - row) * side + 0.5  # the rim is 1 wide
     i, j = int(fx), int(fy)
     x, y = fx - i, fy - j
     here = start + j * (side + 2) + i
     above = here + side + 2
-    low = marks[tile, here] + x * (float(marks[tile, here + 1]) - marks[tile, here])
-    high = marks[tile, above] + x * (float(marks[tile, above + 1]) - marks[tile, above])
+    first, second = float(texels[np.uint64(here)]), float(texels[np.uint64(here + 1)])
+    third, fourth = float(texels[np.uint64(above)]), float(texels[np.uint64(above + 1)])
+    low, high = first + x * (second - first), third + x * (fourth - third)
     return (low + y * (high - low)) * (1.0 / 255.0)
 
 
 @kernel(inline="always")
-def raster_at(texels: np.ndarray, fx: float, fy: float) -> np.uint32:
-    """Bilinear from uint32 [h, w], the rim repeated; in texels, whose centres lie at halves."""
-    fx = min(texels.shape[1] - 1.001, max(0.0, fx - 0.5))
-    fy = min(texels.shape[0] - 1.001, max(0.0, fy - 0.5))
-    i, j = int(fx), int(fy)
-    share_x, share_y = np.uint32((fx - i) * 256.0), np.uint32((fy - j) * 256.0)
-    low = blend(texels[j, i], texels[j, i + 1], share_x)
-    high = blend(texels[j + 1, i], texels[j + 1, i + 1], share_x)
-    return blend(low, high, share_y)
+def raster_at(
+    texels: np.ndarray, offset: int, height: int, width: int, fx: float, fy: float
+) -> np.uint64:
+    """Bilinear from a raster in a flat buffer, the rim repeated: a spread texel.
 
-
-@kernel(inline="always")
-def far_color(
-    far: np.ndarray, offset: int, height: int, width: int, fx: float, fy: float
-) -> np.uint32:
-    """Bilinear from a level of the raster of colours."""
+    fx, fy: in texels, whose centres lie on whole numbers.
+    """
     fx = min(width - 1.001, max(0.0, fx))
     fy = min(height - 1.001, max(0.0, fy))
     i, j = int(fx), int(fy)
-    share_x, share_y = np.uint32((fx - i) * 256.0), np.uint32((fy - j) * 256.0)
     here = offset + j * width + i
-    low = blend(far[here], far[here + 1], share_x)
-    high = blend(far[here + width], far[here + width + 1], share_x)
-    return blend(low, high, share_y)
-
-
-@kernel(inline="always")
-def parts_of(texel: np.uint32) -> tuple[float, float, float]:
-    red = float(texel & _BYTE)
-    green = float((texel >> np.uint32(8)) & _BYTE)
-    blue = float((texel >> np.uint32(16)) & _BYTE)
-    return red, green, blue
+    return bilinear(
+        texels, here, here + 1, here + width, here + width + 1, share_of(fx - i), share_of(fy - j)
+    )
 
 
 @kernel(inline="always")
@@ -155,13 +140,13 @@ def _share(pixels: float) -> float:
 
 
 @kernel(inline="always")
-def _tile(tiles: np.ndarray, which: int, fx: float, fy: float, start: int, side: int) -> np.uint32:
-    """Bilinear from a level of a repeating tile."""
+def _tile(tiles: np.ndarray, which: int, fx: float, fy: float, start: int, side: int) -> np.uint64:
+    """Bilinear from a level of a repeating tile: a spread texel."""
     i, j = math.floor(fx), math.floor(fy)
-    share_x, share_y = np.uint32((fx - i) * 256.0), np.uint32((fy - j) * 256.0)
     mask = side - 1
     low, high = start + (j & mask) * side, start + ((j + 1) & mask) * side
-    i0, i1 = i & mask, (i + 1) & mask
-    first = blend(tiles[which, low + i0], tiles[which, low + i1], share_x)
-    second = blend(tiles[which, high + i0], tiles[which, high + i1], share_x)
-    return blend(first, second, share_y)
+    left, right = i & mask, (i + 1) & mask
+    return bilinear(
+        tiles[which], low + left, low + right, high + left, high + right,
+        share_of(fx - i), share_of(fy - j),
+    )  # fmt: skip

@@ -3,6 +3,7 @@
 Paint covers little of a city, so its fine raster is kept only where it is not empty.
 """
 
+import math
 from typing import Any
 
 import cv2
@@ -28,20 +29,20 @@ class PaintTiles:
         self._origin = origin
         self.tiles: dict[tuple[int, int], np.ndarray] = {}
 
-    def fill(self, polygon: np.ndarray) -> None:
-        """Adds a small polygon [n, 2] in metres."""
-        place = (polygon - self._origin) * SCALE
-        low = np.floor(place.min(axis=0)).astype(int) - 2
-        size = np.ceil(place.max(axis=0)).astype(int) + 2 - low
-        fine = np.zeros((FINER * size[1], FINER * size[0]), np.uint8)
-        fixed = np.rint(((place - low) * FINER - 0.5) * (1 << _SHIFT)).astype(np.int32)
-        cv2.fillPoly(fine, [fixed], 255, cv2.LINE_AA, _SHIFT)
-        part = cv2.resize(fine, (int(size[0]), int(size[1])), interpolation=cv2.INTER_AREA)
+    def fill(self, polygons: np.ndarray) -> None:
+        """Adds small polygons in metres, which must not touch: [n, 2] or [m, n, 2]."""
+        place = (polygons.reshape(-1, polygons.shape[-2], 2) - self._origin) * SCALE
+        x, y = place[..., 0], place[..., 1]
+        left, bottom = math.floor(x.min()) - 2, math.floor(y.min()) - 2
+        wide, tall = math.ceil(x.max()) + 2 - left, math.ceil(y.max()) + 2 - bottom
+        fine = np.zeros((FINER * tall, FINER * wide), np.uint8)
+        fixed = np.rint(((place - (left, bottom)) * FINER - 0.5) * (1 << _SHIFT)).astype(np.int32)
+        cv2.fillPoly(fine, list(fixed), 255, cv2.LINE_AA, _SHIFT)
+        part = cv2.resize(fine, (wide, tall), interpolation=cv2.INTER_AREA)
         part = cv2.sepFilter2D(part, -1, _SOFTEN, _SOFTEN)
-        high = low + size
-        for row in range(low[1] // SIDE, (high[1] - 1) // SIDE + 1):
-            for column in range(low[0] // SIDE, (high[0] - 1) // SIDE + 1):
-                self._add(row, column, part, low)
+        for row in range(bottom // SIDE, (bottom + tall - 1) // SIDE + 1):
+            for column in range(left // SIDE, (left + wide - 1) // SIDE + 1):
+                self._add(row, column, part, left, bottom)
 
     def ribbon(self, points: np.ndarray, side: np.ndarray) -> None:
         """What lies between points + side and points - side [n, 2], piece by piece."""
@@ -49,12 +50,14 @@ class PaintTiles:
             piece = np.s_[k : k + 6]  # neighbours overlap, so that no seam shows
             self.fill(np.concatenate([(points + side)[piece], (points - side)[piece][::-1]]))
 
-    def _add(self, row: int, column: int, part: np.ndarray, low: np.ndarray) -> None:
-        left, bottom = column * SIDE - low[0], row * SIDE - low[1]
+    def _add(self, row: int, column: int, part: np.ndarray, left: int, bottom: int) -> None:
+        left, bottom = column * SIDE - left, row * SIDE - bottom
         source = part[max(0, bottom) : bottom + SIDE, max(0, left) : left + SIDE]
         if not source.any():
             return
-        tile = self.tiles.setdefault((row, column), np.zeros((SIDE, SIDE), np.uint8))
+        tile = self.tiles.get((row, column))
+        if tile is None:
+            tile = self.tiles[row, column] = np.zeros((SIDE, SIDE), np.uint8)
         top, right = max(0, -bottom), max(0, -left)
         target = tile[top : top + source.shape[0], right : right + source.shape[1]]
         np.maximum(target, source, out=target)
@@ -92,9 +95,9 @@ def paint_roads(city: City) -> PaintTiles:
         along, across = axes(float(heading))
         centre = np.array([x, y])
         count = int((width - 0.6) / (BAR_M + GAP_M))
-        for k in range(count):
-            middle = centre + across * (k - (count - 1) / 2) * (BAR_M + GAP_M)
-            tiles.fill(rectangle(middle, along, across, ZEBRA_M, BAR_M))
+        if count > 0:
+            places = (np.arange(count)[:, None] - (count - 1) / 2) * (BAR_M + GAP_M)
+            tiles.fill(rectangle(centre + across * places, along, across, ZEBRA_M, BAR_M))
         if width > 7.5:  # the line where traffic towards the junction stops
             lane = centre + along * (ZEBRA_M / 2 + STOP_AWAY_M) - across * width / 4
             tiles.fill(rectangle(lane, along, across, STOP_M, width / 2 - 0.7))
@@ -123,8 +126,9 @@ def axes(heading: float) -> tuple[np.ndarray, np.ndarray]:
 def rectangle(
     middle: np.ndarray, along: np.ndarray, across: np.ndarray, long: float, wide: float
 ) -> np.ndarray:
+    """Corners [..., 4, 2] of rectangles around [..., 2]."""
     a, b = along * long / 2, across * wide / 2
-    return np.stack([middle - a - b, middle + a - b, middle + a + b, middle - a + b])
+    return np.stack([middle - a - b, middle + a - b, middle + a + b, middle - a + b], axis=-2)
 
 
 def _with_rims(level: np.ndarray, at: np.ndarray, places: np.ndarray) -> np.ndarray:

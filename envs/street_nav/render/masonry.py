@@ -38,17 +38,17 @@ def _bond(
     y = np.arange(height) / height * rows
     x = np.arange(width) / width * columns
     row = y.astype(int)
-    shifted = (x[None, :] + 0.5 * (row[:, None] % 2)) % columns
-    column = shifted.astype(int)
+    shifted = np.stack([x, x + 0.5]) % columns  # [2, width]: of even and of odd rows
+    stone = np.arange(rows)[:, None], shifted.astype(int)[np.arange(rows) % 2]  # [rows, width]
     tone = rng.normal(size=(rows, columns)).astype(np.float32).clip(-1.8, 1.8)
     warm = rng.normal(size=(rows, columns)).astype(np.float32).clip(-1.8, 1.8)
-    light = 1 + contrast * tone[row[:, None], column]
+    light = (1 + contrast * tone[stone])[row]
     light += 0.025 * clouds(rng, height, width, height / 4)
     pixels = np.array(color, np.float32) * light[..., None]
-    pixels[..., 0] *= 1 + 0.4 * contrast * warm[row[:, None], column]
+    pixels[..., 0] *= (1 + 0.4 * contrast * warm[stone])[row]
     thick_y, thick_x = joint * rows / board.height_m, joint * columns / board.width_m
     thick_y = max(thick_y, 1.01 * rows / height)
     thick_x = max(thick_x, 1.01 * columns / width)
-    gap = ((y % 1.0) < thick_y)[:, None] | ((shifted % 1.0) < thick_x)
+    gap = ((y % 1.0) < thick_y)[:, None] | ((shifted % 1.0) < thick_x)[row % 2]
     pixels[gap] = np.array(color, np.float32) * mortar
     board.pixels[..., :3] = np.clip(pixels, 0, 255)

@@ -3,6 +3,7 @@
 import threading
 import zlib
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ import cv2
 import numpy as np
 
 from ..city.scene import EYE_HEIGHT_M, City
-from .backdrop import SKY_DEPTH_M, draw_ground, draw_sky
-from .billboards import draw_soft_quads, draw_sprites
+from .backdrop import SKY_DEPTH_M, Rows, draw_ground, draw_sky, ground_rows
+from .billboards import draw_soft_quads, draw_sprites, visible_sprites
 from .buffers import Canvas, Rays
 from .config import LookConfig, as_look
+from .edges import WORD_ROWS, smooth_edges
+from .glow import with_glow
 from .projection import visible_quads
-from .raycast import draw_quads, smooth_edges
+from .raycast import draw_quads
 from .scene import Scene
 from .sky import paint_sky
 from .store import open_scene
@@ -56,15 +59,22 @@ class PanoramaRenderer:
         self.city, self.look = city, as_look(look)
         self._supersample = supersample
         self._rays = camera_rays(width * supersample, supersample, pitch_deg)
-        self._sky = paint_sky(
-            self.look, width * supersample, self._rays.slopes[: len(self._rays.slopes) // 2]
-        )
         self._scene = open_scene(city, self.look, width * supersample >= FINE_WIDTH, folder)
         self._spare = threading.local()
 
     @property
     def scene(self) -> Scene:
         return self._scene
+
+    @cached_property
+    def _sky(self) -> np.ndarray:
+        slopes = self._rays.slopes
+        return paint_sky(self.look, len(self._rays.columns), slopes[: len(slopes) // 2])
+
+    @cached_property
+    def _rows(self) -> Rows:
+        """Made, like the sky, for the first panorama: that is when numba is started."""
+        return ground_rows(self._scene.ground, self._scene.air, self._rays, EYE_HEIGHT_M)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -80,7 +90,7 @@ class PanoramaRenderer:
         canvas = self._draw(node)
         picture = cv2.transpose(canvas.color)  # [H, W, 3]
         if self.look.glow > 0:
-            picture = _with_glow(picture, cv2.transpose(canvas.shine), self.look.glow)
+            picture = with_glow(picture, canvas, self.look.glow)
         if self._supersample > 1:
             height, width, _ = self.shape
             picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
@@ -106,24 +116,26 @@ class PanoramaRenderer:
         order, distance = visible_quads(scene.quads, eye, FAR_M)
         draw_quads(order, distance, scene.quads, scene.textures, scene.air, rays, eye, canvas)
         draw_sky(self._sky, canvas)
-        draw_ground(scene.ground, scene.air, rays, eye, canvas)
+        draw_ground(scene.ground, self._rows, scene.air, rays, eye, canvas)
         smooth_edges(canvas)
         draw_soft_quads(order, scene.quads, scene.textures, rays, eye, canvas)
-        draw_sprites(scene.sprites, scene.textures, scene.air, rays, eye, FAR_SPRITES_M, canvas)
+        sprites = visible_sprites(scene.sprites, eye, FAR_SPRITES_M)
+        draw_sprites(sprites, scene.sprites, scene.textures, scene.air, rays, eye, canvas)
         return canvas
 
     def _canvas(self) -> Canvas:
         """This thread's buffers, emptied."""
         canvas: Canvas | None = getattr(self._spare, "canvas", None)
         width, height = len(self._rays.columns), len(self._rays.slopes)
+        padded = -(-height // WORD_ROWS) * WORD_ROWS
         if canvas is None:
             canvas = Canvas(
                 np.empty((width, height, 3), np.uint8),
                 np.empty((width, height), np.float32),
                 np.empty((width, height), np.uint16),
                 np.empty((width, height), np.uint8),
-                np.empty((width, height), np.uint8),
-                np.empty((width, height), np.uint8),
+                np.empty((width, padded), np.uint8),
+                np.empty((width, padded), np.uint8),
                 np.empty(width, np.int32),
                 np.empty(width, np.float32),
             )
@@ -145,19 +157,7 @@ def camera_rays(width: int, supersample: int, pitch_deg: float) -> Rays:
     azimuth = (np.arange(width) + 0.5) * step
     rows = (half - (np.arange(2 * half) + 0.5)) * step
     columns = np.stack([np.sin(azimuth), np.cos(azimuth)], axis=1)
-    return Rays(columns, np.tan(rows), step, half * step)
-
-
-def _with_glow(picture: np.ndarray, shine: np.ndarray, glow: float) -> np.ndarray:
-    """Light spills over the edges of what shines; round the seam of the panorama too."""
-    height, width = shine.shape
-    lights = cv2.multiply(picture, cv2.merge([shine] * 3), scale=1 / 255.0)
-    small = cv2.resize(lights, (width // 4, height // 4), interpolation=cv2.INTER_AREA)
-    edge = width // 32
-    padded = cv2.copyMakeBorder(small, 0, 0, edge, edge, cv2.BORDER_WRAP)
-    tiny = cv2.resize(padded, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    wide = cv2.resize(cv2.GaussianBlur(tiny, (0, 0), width / 680), padded.shape[1::-1])
-    near = cv2.GaussianBlur(padded, (0, 0), width / 1400)
-    spilled = cv2.addWeighted(wide, 0.6, near, 0.4, 0)[:, edge:-edge]
-    spilled = cv2.resize(spilled, (width, height), interpolation=cv2.INTER_LINEAR)
-    return cv2.addWeighted(picture, 1.0, spilled, glow, 0)
+    top = half * step
+    steepest = float(np.tan(top))
+    entries = (top - np.arctan(np.linspace(steepest, -steepest, width + 1))) / step
+    return Rays(columns, np.tan(rows), step, top, entries, steepest, width / (2 * steepest))

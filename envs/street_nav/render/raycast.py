@@ -28,12 +28,12 @@ from .buffers import (
     Textures,
 )
 from .compiled import kernel
-from .projection import NEAR_M, column_range, row_of, segment_in_plane
-from .sampling import clamped, fetch, fetch_row, level_of, limits, put
+from .edges import mark_edges
+from .projection import NEAR_M, column_range, row_of, rows_between, segment_in_plane
+from .sampling import ALPHA, channel, clamped, fetch, fetch_row, level_of, limits, put
 
 MAX_TAPS = 4
 SHADOW_EDGE_M = 0.25
-COVERED = 0.9  # a row this much closer than the quad beside it was drawn over; ground is not
 
 
 @kernel()
@@ -49,7 +49,6 @@ def draw_quads(
 ) -> None:
     """Draws quads given near to far with their distances; `SOFT` ones are left out."""
     num_columns = len(rays.columns)
-    ends = np.empty((2, 4), np.float64)
     for k in range(len(order)):
         i, nearest = order[k], distance[k]
         if quads.flags[i] & SOFT:
@@ -66,45 +65,7 @@ def draw_quads(
             if quads.flags[i] & VERTICAL:
                 _draw_upright(i, column, quads, textures, air, rays, eye, canvas)
             else:
-                _draw_tilted(i, column, quads, textures, air, rays, eye, canvas, ends)
-
-
-@kernel(inline="always")
-def _mark_edges(
-    canvas: Canvas, column: int, first: int, last: int, upper: float, lower: float, r: float
-) -> None:
-    """Remembers how much of the next rows a quad would cover, for `smooth_edges`."""
-    share = first - upper
-    if first > 0 and share > 0.02 and canvas.depth[column, first - 1] > r:
-        canvas.above[column, first - 1] = np.uint8(255.0 * min(1.0, share))
-    share = lower - (last + 1)
-    if last + 1 < canvas.depth.shape[1] and share > 0.02 and canvas.depth[column, last + 1] > r:
-        canvas.below[column, last + 1] = np.uint8(255.0 * min(1.0, share))
-
-
-@kernel()
-def smooth_edges(canvas: Canvas) -> None:
-    """Mixes rows that a quad covers in part with the quad's colour; after sky and ground."""
-    num_columns, num_rows = canvas.depth.shape
-    for column in range(num_columns):
-        for row in range(num_rows):
-            if canvas.above[column, row] and row + 1 < num_rows:
-                share = canvas.above[column, row]
-                _mix_rows(canvas.color, canvas.depth, column, row, row + 1, share)
-            elif canvas.below[column, row] and row > 0:
-                share = canvas.below[column, row]
-                _mix_rows(canvas.color, canvas.depth, column, row, row - 1, share)
-
-
-@kernel(inline="always")
-def _mix_rows(
-    color: np.ndarray, depth: np.ndarray, column: int, row: int, source: int, share: int
-) -> None:
-    if depth[column, row] < COVERED * depth[column, source]:
-        return
-    for k in range(3):
-        here, there = int(color[column, row, k]), int(color[column, source, k])
-        color[column, row, k] = np.uint8((here * (255 - share) + there * share) // 255)
+                _draw_tilted(i, column, quads, textures, air, rays, eye, canvas)
 
 
 @kernel(inline="always")
@@ -149,7 +110,7 @@ def _draw_upright(
         last = hidden - 1
     if first > last:
         return
-    _mark_edges(canvas, column, first, last, upper, lower, r)
+    mark_edges(canvas, column, first, last, upper, lower, r)
     if not flags & CUTOUT and first < hidden and (base <= 0.2 - eye[2] or last >= hidden - 1):
         canvas.skyline[column] = first
         canvas.skyline_r[column] = max(canvas.skyline_r[column], r)
@@ -209,7 +170,7 @@ def _fill_upright(
             texel = fetch_row(
                 textures.texels, offset, log_h, mask_w, mask_h, x, y, per_column, taps
             )
-        own = (texel >> np.uint32(24)) * (1.0 / 255.0)
+        own = channel(texel, ALPHA) * (1.0 / 255.0)
         if flags & CUTOUT:
             if own < 0.5:
                 continue
@@ -240,16 +201,14 @@ def _draw_tilted(
     rays: Rays,
     eye: np.ndarray,
     canvas: Canvas,
-    ends: np.ndarray,
 ) -> None:
     """One column of a quad in any position: roofs, awnings, bodies of cars."""  # fmt: skip
     dx, dy = rays.columns[column, 0], rays.columns[column, 1]
-    if not segment_in_plane(i, quads, eye, dx, dy, ends):
+    met, r0, z0, a0, b0, r1, z1, a1, b1 = segment_in_plane(i, quads, eye, dx, dy)
+    if not met:
         return
-    r0, z0, a0, b0 = ends[0, 0], ends[0, 1], ends[0, 2], ends[0, 3]
-    dr, dz, da, db = ends[1, 0] - r0, ends[1, 1] - z0, ends[1, 2] - a0, ends[1, 3] - b0
-    slope0, slope1 = z0 / r0, (z0 + dz) / (r0 + dr)
-    upper, lower = row_of(max(slope0, slope1), rays), row_of(min(slope0, slope1), rays)
+    dr, dz, da, db = r1 - r0, z1 - z0, a1 - a0, b1 - b0
+    upper, lower, span = rows_between(z0 / r0, z1 / r1, rays)
     first = max(0, math.ceil(upper - 0.5))
     last = min(len(rays.slopes) - 1, math.floor(lower - 0.5))
     if min(r0, r0 + dr) >= canvas.skyline_r[column] and last >= canvas.skyline[column]:
@@ -257,10 +216,10 @@ def _draw_tilted(
     if first > last:
         return
     if not quads.flags[i] & CUTOUT:
-        _mark_edges(canvas, column, first, last, upper, lower, max(r0, r0 + dr))
+        mark_edges(canvas, column, first, last, upper, lower, max(r0, r0 + dr))
     tex = quads.texture[i]
     log_w, log_h = textures.sizes[tex, 0], textures.sizes[tex, 1]
-    span = max(1.0, abs(math.atan(slope1) - math.atan(slope0)) / rays.step)
+    span = max(1.0, span)
     ahead = abs(db * quads.uv[i, 3]) * (1 << log_h) / span
     aside = abs(da * quads.uv[i, 1]) * (1 << log_w) / span
     level = level_of(max(ahead, aside), textures.sizes[tex, 2])
@@ -287,7 +246,7 @@ def _draw_tilted(
         y = (quads.uv[i, 2] + (b0 + share * db) * quads.uv[i, 3]) * (1 << log_h) - 0.5
         x, y = min(right, max(left, x)), min(high, max(low, y))
         texel = fetch(textures.texels, offset, log_h, mask_w, mask_h, x, y)
-        own = (texel >> np.uint32(24)) * (1.0 / 255.0)
+        own = channel(texel, ALPHA) * (1.0 / 255.0)
         if quads.flags[i] & CUTOUT:
             if own < 0.5:
                 continue

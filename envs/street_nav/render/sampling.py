@@ -1,6 +1,7 @@
 """Compiled access to texels: four channels at once in one integer, in whole numbers.
 
-Arrays alone are handed over, because whole tuples of them are slow to pass.
+Arrays alone are handed over, because whole tuples of them are slow to pass. Places in arrays are
+unsigned, because numba asks of every other one whether it counts from the end.
 """
 
 import math
@@ -9,7 +10,9 @@ import numpy as np
 
 from .compiled import kernel
 
-_LOW, _HIGH = np.uint32(0x00FF00FF), np.uint32(0xFF00FF00)
+_LOWER, _UPPER = np.uint64(0x00FF00FF), np.uint64(0xFF00FF00)
+_LANES, _BYTE = np.uint64(0x00FF00FF00FF00FF), np.uint64(255)
+RED, BLUE, GREEN, ALPHA = (np.uint64(shift) for shift in (0, 16, 32, 48))  # lanes of a spread texel
 
 
 @kernel()
@@ -41,28 +44,53 @@ def clamped(place: float, start: float, span: float, last: int) -> float:
 
 
 @kernel(inline="always")
-def blend(first: np.uint32, second: np.uint32, share: np.uint32) -> np.uint32:
-    """Two texels mixed, all four channels at once; share of the second, 0 to 256."""
-    rest = np.uint32(256) - share
-    even = ((first & _LOW) * rest + (second & _LOW) * share) >> np.uint32(8)
-    first, second = (first >> np.uint32(8)) & _LOW, (second >> np.uint32(8)) & _LOW
-    odd = first * rest + second * share
-    return (even & _LOW) | (odd & _HIGH)
+def spread(texel: np.uint32) -> np.uint64:
+    """A texel with 16 bits for each channel, so that all four can be weighed by one product."""
+    wide = np.uint64(texel)
+    return (wide & _LOWER) | ((wide & _UPPER) << np.uint64(24))
+
+
+@kernel(inline="always")
+def blend(first: np.uint64, second: np.uint64, share: np.uint64) -> np.uint64:
+    """Two spread texels mixed; share of the second, 0 to 256."""
+    return ((first * (np.uint64(256) - share) + second * share) >> np.uint64(8)) & _LANES
+
+
+@kernel(inline="always")
+def share_of(part: float) -> np.uint64:
+    """A fraction as `blend` wants it."""
+    return np.uint64(np.int64(part * 256.0))
+
+
+@kernel(inline="always")
+def channel(texel: np.uint64, lane: np.uint64) -> float:
+    """One channel of a spread texel, 0 to 255."""
+    return float(np.int64((texel >> lane) & _BYTE))
+
+
+@kernel(inline="always")
+def bilinear(
+    texels: np.ndarray, low0: int, low1: int, high0: int, high1: int, x: np.uint64, y: np.uint64
+) -> np.uint64:
+    """Four neighbours, given by their places, mixed by the shares x and y: a spread texel."""
+    low = blend(spread(texels[np.uint64(low0)]), spread(texels[np.uint64(low1)]), x)
+    high = blend(spread(texels[np.uint64(high0)]), spread(texels[np.uint64(high1)]), x)
+    return blend(low, high, y)
 
 
 @kernel(inline="always")
 def fetch(
     texels: np.ndarray, offset: int, log_h: int, mask_w: int, mask_h: int, x: float, y: float
-) -> np.uint32:
-    """Bilinear, repeating; x and y in texels."""
+) -> np.uint64:
+    """Bilinear, repeating; x and y in texels. A spread texel."""
     x0, y0 = math.floor(x), math.floor(y)
-    share_x, share_y = np.uint32((x - x0) * 256.0), np.uint32((y - y0) * 256.0)
     column0 = offset + ((x0 & mask_w) << log_h)
     column1 = offset + (((x0 + 1) & mask_w) << log_h)
     row0, row1 = y0 & mask_h, (y0 + 1) & mask_h
-    low = blend(texels[column0 + row0], texels[column1 + row0], share_x)
-    high = blend(texels[column0 + row1], texels[column1 + row1], share_x)
-    return blend(low, high, share_y)
+    return bilinear(
+        texels, column0 + row0, column1 + row0, column0 + row1, column1 + row1,
+        share_of(x - x0), share_of(y - y0),
+    )  # fmt: skip
 
 
 @kernel(inline="always")
@@ -74,24 +102,21 @@ def fetch_row(
     mask_h: int,
     x: float,
     y: float,
-    spread: float,
+    width: float,
     taps: int,
-) -> np.uint32:
-    """The mean of several places side by side, for walls seen at a slant."""  # fmt: skip
+) -> np.uint64:
+    """The mean of places side by side, for walls seen at a slant: a spread texel."""  # fmt: skip
     y0 = math.floor(y)
-    share = np.uint32((y - y0) * 256.0)
+    share = share_of(y - y0)
     row0, row1 = y0 & mask_h, (y0 + 1) & mask_h
-    even, odd = np.uint32(0), np.uint32(0)
-    x += 0.5 - 0.5 * spread + 0.5 * spread / taps
+    total = np.uint64(0)
+    x += 0.5 - 0.5 * width + 0.5 * width / taps
     for _ in range(taps):
         column = offset + ((math.floor(x) & mask_w) << log_h)
-        texel = blend(texels[column + row0], texels[column + row1], share)
-        even += texel & _LOW
-        odd += (texel >> np.uint32(8)) & _LOW
-        x += spread / taps
-    if taps == 2:
-        return ((even >> np.uint32(1)) & _LOW) | (((odd >> np.uint32(1)) & _LOW) << np.uint32(8))
-    return ((even >> np.uint32(2)) & _LOW) | (((odd >> np.uint32(2)) & _LOW) << np.uint32(8))
+        low, high = texels[np.uint64(column + row0)], texels[np.uint64(column + row1)]
+        total += blend(spread(low), spread(high), share)
+        x += width / taps
+    return (total >> np.uint64(taps >> 1)) & _LANES  # of 2 or 4
 
 
 @kernel(inline="always")
@@ -99,18 +124,18 @@ def put(
     color: np.ndarray,
     column: int,
     row: int,
-    texel: np.uint32,
+    texel: np.uint64,
     red: float,
     green: float,
     blue: float,
     haze: np.ndarray,
     fog: float,
 ) -> None:
-    """Writes a texel in a light, behind its share of haze."""  # fmt: skip
+    """Writes a spread texel in a light, behind its share of haze."""  # fmt: skip
     clear = 1.0 - fog
-    r = (texel & np.uint32(255)) * red * clear + haze[0] * fog
-    g = ((texel >> np.uint32(8)) & np.uint32(255)) * green * clear + haze[1] * fog
-    b = ((texel >> np.uint32(16)) & np.uint32(255)) * blue * clear + haze[2] * fog
+    r = channel(texel, RED) * red * clear + haze[0] * fog
+    g = channel(texel, GREEN) * green * clear + haze[1] * fog
+    b = channel(texel, BLUE) * blue * clear + haze[2] * fog
     color[column, row, 0] = np.uint8(min(255.0, r + 0.5))
     color[column, row, 1] = np.uint8(min(255.0, g + 0.5))
     color[column, row, 2] = np.uint8(min(255.0, b + 0.5))

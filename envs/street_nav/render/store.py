@@ -30,7 +30,7 @@ from ..city.scene import City
 from .config import LookConfig
 from .scene import Scene, build_scene
 
-VERSION = 3  # raised whenever a scene of the same city and look changes
+VERSION = 4  # raised whenever a scene of the same city and look changes
 MAX_BYTES = 4 * 2**30  # of all scenes in a folder
 _MAGIC = b"CGSCENE1"
 _PREFIX = struct.Struct("<8sQQ")  # magic, bytes of the header, CRC-32 of header and arrays

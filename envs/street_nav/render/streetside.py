@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..city.geometry import length_of
 from ..city.scene import City, FurnitureKind, SignKind
 from .board import color_of, scaled
 from .buffers import ADDED, CUTOUT, SOFT, TWO_SIDED, Sprites
@@ -255,14 +256,16 @@ def _street_across(city: City, xy: np.ndarray, heading: float) -> int:
     """The street that is crossed at a traffic light: the nearest that runs across, or -1."""
     own = np.radians(heading)
     ahead = np.array([np.sin(own), np.cos(own)])
+    gaps = length_of(city.lines.points - xy)
+    closest = np.minimum.reduceat(gaps, city.lines.starts[:-1])
     best, nearest = -1, 14.0
-    for line, street in zip(city.lines, city.line_street.tolist(), strict=True):
-        gap = np.linalg.norm(line - xy, axis=1)
-        k = int(gap.argmin())
-        if gap[k] >= nearest:
+    for index in np.flatnonzero(closest < nearest).tolist():
+        first, last = city.lines.starts[index : index + 2].tolist()
+        k, line = int(gaps[first:last].argmin()), city.lines[index]
+        if closest[index] >= nearest:
             continue
         a, b = line[max(0, k - 1)], line[min(len(line) - 1, k + 1)]
         along = (b - a) / max(float(np.linalg.norm(b - a)), 1e-6)
         if abs(float(along @ ahead)) < 0.6:
-            best, nearest = street, float(gap[k])
+            best, nearest = int(city.line_street[index]), float(closest[index])
     return best

@@ -2,10 +2,12 @@
 
 import errno
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cardinal_gym.envs.street_nav.render import compiled
 from cardinal_gym.envs.street_nav.render.compiled import kernel
 from numba.core import caching, config
 
@@ -59,3 +61,22 @@ def test_code_is_compiled_where_no_folder_can_be_written(
     with caplog.at_level(logging.WARNING):
         assert kernel()(doubled)(21) == 42
     assert "machine code is not kept" in caplog.text
+
+
+def test_code_that_contains_other_files_is_made_anew_when_they_change(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert kernel()(doubled)(21) == 42
+    monkeypatch.setattr(compiled, "_shared_sources", lambda: 7)
+    again = kernel()(doubled)
+    assert (again(21), hits(again)) == (42, 0)
+
+
+def test_every_file_whose_kernels_others_contain_is_watched() -> None:
+    sources = {path.stem: path.read_text() for path in Path(compiled.__file__).parent.glob("*.py")}
+    kernels = {name for name, text in sources.items() if "@kernel(" in text}
+    texts = [text for name, text in sources.items() if name in kernels]
+    imported = {name for text in texts for name in re.findall(r"^from \.(\w+) import", text, re.M)}
+    called_from_python = {"board", "kerbs"}
+    assert (kernels & imported) - called_from_python <= set(compiled.SHARED)
+    assert {"buffers", "compiled"} <= set(compiled.SHARED)

@@ -6,6 +6,7 @@ from cardinal_gym.envs.street_nav.config import ViewConfig
 from cardinal_gym.envs.street_nav.render import crop
 from cardinal_gym.envs.street_nav.render.crop import CROSS_PX, view, view_grid, views
 from cardinal_gym.envs.street_nav.render.panorama import camera_rays
+from cardinal_gym.envs.street_nav.render.projection import row_of
 
 SIZES = ((1024, 274), (1024, 512), (2048, 600))
 
@@ -117,3 +118,12 @@ def test_a_panorama_has_a_column_for_each_of_a_view_and_reaches_its_edges(
     _, map_y, _, _ = crop._maps(width, len(rays.slopes), size, fov_deg)
     assert map_y.min() > -1
     assert map_y.max() < len(rays.slopes)
+
+
+@pytest.mark.parametrize(("width", "pitch_deg"), [(256, 20.0), (1024, 48.0), (3072, 70.0)])
+def test_the_table_of_rows_is_the_arc_tangent(width: int, pitch_deg: float) -> None:
+    rays = camera_rays(width, 1, pitch_deg)
+    for slope in np.tan(np.radians(np.linspace(-85.0, 85.0, 401))):
+        row = (rays.top - np.arctan(slope)) / rays.step
+        expected = min(len(rays.slopes), max(0.0, row))  # beyond an edge: the edge
+        assert row_of.py_func(slope, rays) == pytest.approx(expected, abs=0.02)

@@ -1,10 +1,12 @@
 """The ground: paint where roads are, kerbs at the right distance, nothing parked on crossings."""
 
+import cv2
 import numpy as np
 import pytest
 from cardinal_gym.envs.street_nav.city.builder import build_city
 from cardinal_gym.envs.street_nav.city.config import CityConfig
 from cardinal_gym.envs.street_nav.city.scene import City, FurnitureKind
+from cardinal_gym.envs.street_nav.render.board import tile_noise
 from cardinal_gym.envs.street_nav.render.buffers import (
     EDGE_STEPS_PER_M,
     EDGE_ZERO,
@@ -55,6 +57,31 @@ def test_a_bar_of_paint_keeps_its_area_at_every_level(turn: float) -> None:
         assert area == pytest.approx(3.1 * 0.5, rel=0.08)
         start += (side + 2) ** 2
     assert start == texels.shape[1]
+
+
+def test_bars_that_are_filled_together_are_those_that_are_filled_alone() -> None:
+    along, across = np.array([0.6, 0.8]), np.array([0.8, -0.6])
+    middles = np.array([8.0, 8.0]) + np.arange(4)[:, None] * across * 1.1
+    bars = rectangle(middles, along, across, 2.8, 0.5)
+    assert bars.shape == (4, 4, 2)
+    together, alone = PaintTiles(np.zeros(2)), PaintTiles(np.zeros(2))
+    together.fill(bars)
+    for bar in bars:
+        alone.fill(bar)
+    assert set(together.tiles) == set(alone.tiles)
+    for at, tile in together.tiles.items():
+        assert np.abs(tile.astype(int) - alone.tiles[at]).max() <= 16  # a sixteenth of a texel
+
+
+def test_noise_is_opencvs_cubic_between_knots_that_repeat() -> None:
+    for height, width, cell in ((60, 90, 7.0), (64, 32, 2.0), (33, 50, 40.0)):
+        noise = tile_noise(np.random.default_rng(3), height, width, cell)
+        rows, columns = max(2, round(height / cell)), max(2, round(width / cell))
+        knots = np.random.default_rng(3).normal(size=(rows, columns)).astype(np.float32)
+        x = (np.arange(width, dtype=np.float32) + 0.5) * columns / width + 1.5
+        y = (np.arange(height, dtype=np.float32) + 0.5) * rows / height + 1.5
+        padded, (map_x, map_y) = np.pad(knots, 2, mode="wrap"), np.meshgrid(x, y)
+        assert np.allclose(noise, cv2.remap(padded, map_x, map_y, cv2.INTER_CUBIC), atol=0.05)
 
 
 def test_paint_is_continuous_where_tiles_meet() -> None:
