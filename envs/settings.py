@@ -1,7 +1,8 @@
 """Settings that every environment offers in the same words."""
 
+import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -52,3 +53,9 @@ def as_list(name: str, value: Any, allowed: str) -> list[Any]:
     if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):
         raise ValueError(f"{name} must be {allowed}; got {value!r}")
     return list(value)
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """` (did you mean x?)`, or nothing when no choice is near."""
+    near = difflib.get_close_matches(word, list(choices), n=1)
+    return f" (did you mean {near[0]}?)" if near else ""

@@ -11,14 +11,16 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from ..agents.adapters import base_of, is_adapter
 from ..agents.chat import encode_next
 from ..agents.config import PolicyConfig
+from ..agents.families import FAMILIES, family_of
 from ..agents.hub import check_reachable
 from ..agents.policy import Policy, load_policy, torch_device
 from ..envs.core import Observation
 from ..envs.settings import PromptStyle
 from .chat_records import read_records
-from .config import ExperimentConfig
+from .config import ExperimentConfig, cell_envs
 from .contamination import DealtTasks, check_contamination
 from .demonstrations import bare_env
 from .familiar import warn_of_familiar_cells
@@ -60,6 +62,7 @@ def check_run(config: ExperimentConfig, command: str) -> DealtTasks:
         check_reward(config)
     check_trackers(config.trackers)
     check_tasks(config.env, config.suite, config.evaluate)
+    check_sight(config)
     dealt = check_contamination(config, stages)
     policy = _built(config.policy)
     check_room(config, stages, policy)
@@ -99,6 +102,32 @@ def check_policy(config: PolicyConfig) -> None:
     torch_device(config.device)
     if config.path is not None:
         check_reachable(str(Path(config.path).expanduser()))
+
+
+def check_sight(config: ExperimentConfig) -> None:
+    """ValueError for a policy without eyes where pictures are shown, as far as files here tell."""
+    shown = {"env": config.env} | {
+        f"suite.cells.{name}": env for name, env in cell_envs(config.env, config.suite).items()
+    }
+    where = [name for name, env in shown.items() if env.modality.value == "image"]
+    path, build = config.policy.path, config.policy.build
+    if not where or (path is None and build is None):
+        return
+    if path is None:
+        assert build is not None
+        is_blind = FAMILIES[build.family].vision is None
+    else:
+        folder = Path(path).expanduser()
+        folder = Path(base_of(folder)) if is_adapter(folder) else folder
+        if not (folder / "config.json").is_file():  # the hub's: known when it is loaded
+            return
+        told = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        is_blind = family_of(str(told.get("model_type"))).vision is None
+    if is_blind:
+        raise ValueError(
+            f"{where[0]}.modality must be text for {path or config.policy.name}, a language model "
+            "that cannot see; got image"
+        )
 
 
 def check_room(config: ExperimentConfig, stages: Collection[str], policy: Policy | None) -> None:

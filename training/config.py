@@ -41,6 +41,7 @@ __all__ = [  # beside what is defined here
     "shifted",
 ]
 
+WEIGHTLESS = ("random", "oracle", "human")  # policies that are no models
 THOUGHT = "thought"  # a format of pretraining alone: the thought without tags and answer
 FORMATS = [*(each.value for each in AnswerFormat), THOUGHT]
 
@@ -237,6 +238,11 @@ class ExperimentConfig:
             require_positive(self, "processes")
         if self.checkpoint_updates is not None:
             require_positive(self, "checkpoint_updates")
+        if self.policy.path is not None and self.policy.name in WEIGHTLESS:
+            raise ValueError(
+                f"policy.path must be left out with policy={self.policy.name}, which has no "
+                f"weights; got {self.policy.path}"
+            )
         if self.env is not None:
             self.suite = self.suite.fitted(self.env)
         judge = getattr(self.env, "refuse_paid_stalling", None)

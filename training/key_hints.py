@@ -12,6 +12,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from ..envs.settings import did_you_mean
+
+__all__ = ["did_you_mean", "likely_keys"]
+
 MAX_HINTS = 4
 NEAR_SIBLING, NEAR_NAME, NEAR_PATH, NEAR_SYNONYM = 0.6, 0.7, 0.75, 0.85  # of difflib's ratio
 _STEPS, _GROUP, _CLIP = ("budget.steps",), ("group_size",), ("clip_low", "clip_high")
@@ -42,12 +46,6 @@ SYNONYMS: dict[str, tuple[str, ...]] = {  # the ends of the keys that are meant
     "task": ("env",), "environment": ("env",), "look": ("visuals", "visual"),
     "num_hands": ("hands",), "games": ("hands",),
 }  # fmt: skip
-
-
-def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """` (did you mean x?)`, or nothing when no choice is near."""
-    near = difflib.get_close_matches(word, list(choices), n=1, cutoff=NEAR_SIBLING)
-    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def likely_keys(parent: Any, prefix: str, key: str, siblings: Sequence[str]) -> list[str]:

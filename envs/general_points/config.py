@@ -12,6 +12,7 @@ from ..settings import (
     PromptStyle,
     Split,
     as_list,
+    did_you_mean,
     member,
     require_flag,
     require_number,
@@ -97,7 +98,7 @@ class RewardConfig:
     @property
     def pays_thoughts(self) -> bool:
         """Whether a term looks at the thought before the answer."""
-        is_named = any(term in self.weights for term in THOUGHT_TERMS)
+        is_named = not self.weights.keys().isdisjoint(THOUGHT_TERMS)
         return self.kind is RewardKind.weighted and is_named
 
 
@@ -284,5 +285,6 @@ def config_of(fields: Mapping[str, Any]) -> GeneralPointsConfig:
     known = GeneralPointsConfig.__dataclass_fields__
     unknown = [name for name in fields if name not in known]
     if unknown:
-        raise ValueError(f"fields must be among {', '.join(known)}; got {', '.join(unknown)}")
+        got = f"{', '.join(unknown)}{did_you_mean(unknown[0], known)}"
+        raise ValueError(f"fields must be among {', '.join(known)}; got {got}")
     return GeneralPointsConfig(**fields)

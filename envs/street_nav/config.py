@@ -7,7 +7,7 @@ from enum import Enum
 from typing import Any
 
 from ..core import MAX_TEXT_CHARS
-from ..settings import Modality, PromptStyle, Split, member, require_number
+from ..settings import Modality, PromptStyle, Split, did_you_mean, member, require_number
 from .actions import Rule
 from .answer import AnswerFormat
 from .city.config import CityConfig, RouteConfig
@@ -249,7 +249,8 @@ def _known(kind: Any, name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     known = [each.name for each in fields(kind)]
     unknown = [key for key in values if key not in known]
     if unknown:
-        raise ValueError(f"{name} must be among {', '.join(known)}; got {', '.join(unknown)}")
+        got = f"{', '.join(unknown)}{did_you_mean(unknown[0], known)}"
+        raise ValueError(f"{name} must be among {', '.join(known)}; got {got}")
     return dict(values)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from cardinal_gym.training import compare, run
-from cardinal_gym.training.checks import check_run, warn_of_compact_prompt
+from cardinal_gym.training.checks import check_run, check_sight, warn_of_compact_prompt
 from cardinal_gym.training.config import ExperimentConfig
 from cardinal_gym.training.distributed_config import DistributedConfig
 from cardinal_gym.training.runs import opened
@@ -84,6 +84,11 @@ def test_a_server_that_is_asked_in_tiny_words_is_told_of(caplog: pytest.LogCaptu
         ("sft.data=nowhere.jsonl", "sft", "sft.data: demonstrations must be a file .*nowhere"),
         ("policy.path=/nowhere", "grpo", "policy folder must exist; got '/nowhere'"),
         ("policy.device=gpu", "compare", "policy.device must be auto, cpu, cuda or cuda:<n>; got"),
+        (
+            "env.modality=image",
+            "compare",
+            "env.modality must be text for tiny_text, a language model that cannot see; got image",
+        ),
         ("seeds=3", "grpo", "seeds must be 1 for grpo, .* got 3: write -m seed=0,1,2 .*"),
     ],
 )
@@ -162,3 +167,22 @@ def test_files_of_demonstrations_are_read_whole_before_pretraining(
     )  # fmt: skip
     with pytest.raises(ValueError, match=f"^sft.data: .*train.jsonl, {said}"):
         check_run(config, "compare")
+
+
+def test_a_language_model_is_not_shown_pictures(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "qwen2"}')
+    pictures = small(f"policy.path={tmp_path}", "env.modality=image")
+    with pytest.raises(ValueError, match=rf"^env.modality must be text for {tmp_path}, .* image$"):
+        check_sight(pictures)
+    cell = small(f"policy.path={tmp_path}", "+suite.cells.own.shift.modality=image")
+    with pytest.raises(ValueError, match=r"^suite.cells.own.modality must be text for "):
+        check_sight(cell)
+    (tmp_path / "config.json").write_text('{"model_type": "qwen2_5_vl"}')
+    check_sight(pictures)
+
+
+@pytest.mark.parametrize("policy", ["random", "oracle", "human"])
+def test_who_has_no_weights_takes_no_path(policy: str) -> None:
+    said = f"^policy.path must be left out with policy={policy}, which has no weights; got mine$"
+    with pytest.raises(ValueError, match=said):
+        experiment(f"policy={policy}", "policy.path=mine")

@@ -205,7 +205,9 @@ def test_configuration_by_fields_by_dataclass_and_mistakes() -> None:
     assert dealt(make(config=config), range(5)) == dealt(
         make(split="eval", prompt="compact"), range(5)
     )
-    with pytest.raises(ValueError, match=r"fields must be among id, .*; got promt"):
+    with pytest.raises(
+        ValueError, match=r"fields must be among id, .*; got promt \(did you mean prompt\?\)$"
+    ):
         make(promt="compact")
     with pytest.raises(ValueError, match="give either config or its fields"):
         make(config=config, split="eval")

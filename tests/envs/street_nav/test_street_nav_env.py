@@ -433,7 +433,7 @@ def test_configuration_by_fields_by_dataclass_and_mistakes() -> None:
     assert shifted.views.size == 100
     assert config.shifted(data_dir="somewhere").visual == "street_view"
     for fields, said in (
-        ({"promt": "compact"}, r"fields must be among id, .*; got promt"),
+        ({"promt": "compact"}, r"fields must be among .*; got promt \(did you mean prompt\?\)"),
         ({"rule": "both"}, r"rule must be one of absolute, relative, clock, degrees; got 'both'"),
         ({"look": "ugly"}, "look must be one of harbor"),
         ({"views": {"size": 700}}, "size must be a whole number from 28 to 640; got 700"),
