@@ -6,6 +6,7 @@ themselves: a bad value raises ValueError with "must be ...; got ...".
 
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import PurePath
 
 from .api.config import ApiConfig, chat_url
 from .types import ContextMode
@@ -111,6 +112,15 @@ class BuildConfig:
             )
 
 
+def called(name: str, path: str | None, model: str | None) -> str:
+    """`PolicyConfig.called`; of a run's own folders, .../seed_0/grpo/policy, two parts are told."""
+    if path is None:
+        return model or name
+    parts = PurePath(path).parts or (path,)
+    is_hub_name = len(parts) == 2 and not path.startswith(("/", ".", "~")) and parts[1] != "policy"
+    return path if is_hub_name else "/".join(parts[-2 if parts[-1] == "policy" else -1 :])
+
+
 LANGUAGE_LINEARS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -189,6 +199,11 @@ class PolicyConfig:
             _require(rank == 0, "policy.lora.rank", f"0 {by}", rank)
         if self.base_url is not None:
             chat_url(self.base_url)
+
+    @property
+    def called(self) -> str:
+        """What a person would call it: its folder or hub name, its server's model, or its name."""
+        return called(self.name, self.path, self.model)
 
 
 @dataclass(kw_only=True, slots=True)

@@ -198,8 +198,8 @@ def load_policy(config: PolicyConfig) -> Policy:
     if config.compile:
         compile_blocks(model)
     logger.info(
-        "policy %s: %d parameters, %d trained, on %s",
-        config.name, policy.num_parameters, policy.num_trained, device,
+        "policy %s: %d parameters, %d of them trainable, on %s",
+        config.called, policy.num_parameters, policy.num_trained, device,
     )  # fmt: skip
     return policy
 

@@ -77,7 +77,7 @@ def evaluate(
     ]
     counter = _Counter(
         reporter,
-        f"evaluating {label}",
+        f"evaluating {label if kept is None else kept.policy.name}",
         total=sum(len(job.places(greedy)) for job in jobs for greedy in job.missing),
         processes=workers.size,
     )

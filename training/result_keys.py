@@ -52,7 +52,7 @@ def policy_key(policy: PolicyConfig, run: str) -> PolicyKey:
     """
     details = _policy_details(policy, run)
     where = policy.path or policy.model
-    return PolicyKey(digest=digest(details), name=policy.name, path=where, details=details)
+    return PolicyKey(digest=digest(details), name=policy.called, path=where, details=details)
 
 
 def is_local(path: str) -> bool:

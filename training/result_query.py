@@ -3,10 +3,13 @@
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
+from .cell_results import first_attempt
+from .episode_records import unpack
+from .evaluation_config import MetricKind
 from .statistics import Interval, clustered_rate
 
 EPISODE_COLUMNS = (
@@ -17,11 +20,12 @@ EPISODE_COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlayResult:
-    """One policy in one cell under one sampling.
+    """One policy in one cell by one metric; what was sampled with several turns has two of them.
 
     policy: its name; path: where it was found; digest: the beginning of what identifies it.
     cells: what the cell is called in suites, as "suite/name". sampling: in words.
-    rate: success with its interval, by task. mean_turns, mean_tokens: of an episode.
+    rate: success with its interval, by task. mean_turns, mean_tokens: of an episode; None for the
+        first attempts alone.
     """
 
     number: int
@@ -32,11 +36,12 @@ class PlayResult:
     cells: tuple[str, ...]
     axis: str | None
     severity: float | None
+    metric: str
     sampling: str
     version: str
     rate: Interval
-    mean_turns: float
-    mean_tokens: float
+    mean_turns: float | None
+    mean_tokens: float | None
 
 
 def plays(
@@ -47,7 +52,7 @@ def plays(
     policy: part of a name or path, or the beginning of a digest. cell: a name as in its suite, or
     "suite/name", with * for anything. Raises ValueError where nothing is of that kind.
     """
-    found = [_play(connection, row) for row in _rows(connection)]
+    found = [each for row in _rows(connection) for each in _play(connection, row)]
     chosen = [each for each in found if _is_of(each, policy, cell)]
     if found and not chosen:
         known = policy if cell is None else cell
@@ -64,7 +69,7 @@ def episodes(
 ) -> Iterator[dict[str, Any]]:
     """One mapping per episode of these plays, every column of the database but the answers."""
     columns = ", ".join(EPISODE_COLUMNS)
-    for each in results:
+    for each in {play.number: play for play in results}.values():  # once, whatever its metrics
         rows = connection.execute(
             f"SELECT {columns} FROM episodes WHERE play = ? ORDER BY number, sample", (each.number,)
         )
@@ -96,17 +101,22 @@ def _rows(connection: sqlite3.Connection) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in connection.execute(query)]
 
 
-def _play(connection: sqlite3.Connection, row: dict[str, Any]) -> PlayResult:
+def _play(connection: sqlite3.Connection, row: dict[str, Any]) -> list[PlayResult]:
+    """What was played once, by every metric that it answers."""
     called = "SELECT suite || '/' || name, axis, severity FROM labels WHERE cell = ? ORDER BY 1"
     labels = connection.execute(called, (row.pop("cell"),)).fetchall()
     played = connection.execute(
-        "SELECT success, task_id, num_turns, num_tokens FROM episodes WHERE play = ?",
+        "SELECT success, task_id, num_turns, num_tokens, number, sample FROM episodes "
+        "WHERE play = ?",
         (row["number"],),
     ).fetchall()
-    success, tasks, turns, tokens = zip(*played, strict=True)
+    success, tasks, turns, tokens, *_ = zip(*played, strict=True)
     axis, severity = next((label[1:] for label in labels if label[1] is not None), (None, None))
-    return PlayResult(
-        **{**row, "sampling": _sampling_words(json.loads(row["sampling"]))},
+    details = json.loads(row["sampling"])
+    whole = MetricKind.greedy_single if details["greedy"] else MetricKind.success_within_turns
+    found = PlayResult(
+        **{**row, "sampling": _sampling_words(details)},
+        metric=whole.value,
         cells=tuple(label[0] for label in labels),
         axis=axis,
         severity=severity,
@@ -114,6 +124,31 @@ def _play(connection: sqlite3.Connection, row: dict[str, Any]) -> PlayResult:
         mean_turns=sum(turns) / len(turns),
         mean_tokens=sum(tokens) / len(tokens),
     )
+    if whole.is_greedy:
+        return [found]
+    at_once = [_is_at_once(connection, row["number"], each) for each in played]
+    first = replace(
+        found,
+        metric=MetricKind.sampled_single.value,
+        rate=clustered_rate(at_once, tasks),
+        mean_turns=None,
+        mean_tokens=None,
+    )
+    return [found, first]
+
+
+def _is_at_once(connection: sqlite3.Connection, play: int, row: Sequence[Any]) -> bool:
+    """Whether an episode succeeded without a wrong answer. Its record tells calls from answers.
+
+    row: success, task, turns, tokens, number, sample.
+    """
+    success, _, turns, _, number, sample = row
+    if not success or turns == 1:
+        return bool(success)
+    where = "play = ? AND number = ? AND sample = ?"
+    query = f"SELECT record FROM episodes WHERE {where}"
+    (record,) = connection.execute(query, (play, number, sample)).fetchone()
+    return first_attempt(unpack(record)).success
 
 
 def _sampling_words(details: dict[str, Any]) -> str:

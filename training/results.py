@@ -2,7 +2,7 @@
 
     cardinal results                                   runs/results.sqlite
     cardinal results --policy grpo --cell 'ood_*'      some of it
-    cardinal results --csv results.csv                 one line per policy, cell and sampling
+    cardinal results --csv results.csv                 one line per policy, cell and metric
     cardinal results --csv episodes.csv --episodes     one line per episode
 
 Every rate stands with its number of episodes, of distinct tasks, and an interval clustered by task.
@@ -46,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def table(found: Sequence[PlayResult]) -> list[str]:
     """Lines of a table, policies apart."""
     lines: list[str] = []
+    widest = max((len(each.metric) for each in found), default=0)
     last = None
     for each in found:
         if each.digest != last:
@@ -55,7 +56,8 @@ def table(found: Sequence[PlayResult]) -> list[str]:
         rate, cell = each.rate, ", ".join(each.cells) or each.env
         success = f"{100 * rate.estimate:5.1f}% [{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
         size = f"n = {rate.n}, {rate.num_tasks} tasks"
-        lines.append(f"  {success:<20} {size:<24} {cell}  ({each.sampling}; {each.version})")
+        about = f"{cell}  ({each.sampling}; {each.version})"
+        lines.append(f"  {each.metric:<{widest}}  {success:<20} {size:<24} {about}")
     return lines[1:] or ["no results yet"]
 
 
@@ -70,6 +72,7 @@ def summary_row(each: PlayResult) -> dict[str, Any]:
         "cells": " ".join(each.cells),
         "axis": each.axis,
         "severity": each.severity,
+        "metric": each.metric,
         "sampling": each.sampling,
         "version": each.version,
         "n": rate.n,

@@ -235,12 +235,14 @@ def test_what_has_been_kept_is_listed_with_intervals(
     capsys.readouterr()
     assert results([database]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert sum("n = 6, " in line for line in lines) == 2 * 4
+    assert sum("n = 6, " in line for line in lines) == 2 * 4 * 2  # policies, cells, metrics
     assert [line.split(" ")[0] for line in lines if line and line[0] != " "] == ["oracle", "random"]
-    (ceiling,) = [line for line in lines if "100.0% [" in line and "ladder/id " in line]
+    ceilings = [line for line in lines if "100.0% [" in line and "ladder/id " in line]
+    assert [line.split()[0] for line in ceilings] == ["success_within_turns", "sampled_single"]
+    ceiling = ceilings[0]
     assert "T 0.6 top-p 0.9, 6 tokens, seed 1000000" in ceiling
     assert results([database, "--policy", "oracle", "--cell", "moved_*"]) == 0
-    assert capsys.readouterr().out.count("n = 6, ") == 3
+    assert capsys.readouterr().out.count("n = 6, ") == 3 * 2
     for wrong, said in (
         (["--policy", "nobody"], "--policy must be of what is there, oracle, random; got nobody"),
         (["--cell", "x"], "--cell must be of what is there, gp_rule_ladder/id, .*; got x"),
@@ -260,7 +262,9 @@ def test_what_has_been_kept_can_be_had_as_csv(
     assert results([database, "--csv", str(target)]) == 0
     with target.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [float(row["severity"]) for row in rows] == [0, 1, 2, 3]
+    assert [float(row["severity"]) for row in rows[::2]] == [0, 1, 2, 3]
+    metrics = [row["metric"] for row in rows]
+    assert metrics == ["success_within_turns", "sampled_single"] * 4
     assert {(row["axis"], row["n"], row["success"]) for row in rows} == {("rule", "6", "1.0")}
     before = target.read_bytes()
     assert results([database, "--csv", str(target)]) == 2

@@ -19,6 +19,7 @@ from cardinal_gym.training.report.plots import Plotter
 from cardinal_gym.training.report.results import Evaluation, Run
 from cardinal_gym.training.report.shifts import shift_plots
 from cardinal_gym.training.report.style import COLOURS, FIRST_ON_PAPER, HEAT_STEPS, drawing
+from cardinal_gym.training.report.verdict import judge
 from cardinal_gym.training.statistics import wilson
 from suite_report import LADDER, METRIC, cross_cells, write_suite_run
 
@@ -155,6 +156,31 @@ def test_every_step_of_heat_can_be_read_in_both_themes() -> None:
             lightness.append(_luminance(fill))
         assert lightness == sorted(lightness, reverse=theme == 0)
     assert len({pair[0] for pair in COLOURS.values()}) == len(COLOURS)
+
+
+@pytest.mark.parametrize(
+    ("policy", "name"),
+    [
+        ({"name": "random"}, "random"),
+        ({"name": "tiny_text", "path": "/models/mine"}, "mine"),
+        ({"name": "tiny_text", "path": "runs/gp_l/default/seed_0/grpo/policy"}, "grpo/policy"),
+        ({"name": "tiny_text", "path": "org/model-1b"}, "org/model-1b"),
+        ({"name": "api", "path": None, "model": "gpt"}, "gpt"),
+        ({}, "Policy"),
+    ],
+)
+def test_a_policy_that_is_only_measured_is_called_what_the_user_called_it(
+    tmp_path: Path, policy: dict[str, Any], name: str
+) -> None:
+    run = load_run_of({"id": {}, "rule_ood": {}})
+    run = replace(run, config={"command": "eval", "policy": policy})
+    assert run.arm_words("base") == name
+    rows = [replace(row, rates={"base": wilson(3, 10)}) for row in table(run)]
+    said = judge(
+        rows, [], rows[0].metric, is_done=True, has_one_base=False, measured_alone=run.measured
+    )
+    assert said.headline.startswith(f"{name} solves 30.0%")
+    assert f", {name} solves 30.0%" in said.details[0]
 
 
 def load_run_of(cells: Mapping[str, Any]) -> Run:

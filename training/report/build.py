@@ -82,7 +82,15 @@ def collect(run: Run) -> Report:
     return Report(
         run=run,
         verdict=_flagged(
-            run, judge(rows, matches, metric, is_done=run.is_done, has_one_base=run.has_one_base)
+            run,
+            judge(
+                rows,
+                matches,
+                metric,
+                is_done=run.is_done,
+                has_one_base=run.has_one_base,
+                measured_alone=run.measured,
+            ),
         ),
         rows=rows,
         curves=curves,

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...agents.config import called
 from ..episode_columns import TERM_PREFIX
 from .games import CARDS, WALKS, GameWords
 from .words import CellWords, arm_words, cell_words, titled_words
@@ -203,7 +204,17 @@ class Run:
 
     def arm_words(self, arm: str) -> str:
         """A policy that was only measured is not the base of anything."""
-        return "Policy" if self.config.get("command") == "eval" else arm_words(arm)
+        return arm_words(arm) if self.measured is None else self.measured
+
+    @property
+    def measured(self) -> str | None:
+        """Who was measured, of a run that trained nobody."""
+        if self.config.get("command") != "eval":
+            return None
+        policy = self.config.get("policy")
+        if not isinstance(policy, Mapping) or not isinstance(policy.get("name"), str):
+            return "Policy"
+        return called(policy["name"], policy.get("path"), policy.get("model"))
 
     @property
     def metric_names(self) -> list[str]:

@@ -41,7 +41,8 @@ def summary(folder: Path) -> str:
     overlap, is_warning = overlap_notes(folder)
     told = f"WARNING: {overlap}" if is_warning else overlap.replace(NOT_RECORDED, "")
     notes = [*filter(None, [familiar_note(run.config)]), *textwrap.wrap(told, WIDTH)]
-    return "\n".join([run.title, *summary_lines(run, table(run)), *notes])
+    title = run.title if run.measured is None else f"{run.title}: {run.measured}"
+    return "\n".join([title, *summary_lines(run, table(run)), *notes])
 
 
 def summary_lines(run: Run, rows: Sequence[TableRow]) -> list[str]:

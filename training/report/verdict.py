@@ -35,11 +35,18 @@ class Verdict:
 
 
 def judge(
-    rows: list[TableRow], matches: list[Match], metric: str, *, is_done: bool, has_one_base: bool
+    rows: list[TableRow],
+    matches: list[Match],
+    metric: str,
+    *,
+    is_done: bool,
+    has_one_base: bool,
+    measured_alone: str | None = None,
 ) -> Verdict:
     """Weigh the final paired differences of every OOD cell under the first metric.
 
     has_one_base: whether all training seeds start from the same pretrained weights.
+    measured_alone: who was measured, where nobody was trained.
     """
     measured = [row for row in rows if row.metric == metric]
     shifted = [row for row in measured if row.cell != "id"]
@@ -48,8 +55,10 @@ def judge(
     if not comparable:
         changes = [change for row in measured for change in row.differences.values()]
         cautions += [*_seed_cautions(changes, has_one_base), *_size_cautions(measured)]
-        details = [*_details(shifted), *_steps(measured)]
-        return Verdict(_without_both_arms(measured), "", tuple(details), tuple(cautions))
+        base = measured_alone or "the base"
+        details = [*_details(shifted, base), *_steps(measured, base)]
+        headline = _without_both_arms(measured, measured_alone or "The policy")
+        return Verdict(headline, "", tuple(details), tuple(cautions))
     gaps = [row.differences["sft", "grpo"] for row in comparable]
     cautions += [*_seed_cautions(gaps, has_one_base), *_size_cautions(measured)]
     cautions += _family_cautions(measured)
@@ -159,19 +168,20 @@ def _figures(row: TableRow) -> str:
     return f"{row.words.short}, differences in points, {size}:\n{'  ·  '.join(known)}"
 
 
-def _details(rows: list[TableRow]) -> list[str]:
+def _details(rows: list[TableRow], base: str = "the base") -> list[str]:
     """One sentence per cell with every arm's rate and change."""
     return [
-        f"{upper(row.words.phrase)} ({sample_sizes(row.rates.values())}), {_told(row, 'solves')}."
+        f"{upper(row.words.phrase)} ({sample_sizes(row.rates.values())}), "
+        f"{_told(row, 'solves', base)}."
         for row in rows
     ]
 
 
-def _told(row: TableRow, verb: str) -> str:
+def _told(row: TableRow, verb: str, base: str) -> str:
     """Every arm's rate and change, and the arms' difference."""
     parts = []
     if "base" in row.rates:
-        parts.append(f"the base {verb} {rate_words(row.rates['base'])}")
+        parts.append(f"{base} {verb} {rate_words(row.rates['base'])}")
     for arm in ("sft", "grpo"):
         if arm in row.rates:
             change = row.differences.get(("base", arm))
@@ -184,7 +194,7 @@ def _told(row: TableRow, verb: str) -> str:
     return f"{', '.join(parts)}; {told}"
 
 
-def _steps(rows: list[TableRow]) -> list[str]:
+def _steps(rows: list[TableRow], base: str = "the base") -> list[str]:
     """One sentence per cell on right steps; on a shifted one it says what happened to them."""
     sentences = []
     for row in rows:
@@ -193,7 +203,7 @@ def _steps(rows: list[TableRow]) -> list[str]:
         same = replace(row, rates=row.steps, differences=row.step_differences)
         compared = row.cell != "id" and ("sft", "grpo") in row.step_differences
         claim = f", {_claim(same, 'right steps')}" if compared else ""
-        told = _told(same, "gets right")
+        told = _told(same, "gets right", base)
         where = f"{row.words.phrase} ({step_sizes(row.steps.values())})"
         sentences.append(f"Step by step {where}{claim}: {told}.")
     return sentences
@@ -219,7 +229,7 @@ def _matched(match: Match) -> str:
     )
 
 
-def _without_both_arms(rows: list[TableRow]) -> str:
+def _without_both_arms(rows: list[TableRow], policy: str) -> str:
     """What can be said of one policy, or of nothing yet."""
     if not rows:
         return "Nothing has been evaluated yet."
@@ -227,5 +237,5 @@ def _without_both_arms(rows: list[TableRow]) -> str:
     arm = arms[-1] if arms else "base"
     known = [row for row in rows if arm in row.rates]
     parts = [f"{rate_words(row.rates[arm])} {row.words.phrase}" for row in known]
-    name = arm.upper() if arms else "The policy"
+    name = arm.upper() if arms else policy
     return f"{name} solves {_listed(parts)} ({sample_sizes(row.rates[arm] for row in known)})."
