@@ -29,7 +29,7 @@ COLOUR_OF = {
     Verdict.unmeasured: "muted",
 }
 LINEAR_POINTS, MOST_POINTS = 10.0, 130.0
-TICKS = (-30, -10, -5, 0, 5, 10, 30)
+TICKS = (-60, -10, -5, 0, 5, 10, 60)
 MINUS = "\N{MINUS SIGN}"
 
 
