@@ -6,6 +6,7 @@ step treats the three alike. `Policy.save` writes one folder that the Auto class
 
 import json
 import logging
+import sys
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 from transformers.utils import cached_file
+from transformers.utils.logging import disable_progress_bar
 
 from .adapters import add_lora, base_of, is_adapter, load_lora, recompute_activations
 from .build import build
@@ -210,6 +212,8 @@ def _from_pretrained(
     """The model of a folder or hub name, with the adapter of a folder that is one."""
     path = str(Path(path).expanduser()) if path.startswith("~") else path
     check_reachable(path)
+    if not sys.stderr.isatty():
+        disable_progress_bar()  # of "Loading weights": in a log every stroke would be a line
     adapter = Path(path) if is_adapter(Path(path)) else None
     base = path if adapter is None else base_of(adapter)
     if adapter is not None:

@@ -49,8 +49,8 @@ def _check(folder: Path, sheet: Path | None) -> int:
     print(f"problems: {len(report.problems)}")
     try:
         picture = contact_sheet(report.dataset)
-    except ValueError as error:
-        print(f"contact sheet: {error}")
+    except ValueError:
+        print("contact sheet: none, there is no whole picture to show")
     else:
         path = sheet or Path(f"{folder.resolve().name}_contact_sheet.png")
         Image.fromarray(picture).save(path)

@@ -25,6 +25,7 @@ from .key_hints import did_you_mean, likely_keys
 CONF = "cardinal_gym.conf"
 PRESET_GROUPS = {"env.rule": "rules", "env.visual": "visuals"}  # sections that a group fills
 SETTINGS_GROUPS = {"grpo": "algorithm", "policy": "hardware"}  # sections that a group changes
+STREET_SETTINGS = {"rules": "env.rule", "visuals": "env.look"}  # in the place of groups
 NODE_WORDS = {
     "IntegerNode": "an integer",
     "FloatNode": "a number",
@@ -54,6 +55,11 @@ def explain(error: BaseException) -> str:
     if isinstance(cause, OmegaConfBaseException):
         return _where(error) + _bad_value(cause)
     strange = re.match(r"Could not override '([^'@]+)", str(error))
+    if strange is not None and strange[1] in STREET_SETTINGS:
+        return (
+            f"{strange[1]} is a group of General Points alone (env=general_points); street "
+            f"navigation has {STREET_SETTINGS[strange[1]]}=name"
+        )
     if strange is not None:
         return f"{strange[1]} is not a group of this command; its --help lists those that are"
     return one_line(str(error)) or type(error).__name__

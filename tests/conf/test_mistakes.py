@@ -125,3 +125,10 @@ def settings(node: DictConfig, prefix: str = "") -> list[str]:
         if isinstance(node[key], DictConfig):
             keys += settings(node[key], f"{prefix}{key}.")
     return keys
+
+
+def test_a_group_of_the_other_game_is_not_said_to_be_missing_from_the_command() -> None:
+    with pytest.raises(CONFIG_ERRORS) as caught:
+        composed("play", "env=street_nav", "rules=faces_as_ten")
+    said = "rules is a group of General Points alone (env=general_points); street navigation has "
+    assert explain(caught.value) == f"{said}env.rule=name"
