@@ -23,14 +23,12 @@ With HYDRA_FULL_ERROR=1 every error shows its traceback.
 
 import functools
 import hashlib
-import io
 import logging
 import os
 import re
-import select
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager, nullcontext
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -42,12 +40,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from .failures import USAGE, exit_status, words
-from .help_notes import with_notes
 from .key_hints import did_you_mean
 from .override_errors import CONF, CONFIG_ERRORS, explain, one_line, to_config
+from .printing import notes_beside_help, reader_has_left
 from .run_folder import RunFolder
 from .run_place import check_place
-from .schema import ROOTS, register
+from .schema import register
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +65,6 @@ FLAGS_WITH_VALUE = (
 )  # fmt: skip
 SHORT_FLAGS = ("-h", "-r", "-m", "-sc", "-c", "-p", "-cp", "-cn", "-cd", "-i")
 SHOWN = ("job", "hydra", "all")  # by --cfg
-HELP_FLAGS = ("--help", "-h")
 MAX_NAME_CHARS = 120
 RESUMABLE = "interrupted; the same command with resume=true goes on from what was saved"
 NOT_BEGUN = "interrupted before a run folder was written; the same command starts anew"
@@ -107,7 +104,7 @@ def command(
             with _errors_in_one_line(config_name, on_interrupt, not_begun):
                 _refuse_bad_flags(sys.argv[1:])
                 sys.argv[1:] = flags_first(sys.argv[1:])
-                with _notes_beside_help(sys.argv[1:]):
+                with notes_beside_help(sys.argv[1:]):
                     entry()
 
         return main
@@ -167,7 +164,7 @@ def _run(
         with nullcontext() if root is None else _in_folder(root, config.resume, multirun):
             run(config)
     except BrokenPipeError:
-        if not _reader_has_left():
+        if not reader_has_left():
             raise
     except Exception as error:
         status = _status(error)
@@ -209,7 +206,7 @@ def _errors_in_one_line(config_name: str, on_interrupt: str, not_begun: str) -> 
     except CONFIG_ERRORS as error:
         raise SystemExit(_report(config_name, explain(error), USAGE)) from None
     except BrokenPipeError:
-        if not _reader_has_left():
+        if not reader_has_left():
             raise
     except Exception as error:
         status = _status(error)
@@ -230,34 +227,6 @@ def _default_error_mode() -> Iterator[None]:
     finally:
         if switch is not None:
             os.environ[FULL_ERROR] = switch
-
-
-@contextmanager
-def _notes_beside_help(arguments: list[str]) -> Iterator[None]:
-    """What Hydra prints as help, with the meaning of each setting."""
-    if not any(flag in arguments for flag in HELP_FLAGS):
-        yield
-        return
-    try:
-        with redirect_stdout(io.StringIO()) as printed:
-            yield  # ends the program
-    finally:
-        sys.stdout.write(with_notes(printed.getvalue(), ROOTS))
-        sys.stdout.flush()
-
-
-def _reader_has_left() -> bool:
-    """Whether nobody reads what is printed any more (`| head`); the rest then goes nowhere."""
-    try:
-        out = sys.stdout.fileno()
-        listener = select.poll()
-        listener.register(out, 0)  # POLLERR, the pipe without a reader, is told in any case
-        left = any(event & select.POLLERR for _, event in listener.poll(0))
-    except (OSError, AttributeError):  # no file behind it, or a system without poll
-        return False
-    if left:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), out)
-    return left
 
 
 def _status(error: Exception) -> int | None:
