@@ -89,7 +89,7 @@ def test_a_later_turn_reads_only_its_new_ids(
         widths.append(args[1].shape[1])
         return hidden_states(*args, **kwargs)
 
-    for module in ("engine", "prefill", "scoring"):
+    for module in ("running", "prefill", "scoring"):
         monkeypatch.setattr(f"cardinal_gym.agents.{module}.hidden_states", watch)
     episodes = play(text_policy)
     assert max(len(episode.turns) for episode in episodes) == 3

@@ -271,7 +271,7 @@ def refuse(env: Any, given: dict[str, Any]) -> None:
         ({}, r"stages.mine must be a section with a kind; got \{\}"),
         ({"kind": "sft", "steps": 3}, "stages.mine must have keys among kind, .*; got steps"),
         ({"kind": "sft", "start": "bse"}, r"stages.mine.start must be .*; got bse \(did you mean"),
-        ({"kind": "sft", "data": "base"}, "stages.mine.data must be .* reject_sample: there is no"),
+        ({"kind": "sft", "data": "base"}, "stages.mine.data must be .* reject_sample or verdicts"),
         ({"kind": "grpo", "data": "base"}, "stages.mine.data must be left out where kind is grpo"),
         ({"kind": "grpo", "algorithm": "ppoo"}, "stages.mine.algorithm must be one of cispo, "),
         ({"kind": "grpo", "grpo": {"grup_size": 2}}, "stages.mine.grpo.grup_size is not a key"),

@@ -73,7 +73,7 @@ def test_eval_tells_the_rates_and_where_the_report_is(
     monkeypatch.chdir(tmp_path)
     evaluation.run_evaluation(measured("policy=oracle"))
     said = capsys.readouterr().out.splitlines()
-    assert said[1] == "scratch/default"
+    assert said[1] == "scratch/default: oracle"
     assert said[3].split()[:3] == ["id", "greedy_single", "100.0"]
     low = 100 * wilson(8, 8).low
     assert float(said[3].split("[")[1].split(",")[0]) <= low  # at most as sure as eight tasks
