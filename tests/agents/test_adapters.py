@@ -12,7 +12,7 @@ from cardinal_gym.agents.generation import generate
 from cardinal_gym.agents.policy import Policy, load_policy
 from cardinal_gym.agents.rows import Row, collate
 from cardinal_gym.agents.scoring import token_logprobs
-from conftest import SEEING, tiny
+from tinies import SEEING, tiny
 from toy import observation, picture, streams
 
 LORA = LoraConfig(rank=2, alpha=4)

@@ -22,9 +22,9 @@ from cardinal_gym.agents.policy import Policy
 from cardinal_gym.agents.rollout import rollout
 from cardinal_gym.agents.types import ContextMode, Episode, Reply, Request, Status, Turn
 from cardinal_gym.envs.core import Observation
-from conftest import tiny
 from fault_server import Body, Say, Server, serving
 from PIL import Image
+from tinies import tiny
 from toy import GuessEnv, picture
 
 SEEDS = list(range(12))

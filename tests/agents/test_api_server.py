@@ -18,7 +18,7 @@ from cardinal_gym.agents.config import Family, SamplingConfig
 from cardinal_gym.agents.policy_agent import PolicyAgent
 from cardinal_gym.agents.rollout import rollout
 from cardinal_gym.agents.types import ContextMode, Episode
-from conftest import tiny
+from tinies import tiny
 from toy import GuessEnv
 from transformers import Idefics3Processor
 from transformers.utils.import_utils import is_serve_available

@@ -7,7 +7,7 @@ from cardinal_gym.agents.config import Family
 from cardinal_gym.agents.policy import Policy
 from cardinal_gym.agents.types import Completion, ContextMode, Turn
 from cardinal_gym.envs.core import Observation
-from conftest import tiny
+from tinies import tiny
 from toy import observation, picture
 
 # Templates of other families, reduced to what matters here: where turns begin and end.

@@ -13,7 +13,7 @@ from cardinal_gym.agents.generation import generate
 from cardinal_gym.agents.policy import Policy, load_policy
 from cardinal_gym.agents.rows import Row, collate
 from cardinal_gym.agents.scoring import token_logprobs
-from conftest import tiny
+from tinies import tiny
 from toy import observation, picture, streams
 
 

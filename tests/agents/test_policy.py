@@ -15,8 +15,8 @@ from cardinal_gym.agents.config import (
 )
 from cardinal_gym.agents.generation import generate
 from cardinal_gym.agents.policy import Policy, load_policy
-from conftest import tiny
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+from tinies import tiny
 from toy import observation, picture, streams
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 

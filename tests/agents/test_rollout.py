@@ -16,7 +16,7 @@ from cardinal_gym.agents.scoring import hidden_states, token_logprobs
 from cardinal_gym.agents.seating import Seat
 from cardinal_gym.agents.types import ContextMode, Episode, Status
 from cardinal_gym.envs.core import Verdict
-from conftest import tiny
+from tinies import tiny
 from toy import GuessEnv, picture
 
 SAMPLING = SamplingConfig(max_new_tokens=6)
