@@ -153,7 +153,8 @@ class LanguageEnv(gym.Env[dict[str, Any], str], ABC):
         terminated = self._is_over(verdict)
         truncated = not terminated and self._is_out_of_turns()
         self._done = terminated or truncated
-        info = {**self._task_info(), **self._verdict_info(verdict)}
+        info = self._task_info()
+        info.update(self._verdict_info(verdict))
         return self._observe(verdict).as_dict(), verdict.reward, terminated, truncated, info
 
     @abstractmethod
@@ -250,20 +251,20 @@ class LanguageEnv(gym.Env[dict[str, Any], str], ABC):
         """What identifies the task, for logs: at least task_id, split, rule and visual."""
 
     def _verdict_info(self, verdict: Verdict) -> dict[str, Any]:
-        return {
+        info = {
             "turn": self._turn,
             "outcome": verdict.outcome,
             "success": verdict.success,
             "reward_terms": dict(verdict.terms),
             "feedback": verdict.feedback,
-            **self._tool_info(),
-            **verdict.details,
         }
+        if self.tools:
+            info.update(self._tool_info())
+        info.update(verdict.details)
+        return info
 
     def _tool_info(self) -> dict[str, Any]:
         """So far in this episode; details of a call overwrite `tool`."""
-        if not self.tools:
-            return {}
         calls = sum(self._calls.values())
         return {"tool": None, "tool_calls": calls, "tool_errors": self._tool_errors}
 

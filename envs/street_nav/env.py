@@ -259,12 +259,13 @@ class StreetNavEnv(LanguageEnv):
         self._rewards, self._num_right = [], 0
 
     def _judge(self, action: str) -> Verdict:
-        before, place = self._walk.shown, self._walk.scene
+        before, place = self._walk.shown, self._walk.scene if self.tools else None
         verdict, moved = self._walk.take(action)
         if moved is not None:
             self._past.append(self._script.step(len(self._past) + 1, before, moved))
         self._moved = moved is not None
-        self._asked.answered(self._walk.scene != place)
+        if self.tools:
+            self._asked.answered(self._walk.scene != place)
         self._rewards.append(verdict.reward)
         self._num_right += bool(verdict.details["correct"])
         return verdict
@@ -287,10 +288,11 @@ class StreetNavEnv(LanguageEnv):
 
     def _observe(self, verdict: Verdict | None) -> Observation:
         script, shown = self._script, self._walk.shown
-        is_call = verdict is not None and verdict.details.get("tool") is not None
-        if verdict is None or not is_call:
+        if verdict is None or not self.tools or verdict.details.get("tool") is None:
             self._fault = "" if verdict is None or self._moved else verdict.feedback
-        remarks = script.together(self._fault, *self._asked.remarks)
+        remarks = self._fault
+        if self.tools:
+            remarks = script.together(remarks, *self._asked.remarks)
         text = update = script.text(self._opening, self._past, shown, remarks)
         if verdict is not None:
             update = verdict.feedback
