@@ -67,8 +67,8 @@ class RailWalk:
         terms = rail_terms(found, config.reward)
         done = None if found.action is None else found.action.canonical
         is_last = self._at == len(self.route.waypoints) - 1
-        index = self._at
-        if found.is_right:
+        index, is_right = self._at, found.is_right
+        if is_right:
             self.is_over = is_last
             if not is_last:
                 self._arrive(index + 1)
@@ -77,18 +77,18 @@ class RailWalk:
             self.is_given_up = self._attempts >= config.attempts
         verdict = Verdict(
             outcome=found.outcome.value,
-            success=found.is_right and is_last,
+            success=is_right and is_last,
             reward=total_reward(terms, config.reward),
             terms=terms,
-            feedback=self._script.feedback(found.outcome, None if found.is_right else done),
+            feedback=self._script.feedback(found.outcome, None if is_right else done),
             details={
-                "correct": found.is_right,
+                "correct": is_right,
                 "recognized": found.recognized,
                 "instruction_right": found.instruction_right,
                 "place": index,
             },
         )
-        return verdict, done if found.is_right and not is_last else None
+        return verdict, done if is_right and not is_last else None
 
     def measures(self) -> dict[str, Any]:
         """What is reported at the end: the share of the route's places that were left behind."""
