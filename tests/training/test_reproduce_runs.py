@@ -9,7 +9,7 @@ from cardinal_gym.training.reproduce import runner
 from cardinal_gym.training.reproduce.runner import reproduce
 from test_reproduce import composed
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 TOY = (
     "policy.build.hidden_size=32", "policy.build.num_layers=2", "policy.build.num_heads=2",
     "pretrain.budget.steps=1", "pretrain.batch_size=2", "warmup.budget.steps=1",
@@ -46,3 +46,5 @@ def test_a_toy_reproduction_goes_on_where_it_stopped_and_ends_with_a_report(
     assert (root / "no_warmup" / "without" / "done.json").exists()
     assert len(json.loads((root / "times.json").read_text())) == 3 + 2 + 3
     assert {"cells.csv", "variants.csv", "turns.csv"} <= {p.name for p in page.parent.iterdir()}
+    overlap = json.loads((root / "turns" / "contamination.json").read_text())
+    assert set(overlap["before"]["trained"]) == {"pretrain", "warmup", "sft", "grpo"}

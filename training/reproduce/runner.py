@@ -43,6 +43,7 @@ def reproduce(config: ReproduceConfig, typed: Sequence[str]) -> Path | None:
     if config.dry_run:
         sys.stdout.write(as_text(config, runs, clock) + "\n")
         return None
+    config.distributed.refuse_spreading("reproduce")
     check_trackers(config.trackers)
     RunFolder(root).check_free(config.resume)
     dealt = {run.label: _checked(run) for run in _missing(runs)}
@@ -88,7 +89,9 @@ def _run_missing(
         for run in missing:
             opened = RunFolder.open(run.root, resume=True, config=run.stored())
             stack.enter_context(opened)
-            write_overlap(run.root, dealt[run.label], run.config.policy)
+            source = run.policies_of and str(source_root(config, run.policies_of))
+            policy = replace(run.config.policy, path=source) if source else run.config.policy
+            write_overlap(run.root, dealt[run.label], policy)
         jobs = jobs_of(config, runs)
         _mark_done(missing, {job.name for job in jobs})
 
