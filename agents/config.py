@@ -190,13 +190,10 @@ class PolicyConfig:
             limit = getattr(self, name)
             _require(limit is None or limit >= 1, f"policy.{name}", "at least 1 or null", limit)
         if self.compile:
-            recomputed, rank, by = (
-                self.gradient_checkpointing,
-                self.lora.rank,
-                "with policy.compile",
-            )
-            _require(not recomputed, "policy.gradient_checkpointing", f"false {by}", recomputed)
-            _require(rank == 0, "policy.lora.rank", f"0 {by}", rank)
+            recomputed, rank = self.gradient_checkpointing, self.lora.rank
+            wanted = "false with policy.compile"
+            _require(not recomputed, "policy.gradient_checkpointing", wanted, recomputed)
+            _require(rank == 0, "policy.lora.rank", "0 with policy.compile", rank)
         if self.base_url is not None:
             chat_url(self.base_url)
 

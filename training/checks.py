@@ -90,11 +90,17 @@ def _is_from_elsewhere(policy: PolicyConfig) -> bool:
         return True
     if policy.path is None:
         return False
+    tokenizer = _told(Path(policy.path).expanduser() / "tokenizer.json").get("model")
+    return not isinstance(tokenizer, dict) or tokenizer.get("type") != "WordLevel"
+
+
+def _told(path: Path) -> dict[str, Any]:
+    """A JSON object; empty where there is none that can be read, which loading will tell of."""
     try:
-        text = (Path(policy.path).expanduser() / "tokenizer.json").read_text(encoding="utf-8")
-        return bool(json.loads(text)["model"]["type"] != "WordLevel")
-    except (OSError, ValueError, KeyError, TypeError):  # a hub's name, or no such tokenizer
-        return True
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def check_policy(config: PolicyConfig) -> None:
@@ -119,10 +125,10 @@ def check_sight(config: ExperimentConfig) -> None:
     else:
         folder = Path(path).expanduser()
         folder = Path(base_of(folder)) if is_adapter(folder) else folder
-        if not (folder / "config.json").is_file():  # the hub's: known when it is loaded
+        kind = _told(folder / "config.json").get("model_type")
+        if kind is None:  # the hub's, or damaged: known when it is loaded
             return
-        told = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        is_blind = family_of(str(told.get("model_type"))).vision is None
+        is_blind = family_of(str(kind)).vision is None
     if is_blind:
         raise ValueError(
             f"{where[0]}.modality must be text for {path or config.policy.name}, a language model "

@@ -181,6 +181,15 @@ def test_a_language_model_is_not_shown_pictures(tmp_path: Path) -> None:
     check_sight(pictures)
 
 
+@pytest.mark.parametrize("damaged", ["{", "[]", "{}", "\xff"])
+def test_what_a_damaged_policy_can_see_is_left_to_loading(damaged: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes(damaged.encode("latin-1"))
+    (tmp_path / "tokenizer.json").write_bytes(damaged.encode("latin-1"))
+    config = small(f"policy.path={tmp_path}", "env.modality=image")
+    check_sight(config)
+    warn_of_compact_prompt(config)
+
+
 @pytest.mark.parametrize("policy", ["random", "oracle", "human"])
 def test_who_has_no_weights_takes_no_path(policy: str) -> None:
     said = f"^policy.path must be left out with policy={policy}, which has no weights; got mine$"

@@ -15,6 +15,7 @@ from ..key_hints import did_you_mean
 
 ARMS = ("sft", "grpo")
 BASE, REFERENCE = "base", "reference"  # what an arm may be compared with
+POLICIES = (BASE, *ARMS)
 
 
 class Measure(str, Enum):
@@ -40,6 +41,11 @@ class CellClaim:
     about: str = ""
     further: bool = False
 
+    @property
+    def published(self) -> dict[str, float]:
+        """The paper's rates in per cent, by what here has the same part."""
+        return dict(zip(POLICIES, (self.start, self.sft, self.rl), strict=True))
+
 
 @dataclass(kw_only=True, slots=True)
 class SideClaim:
@@ -59,7 +65,7 @@ class SideClaim:
     def __post_init__(self) -> None:
         if self.sign not in (-1, 0, 1):
             raise ValueError(f"sign must be -1, 0 or 1; got {self.sign}")
-        for name, allowed in (("arm", (BASE, *ARMS)), ("against", (BASE, *ARMS, REFERENCE))):
+        for name, allowed in (("arm", POLICIES), ("against", (*POLICIES, REFERENCE))):
             if getattr(self, name) not in allowed:
                 got = getattr(self, name)
                 raise ValueError(f"{name} must be one of {', '.join(allowed)}; got {got}")

@@ -11,7 +11,7 @@ from ..report.pairing import column_difference, difference, pooled_rate
 from ..report.results import Evaluation, Outcomes, Run
 from ..report.words import CellWords
 from ..statistics import Interval, PairedDifference, clustered_rate, corrected
-from .config import ARMS, BASE
+from .config import ARMS, BASE, POLICIES
 
 IN_DISTRIBUTION = "id"
 
@@ -89,7 +89,7 @@ def gains(run: Run, metric: str, published: Mapping[int, float]) -> list[Gain]:
     found: list[Gain] = []
     attempts = sorted(published)
     for cell in run.cells:
-        last = {arm: finals(run, arm, cell, metric) for arm in (BASE, *ARMS)}
+        last = {arm: finals(run, arm, cell, metric) for arm in POLICIES}
         last = {arm: each for arm, each in last.items() if each and _tells_turns(each)}
         if BASE not in last:
             continue

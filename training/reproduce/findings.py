@@ -150,7 +150,7 @@ def reading_verdict(row: Reading) -> Verdict | None:
 
 def published_differences(claim: CellClaim) -> dict[Pair, float]:
     """In points, by pair."""
-    values = {BASE: claim.start, "sft": claim.sft, "grpo": claim.rl}
+    values = claim.published
     return {(a, b): values[b] - values[a] for a, b in PAIRS}
 
 

@@ -13,7 +13,7 @@ from ..report.plots import Plot
 from ..report.style import css_variables
 from ..report.words import arm_words, percent, percent_interval, points_interval, signed
 from ..statistics import Interval, PairedDifference
-from .config import BASE, ReproduceConfig
+from .config import POLICIES, ReproduceConfig
 from .details import Reading
 from .figures import COLOUR_OF
 from .findings import (
@@ -38,8 +38,6 @@ from .words import (
     side_words,
     size_words,
 )
-
-ARMS = (BASE, "sft", "grpo")
 
 
 def render(
@@ -83,14 +81,15 @@ def render(
 
 def _cell(cell: CellFinding) -> dict[str, Any]:
     claim = cell.claim
-    published = {BASE: claim.start, "sft": claim.sft, "grpo": claim.rl}
     sizes = sorted({size_words(rate) for rate in cell.rates.values()})
     return {
         "title": claim.title,
         "about": claim.about,
         "further": claim.further,
         "size": " / ".join(sizes) if len(sizes) < 3 else f"{sizes[0]} …",
-        "arms": [(arm, f"{published[arm]:g}", _rate(cell.rates.get(arm))) for arm in ARMS],
+        "arms": [
+            (arm, f"{claim.published[arm]:g}", _rate(cell.rates.get(arm))) for arm in POLICIES
+        ],
         "contrasts": [_contrast(contrast) for contrast in cell.contrasts.values()],
     }
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from ..report.words import arm_words, points_interval, rate_words, signed
 from ..statistics import Interval, PairedDifference
-from .config import BASE, ReproduceConfig
+from .config import POLICIES, ReproduceConfig
 from .details import Gain
 from .findings import Findings, Verdict, growth_verdict, reading_verdict
 from .words import (
@@ -23,7 +23,6 @@ from .words import (
     size_words,
 )
 
-ARM_NAMES = (BASE, "sft", "grpo")
 _RATE = ("rate", "low", "high", "n", "num_tasks", "num_seeds")
 _CHANGE = ("difference", "low", "high", "p", "holm_p", "num_compared", "n", "num_tasks",
            "num_seeds")  # fmt: skip
@@ -46,7 +45,7 @@ def csv_files(found: Findings) -> dict[str, str]:
             ["study", "title", "cell", "measure", "arm", "published_percent", *_RATE],
             [
                 [c.study, c.claim.title, c.claim.cell, c.claim.measure.value, arm,
-                 {BASE: c.claim.start, "sft": c.claim.sft, "grpo": c.claim.rl}[arm], *_rate(rate)]
+                 c.claim.published[arm], *_rate(rate)]
                 for c in found.cells
                 for arm, rate in c.rates.items()
             ],
@@ -128,7 +127,7 @@ def _cell_lines(found: Findings) -> list[str]:
             f"| **{claim.title}** | published | {claim.start} | {claim.sft} | {claim.rl} | "
             f"{' | '.join(told)} |"
         )
-        rates = [rate_words(cell.rates[arm]) if arm in cell.rates else "" for arm in ARM_NAMES]
+        rates = [rate_words(cell.rates[arm]) if arm in cell.rates else "" for arm in POLICIES]
         ours = [f"{contrast_words(c.ours)}: **{c.verdict.value}**" for c in cell.contrasts.values()]
         about = f"here{f' ({claim.about})' if claim.about else ''}, {' / '.join(sorted(sizes))}"
         lines.append(f"| | {about} | {' | '.join([*rates, *ours])} |")
