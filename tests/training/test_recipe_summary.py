@@ -70,7 +70,10 @@ def test_the_summary_holds_rates_gains_lengths_and_costs(tmp_path: Path) -> None
     (gain,) = evaluation["gains"]
     assert (gain["from"], gain["to"], gain["success"]["estimate"]) == ("warm", "rl", 0.25)
     assert gain["tokens"]["estimate"] == (0 - 20 - 20 - 14) / 4
-    assert gain["tokens_saved"] == pytest.approx(1 - 166 / 220)
+    assert gain["tokens_saved"]["estimate"] == pytest.approx(1 - 166 / 220)
+    assert gain["tokens_wrong"]["estimate"] == -20  # of the one task that both got wrong
+    assert gain["further"]["rechecks"]["estimate"] == 0
+    assert gain["further"]["tags"]["estimate"] == 0
     (trained,) = found["training"]
     assert trained["metrics"]["success"]["first"] == pytest.approx(0.15)
     assert trained["metrics"]["success"]["last"] == pytest.approx(1.95)
@@ -79,7 +82,7 @@ def test_the_summary_holds_rates_gains_lengths_and_costs(tmp_path: Path) -> None
     assert costs == {"base": None, "warm": None, "rl": 2.5}
     assert "fewer than 3 seeds" in text
     assert "| rl | warm | id@50 | +0.250 [" in text
-    assert "| rl | grpo | warm | 2.5 | 12 | 300 |" in text
+    assert "| rl | grpo | warm | 2.5 |  | 12 | 300 |" in text
 
 
 def test_without_a_complete_seed_there_is_no_summary(tmp_path: Path) -> None:

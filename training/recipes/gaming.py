@@ -19,7 +19,8 @@ from ..statistics import Interval, clustered_mean, clustered_rate, mean_over_see
 from .config import StageKind
 from .judging import AGREEMENT_NAME
 from .measures import SCORE_PREFIX
-from .plan import PlannedStage
+from .outline import StageOutline
+from .pooled import plain
 
 HELD_OUT = ("accuracy", "auc", "paid_wrong", "refused_right")
 
@@ -37,20 +38,24 @@ def judged(data: Mapping[str, np.ndarray]) -> dict[str, dict[str, Interval | flo
 
 
 def held_out_agreement(
-    plan: Sequence[PlannedStage], root: Path, seeds: Sequence[int]
+    stages: Sequence[StageOutline], root: Path, seeds: Sequence[int]
 ) -> list[dict[str, Any]]:
-    """Of every reward model its agreement on held-out verdicts: means, and each seed's."""
+    """Of every reward model its agreement on held-out verdicts: means, their intervals over seeds
+    (`over_seeds`, None for fewer than two), and each seed's.
+    """
     found = []
-    for stage in plan:
+    for stage in stages:
         if stage.kind is not StageKind.reward_model:
             continue
         paths = [seed_folder(root, seed) / stage.name / AGREEMENT_NAME for seed in seeds]
         by_seed = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
-        means = {name: _mean([each[name] for each in by_seed if name in each]) for name in HELD_OUT}
-        kind = stage.stage.reward_model.kind.value
+        values = {name: [each[name] for each in by_seed if name in each] for name in HELD_OUT}
+        means: dict[str, Any] = {name: _mean(each) for name, each in values.items()}
+        means["over_seeds"] = {name: plain(mean_over_seeds(each)) for name, each in values.items()}
         count = sum(each["n"] for each in by_seed)
         outcomes = pooled_outcomes([each["by_outcome"] for each in by_seed])
-        told = {"stage": stage.name, "kind": kind, "n": count, **means, "by_outcome": outcomes}
+        told = {"stage": stage.name, "kind": stage.model, "n": count, **means}
+        told["by_outcome"] = outcomes
         found.append({**told, "by_seed": by_seed})
     return found
 

@@ -10,7 +10,7 @@ is one file per policy and cell, written atomically, and is never computed twice
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -75,10 +75,18 @@ def measure_policy(
 def places(stage: PlannedStage, policy: str) -> list[tuple[str, Any, int | None]]:
     """Where a stage measures a policy: name, environment, asked tokens (None: not asked)."""
     envs = cell_envs(stage.envs[policy], stage.config.suite)
-    asked: list[int | None] = [*stage.stage.asked_tokens] or [None]
+    named = place_names(list(envs), stage.stage.asked_tokens)
+    return [(name, envs[cell], count) for cell, name, count in named]
+
+
+def place_names(
+    cells: Sequence[str], asked_tokens: Sequence[int]
+) -> list[tuple[str, str, int | None]]:
+    """Every cell at every asked length: the cell, the name in file names, asked tokens."""
+    asked: list[int | None] = [*asked_tokens] or [None]
     return [
-        (cell if count is None else f"{cell}@{count}", env, count)
-        for cell, env in envs.items()
+        (cell, cell if count is None else f"{cell}@{count}", count)
+        for cell in cells
         for count in asked
     ]
 
