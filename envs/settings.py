@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, TypeVar
 
@@ -24,6 +24,32 @@ class PromptStyle(str, Enum):
 
 
 AnyEnum = TypeVar("AnyEnum", bound=Enum)
+AnyConfig = TypeVar("AnyConfig")
+
+
+def given_config(
+    kind: type[AnyConfig],
+    read: Callable[[Mapping[str, Any]], AnyConfig],
+    config: AnyConfig | Mapping[str, Any] | None,
+    fields: Mapping[str, Any],
+) -> AnyConfig:
+    """A configuration that was given whole, as a mapping for `read`, or by its fields.
+
+    ValueError if both are given.
+    """
+    if config is not None and fields:
+        raise ValueError(f"give either config or its fields; got config and {sorted(fields)}")
+    if isinstance(config, kind):
+        return config
+    given: Any = fields if config is None else config  # `read` says what it must be
+    return read(given)
+
+
+def as_render_mode(name: str | None, allowed: Sequence[str]) -> str | None:
+    """Gymnasium's `render_mode`; ValueError, with the allowed names, if it is none of them."""
+    if name is not None and name not in allowed:
+        raise ValueError(f"render_mode must be one of {', '.join(allowed)}; got {name!r}")
+    return name
 
 
 def member(kind: type[AnyEnum], name: str, value: Any) -> AnyEnum:

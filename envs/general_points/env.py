@@ -1,24 +1,23 @@
 """The General Points environment: an episode, composed of the parts of this folder."""
 
 import json
-import os
 import re
 import sys
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
 from ..core import FreeText, LanguageEnv, Observation, Verdict
+from ..settings import as_render_mode, given_config
 from ..tools import Call, write_call
 from .answer import FORMULA, read_answer
 from .calls import CalculatorCalls, random_call
 from .cards import RANK_INDEX
 from .config import GeneralPointsConfig, Modality, config_of
 from .oracle import flawed_answer, oracle_answer, random_answer
+from .pictures import HandPictures
 from .prompts import (
     PromptFrame,
     feedback_text,
@@ -32,9 +31,6 @@ from .splits import canonical_id
 from .task import Dealer, Task, dealer_of, hand_of, task_of
 from .tools import CALCULATOR
 from .trace import thought_terms
-
-if TYPE_CHECKING:
-    from .render import CardRenderer
 
 _SEED_RANGE = 2**63  # of the integer from which an episode's other streams are derived
 _PICTURE, _ORACLE, _FLAW, _RULE, _CALLS = range(5)  # names of those streams
@@ -103,15 +99,9 @@ class GeneralPointsEnv(LanguageEnv):
         **fields: Any,
     ) -> None:
         """Takes a configuration, or its fields by name, not both. ValueError for a bad value."""
-        if config is not None and fields:
-            raise ValueError(f"give either config or its fields; got config and {sorted(fields)}")
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            allowed = ", ".join(self.metadata["render_modes"])
-            raise ValueError(f"render_mode must be one of {allowed}; got {render_mode!r}")
-        if not isinstance(config, GeneralPointsConfig):
-            config = config_of(fields if config is None else config)
+        config = given_config(GeneralPointsConfig, config_of, config, fields)
         self.config = config
-        self.render_mode = render_mode
+        self.render_mode = as_render_mode(render_mode, self.metadata["render_modes"])
         self.max_turns = config.max_turns
         self.tools = config.tools.offered
         self.action_space = FreeText(config.max_answer_chars)
@@ -121,9 +111,7 @@ class GeneralPointsEnv(LanguageEnv):
         # By target and the rule's place, made when first needed.
         self._deals: dict[tuple[int, int], tuple[Dealer, PromptFrame]] = {}
         self._id_table = config.split_rule.value_table
-        self._renderer: CardRenderer | None = None
-        self._image: np.ndarray | None = None
-        self._folder: Path | None = None  # of the picture shown where there is no desktop
+        self._pictures = HandPictures(config.visual)
         self._task: Task
         self._assessment: Assessment | None = None  # of the last answer
 
@@ -190,13 +178,13 @@ class GeneralPointsEnv(LanguageEnv):
         """
         self._require_task()
         if self.render_mode == "rgb_array":
-            return self._picture().copy()
+            return self._picture()
         if self.render_mode == "ansi":
             return self._spoken
         if self.render_mode == "human":
             sys.stdout.write(self._spoken + "\n")
             if self.config.modality is Modality.image and self._turn == 0:
-                self._present()
+                self._pictures.present(self._task.ranks, self._seed_of(_PICTURE))
         return None
 
     def _deal(self, options: dict[str, Any]) -> None:
@@ -216,7 +204,7 @@ class GeneralPointsEnv(LanguageEnv):
         self._task = task_of(hand, self._rules[place], target, self._tables[place])
         self._task_id = canonical_id([self._id_table[index] for index in hand], target)
         self._prompt = frame.fill(self._task.ranks)
-        self._image = None
+        self._pictures.forget()
         self._rewards: list[float] = []  # of answers
         self._assessment, self._asked = None, CalculatorCalls(self.config)
 
@@ -273,7 +261,7 @@ class GeneralPointsEnv(LanguageEnv):
         self._spoken = text
         if self.render_mode == "human":
             self.render()
-        image = self._picture().copy() if self.config.modality is Modality.image else None
+        image = self._picture() if self.config.modality is Modality.image else None
         return Observation(text=text, update=update, image=image)
 
     def _task_info(self) -> dict[str, Any]:
@@ -294,32 +282,15 @@ class GeneralPointsEnv(LanguageEnv):
         return info
 
     def _picture(self) -> np.ndarray:
-        """The present hand, uint8 [H, W, 3]; drawn once an episode."""
-        if self._image is None:
-            if self._renderer is None:
-                from .render import CardRenderer  # brings Pillow and OpenCV
-
-                self._renderer = CardRenderer(self.config.visual)
-            self._image = self._renderer.render(self._task.ranks, self._stream(_PICTURE))
-        return self._image
-
-    def _present(self) -> None:
-        from PIL import Image
-
-        picture = Image.fromarray(self._picture())
-        if sys.platform in ("darwin", "win32") or {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):
-            picture.show()
-            return
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="cardinal-"))
-        path = self._folder / "cards.png"
-        picture.save(path)
-        sys.stdout.write(f"picture: {path}\n")
+        return self._pictures.picture(self._task.ranks, self._seed_of(_PICTURE))
 
     def _stream(self, name: int) -> np.random.Generator:
         """A stream of this episode's own that leaves the dealing of hands alone."""
+        return np.random.default_rng(self._seed_of(name))
+
+    def _seed_of(self, name: int) -> list[int]:
         turn = 0 if name in (_PICTURE, _RULE) else self._turn  # one of each an episode
-        return np.random.default_rng([self._episode_seed, name, turn])
+        return [self._episode_seed, name, turn]
 
     def _require_task(self) -> None:
         if not hasattr(self, "_task"):

@@ -8,16 +8,17 @@ import gymnasium as gym
 import numpy as np
 
 from ..core import FreeText, LanguageEnv, Observation, Verdict
-from ..settings import Modality
+from ..settings import Modality, as_render_mode, given_config
 from ..tools import Call
 from .actions import TURN_RULES, spelt_action
 from .answer import ACTION
 from .calls import ASK, MapCalls
-from .config import EpisodeReturn, Mode, StreetNavConfig, config_of
+from .config import Mode, StreetNavConfig, config_of
 from .free import FreeWalk
 from .present import Presenter
 from .prompts import Script, legend_text
 from .rail import RailWalk
+from .tally import Tally
 from .tools import MAP
 from .types import Route, World
 from .wording import SIDES, octant
@@ -95,15 +96,9 @@ class StreetNavEnv(LanguageEnv):
 
         streets: a world to walk in, instead of the one that the configuration describes.
         """
-        if config is not None and fields:
-            raise ValueError(f"give either config or its fields; got config and {sorted(fields)}")
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            allowed = ", ".join(self.metadata["render_modes"])
-            raise ValueError(f"render_mode must be one of {allowed}; got {render_mode!r}")
-        if not isinstance(config, StreetNavConfig):
-            config = config_of(fields if config is None else config)
+        config = given_config(StreetNavConfig, config_of, config, fields)
         self.config = config
-        self.render_mode = render_mode
+        self.render_mode = as_render_mode(render_mode, self.metadata["render_modes"])
         self.max_turns = config.max_turns
         self.tools = config.tools.offered
         self.action_space = FreeText(config.max_answer_chars)
@@ -113,8 +108,7 @@ class StreetNavEnv(LanguageEnv):
         self._presenter: Presenter | None = None
         self._walk: RailWalk | FreeWalk
         self._past: list[str] = []  # lines of the history
-        self._rewards: list[float] = []
-        self._num_right = 0
+        self._tally = Tally()
         self._labels = {
             "split": config.split.value,
             "rule": config.rule.value,
@@ -241,8 +235,7 @@ class StreetNavEnv(LanguageEnv):
         self._asked = MapCalls(self.world, config, self._script)
         self._opening = self._script.opening(self._walk.sentences)
         self._past = []
-        self._rewards = []
-        self._num_right = 0
+        self._tally = Tally()
         if self._presenter is not None:
             self._presenter.forget()
         self._skip(options.get("place", 0))
@@ -256,7 +249,7 @@ class StreetNavEnv(LanguageEnv):
             if self.config.modality is Modality.image and self.config.views.frames > 1:
                 self._pictures().frames(self._walk)  # it is among the places last seen
             self._judge(self._walk.answer(self._walk.right_action()))
-        self._rewards, self._num_right = [], 0
+        self._tally = Tally()
 
     def _judge(self, action: str) -> Verdict:
         before, place = self._walk.shown, self._walk.scene if self.tools else None
@@ -266,8 +259,7 @@ class StreetNavEnv(LanguageEnv):
         self._moved = moved is not None
         if self.tools:
             self._asked.answered(self._walk.scene != place)
-        self._rewards.append(verdict.reward)
-        self._num_right += bool(verdict.details["correct"])
+        self._tally.add(verdict.reward, bool(verdict.details["correct"]))
         return verdict
 
     def _call_in(self, action: str) -> Call | None:
@@ -313,20 +305,13 @@ class StreetNavEnv(LanguageEnv):
     def _verdict_info(self, verdict: Verdict) -> dict[str, Any]:
         info = super()._verdict_info(verdict)
         if self._done:
-            info["episode_return"] = self._episode_return()
-            info["accuracy"] = self._num_right / len(self._rewards)
+            num_places = len(self._walk.route.waypoints)
+            info["episode_return"] = self._tally.episode_return(
+                self.config, self._asked.spent, num_places
+            )
+            info["accuracy"] = self._tally.accuracy
             info.update(self._walk.measures())
         return info
-
-    def _episode_return(self) -> float:
-        config, rewards = self.config, self._rewards
-        if config.episode_return is EpisodeReturn.discounted:
-            earned = sum(config.discount**turn * reward for turn, reward in enumerate(rewards))
-            return earned - self._asked.spent
-        whole = sum(rewards) - self._asked.spent
-        if config.episode_return is EpisodeReturn.sum or config.mode is Mode.free:
-            return whole
-        return whole / len(self._walk.route.waypoints)
 
     def _pictures(self) -> Presenter:
         if self._presenter is None:

@@ -3,15 +3,13 @@
 Everything that draws is imported when the first picture is asked for.
 """
 
-import os
 import sys
-import tempfile
 from collections import deque
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from ..desktop import Desktop
 from ..settings import Modality
 from .config import CROSS_PX, StreetNavConfig
 from .paths import expanded, shortest_path
@@ -48,7 +46,7 @@ class Presenter:
         self._reach_m = config.tools.map.reach_m
         self._grids: deque[np.ndarray] = deque(maxlen=config.views.frames)
         self._latest: tuple[int, int, int] | None = None
-        self._folder: Path | None = None  # of the picture shown where there is no desktop
+        self._desktop = Desktop()
         self._shown = 0
         self._map: CityMap | None = None
 
@@ -125,20 +123,9 @@ class Presenter:
     def present(self, text: str, walk: Walk) -> None:
         """Write the text to the terminal and show the picture, if the agent sees one."""
         sys.stdout.write(text + "\n")
-        if not self._is_image:
-            return
-        from PIL import Image
-
-        picture = Image.fromarray(self.beside_map(walk))
-        if sys.platform in ("darwin", "win32") or {"DISPLAY", "WAYLAND_DISPLAY"} & set(os.environ):
-            picture.show()
-            return
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="cardinal-"))
-        path = self._folder / f"walk_{self._shown:03d}.png"
-        self._shown += 1
-        picture.save(path)
-        sys.stdout.write(f"picture: {path}\n")
+        if self._is_image:
+            self._desktop.show(self.beside_map(walk), f"walk_{self._shown:03d}.png")
+            self._shown += 1
 
     def _city_map(self, world: "CityWorld") -> "CityMap":
         if self._map is None:
