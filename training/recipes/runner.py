@@ -25,9 +25,10 @@ from ..run_folder import RunFolder
 from ..run_place import run_root
 from ..trackers import check_trackers
 from .config import RecipeConfig
+from .outline import outline_of
 from .plan import PlannedStage, check_plan, planned
+from .report import INDEX, write_report
 from .stages import SeedPipeline
-from .summary import write_summary
 
 
 def run_recipe(config: RecipeConfig) -> Path:
@@ -47,9 +48,9 @@ def run_recipe(config: RecipeConfig) -> Path:
         jobs = recipe_jobs(config, plan, root)
         processes = num_processes(config)
         run_jobs(jobs, processes=processes, folder=root / "jobs", threads=config.threads)
-        text = write_summary(config, plan, root)
+        text = write_report(outline_of(config, plan), root)
         folder.mark_done({"command": "run", "seeds": config.seeds})
-    sys.stdout.write(f"\n{text}\nsummary: {root / 'recipe.md'}\n")
+    sys.stdout.write(f"\n{text}\nsummary: {root / 'recipe.md'}\nreport: {root / INDEX}\n")
     sys.stdout.flush()
     return root
 
