@@ -2,7 +2,7 @@
 
 All blocks of a model are alike, so that one compilation serves them, forwards and backwards (up to
 half a minute on a CPU, once: the code is kept on disk). Sampling and reading prompts run
-uncompiled, since their shapes change with every token. The last block is left as it is: what it
+uncompiled, since their shapes change with every token. The last block has code of its own: what it
 computes depends on where tokens are scored (see `last_layer`).
 """
 
@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+
+from .last_layer import follow_places
 
 COMPILERS = ("g++", "clang++", "c++")
 
@@ -27,8 +29,16 @@ def compile_blocks(model: Any) -> None:
             "policy.compile must be false without a C++ compiler "
             f"({', '.join(COMPILERS)}); got true"
         )
-    for block in model.get_decoder().layers[:-1]:
+    *blocks, last = model.get_decoder().layers
+    for block in blocks:
         block.compile(dynamic=True)  # rows of any length
+    follow_places(model)
+
+    def last_block(*args: Any, **kwargs: Any) -> Any:
+        return last._call_impl(*args, **kwargs)
+
+    # A function of its own: torch keeps code by function, and takes no notice of hooks.
+    last._compiled_call_impl = torch.compile(last_block, dynamic=True)
 
 
 def is_compiled(model: Any) -> bool:

@@ -3,17 +3,26 @@
 Every id's keys and values are needed by those that come after it, but of what the last layer makes
 of an id only the tokens that are scored need anything: with prompts twice as long as answers, two
 thirds of its queries, output projections and feed-forward parts would be computed for nothing, and
-once more backwards. States elsewhere are the layer's input, more or less, and nobody may read them.
+once more backwards. States elsewhere are of no meaning, and nobody may read them.
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
+from torch.utils.hooks import RemovableHandle
 
 WORTHWHILE = 0.9  # share of ids: picking and spreading have costs of their own
+
+
+class Places:
+    """Where the states of one model's last layer are wanted; everywhere, unless told."""
+
+    def __init__(self) -> None:
+        self.wanted: torch.Tensor | None = None  # bool [B, T]
+        self.flat = torch.empty(0, dtype=torch.long)  # its places among the B * T ids, [n]
 
 
 @contextmanager
@@ -23,45 +32,64 @@ def computed_at(model: Any, wanted: torch.Tensor) -> Iterator[None]:
     wanted: bool, of the shape [B, T] of the ids that the model is called with. Where activations
     are computed a second time in the backward pass, which lies outside, nothing is left out.
     """
-    places = wanted.flatten().nonzero()[:, 0]
-    if _recomputes(model) or len(places) > WORTHWHILE * wanted.numel():
+    flat = wanted.flatten().nonzero()[:, 0]
+    if _recomputes(model) or len(flat) > WORTHWHILE * wanted.numel():
         yield
         return
-    with ExitStack() as stack:
-        for module in _parts(model.get_decoder().layers[-1]):
-            stack.enter_context(_at(module, places, wanted.shape))
+    last = model.get_decoder().layers[-1]
+    places, handles = getattr(last, "wanted_places", None), []
+    if places is None:
+        places = Places()
+        handles = _hooks(model, places)
+    places.wanted, places.flat = wanted, flat
+    try:
         yield
+    finally:
+        places.wanted = None
+        for handle in handles:
+            handle.remove()
+
+
+def follow_places(model: Any) -> None:
+    """Have the last layer of `model` look up itself what is wanted: it may be compiled then."""
+    last = model.get_decoder().layers[-1]
+    last.wanted_places = Places()
+    _hooks(model, last.wanted_places)
 
 
 def _recomputes(model: Any) -> bool:
     return any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
 
 
-def _parts(layer: nn.Module) -> list[nn.Module]:
-    """What treats every id by itself, but for keys and values."""
+def _hooks(model: Any, places: Places) -> list[RemovableHandle]:
+    """What treats every id by itself, but for keys and values, reads only the places."""
+    decoder = model.get_decoder()
+    layer = decoder.layers[-1]
     attention = getattr(layer, "self_attn", None) or getattr(layer, "cross_attn", None)
-    parts = [
-        getattr(attention, "q_proj", None),
-        getattr(attention, "o_proj", None),
-        getattr(layer, "mlp", None),
+
+    def pick(_: nn.Module, given: tuple[torch.Tensor]) -> tuple[torch.Tensor] | None:
+        if places.wanted is None:
+            return None
+        return (given[0].flatten(0, 1).index_select(0, places.flat),)
+
+    def spread(_: nn.Module, given: tuple[torch.Tensor], found: torch.Tensor) -> Any:
+        """To all ids, with 0 where nothing was wanted."""
+        if places.wanted is None:
+            return None
+        rows, length = places.wanted.shape
+        whole = found.new_zeros(rows * length, found.shape[-1])
+        return whole.index_copy(0, places.flat, found).view(rows, length, -1)
+
+    # From where picked to where spread again.
+    spans = [
+        (getattr(attention, "q_proj", None), getattr(attention, "q_proj", None)),
+        (getattr(attention, "o_proj", None), getattr(attention, "o_proj", None)),
+        (getattr(layer, "post_attention_layernorm", None), getattr(layer, "mlp", None)),
+        (getattr(decoder, "norm", None), getattr(decoder, "norm", None)),
     ]
-    return [part for part in parts if part is not None]
-
-
-@contextmanager
-def _at(module: nn.Module, places: torch.Tensor, shape: torch.Size) -> Iterator[None]:
-    """Within it `module` reads only these of the flattened ids, and gives 0 for the others."""
-
-    def pick(_: nn.Module, given: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
-        return (given[0].flatten(0, 1).index_select(0, places),)
-
-    def spread(_: nn.Module, given: tuple[torch.Tensor], found: torch.Tensor) -> torch.Tensor:
-        whole = found.new_zeros(shape[0] * shape[1], found.shape[-1])
-        return whole.index_copy(0, places, found).view(*shape, -1)
-
-    hooks = (module.register_forward_pre_hook(pick), module.register_forward_hook(spread))
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
+    handles = []
+    for first, last in spans:
+        if first is not None and last is not None:
+            handles.append(first.register_forward_pre_hook(pick))
+            handles.append(last.register_forward_hook(spread))
+    return handles

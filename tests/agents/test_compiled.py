@@ -55,14 +55,13 @@ def test_compiled_blocks_have_the_same_gradients(family: Family) -> None:
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > before
 
 
-def test_all_blocks_but_the_last_are_compiled_if_asked(tmp_path: Path) -> None:
+def test_all_blocks_are_compiled_if_asked(tmp_path: Path) -> None:
     tiny(Family.text).save(tmp_path)
     plain = PolicyConfig(name="p", path=str(tmp_path), device="cpu")
     assert not is_compiled(load_policy(plain).model)
     asked = PolicyConfig(name="p", path=str(tmp_path), device="cpu", compile=True)
-    first, last = load_policy(asked).model.get_decoder().layers
-    assert first._compiled_call_impl is not None
-    assert last._compiled_call_impl is None
+    for block in load_policy(asked).model.get_decoder().layers:
+        assert block._compiled_call_impl is not None
 
 
 def test_what_compiling_does_not_go_with_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
