@@ -173,7 +173,9 @@ def test_accepted_answers_are_a_file_that_any_trainer_reads(tmp_path: Path, shar
     records = read_records(run.folder / "traces")
     assert len(records) == 3
     assert all("<think>" in record.turns[0].answer for record in records)
-    assert read_spent(run.folder / "traces")["episodes"] == 6
+    spent = read_spent(run.folder / "traces")
+    assert spent["episodes"] == 6
+    assert spent["cpu_s"] > 0
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,9 @@ def make_verdicts(
     """
     config, env = stage.stage.verdicts, stage.config.env
     limit = stage.config.grpo.max_new_tokens
-    episodes = sample_answers(policy, env, config, max_new_tokens=limit, seed=seed)
+    ledger = Ledger(num_parameters=policy.num_parameters)
+    with ledger.counting_cpu():
+        episodes = sample_answers(policy, env, config, max_new_tokens=limit, seed=seed)
     verdicts = [_judged(turn, each, env, config) for each in episodes for turn in each.answers]
     counts = write_verdicts(folder, verdicts, env)
     learnt = balanced(verdicts, held_out=False)
@@ -70,7 +72,6 @@ def make_verdicts(
         text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
         atomic_write_text(folder / DATA_NAME, text)
         counts["demonstrations"] = len(records)
-    ledger = Ledger(num_parameters=policy.num_parameters)
     ledger.add(**played(episodes))
     return ledger, counts
 

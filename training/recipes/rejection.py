@@ -46,7 +46,9 @@ def reject_sample(
 
     env: the environment's configuration. Raises ValueError where no answer was accepted.
     """
-    episodes = sample_answers(policy, env, config, max_new_tokens=max_new_tokens, seed=seed)
+    ledger = Ledger(num_parameters=policy.num_parameters)
+    with ledger.counting_cpu():
+        episodes = sample_answers(policy, env, config, max_new_tokens=max_new_tokens, seed=seed)
     kept = accepted(episodes, config)
     counts = {
         "tasks": config.num_tasks,
@@ -64,7 +66,6 @@ def reject_sample(
     records = [as_record(folder, _conversation(episode)) for episode in kept]
     lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
     atomic_write_text(folder / DATA_NAME, "".join(lines))
-    ledger = Ledger(num_parameters=policy.num_parameters)
     ledger.add(**played(episodes))
     return ledger, counts
 
