@@ -12,7 +12,13 @@ from ..agents.types import Episode
 from .config import CellConfig, ExperimentConfig, SuiteConfig, cell_envs
 from .distributed import Workers
 from .files import atomic_write_json
-from .result_keys import PolicyKey, cell_details, policy_key, sampling_details
+from .result_keys import (
+    PolicyKey,
+    cell_details,
+    policy_key,
+    results_version,
+    sampling_details,
+)
 from .result_schema import DATABASE_NAME, Place
 from .result_store import ResultStore
 
@@ -59,12 +65,18 @@ class KeptResults:
         return KeptPlay(self.store, number)
 
     def refuse_mixing(self, folder: Path) -> None:
-        """ValueError if the results in `folder` are those of another policy; note whose they are.
+        """ValueError if the results in `folder` are those of another policy, or of another version
+        of this program; note whose they are.
 
         The configuration names a policy by its place, and what stands there may have changed.
         """
-        path = folder / "policy.json"
-        record = {"digest": self.policy.digest, "name": self.policy.name, "path": self.policy.path}
+        path, version = folder / "policy.json", results_version()
+        record = {
+            "digest": self.policy.digest,
+            "name": self.policy.name,
+            "path": self.policy.path,
+            "version": version,
+        }
         if not path.exists():
             folder.mkdir(parents=True, exist_ok=True)
             atomic_write_json(path, record)
@@ -74,6 +86,11 @@ class KeptResults:
             raise ValueError(
                 f"results in {folder} must be of one policy; got those of another than what "
                 f"{self.policy.path or self.policy.name} holds now: choose another name"
+            )
+        if stored.get("version", version) != version:
+            raise ValueError(
+                f"results in {folder} must be of one version; got those of {stored['version']}, "
+                f"and this is {version}: choose another name"
             )
 
 

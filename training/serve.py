@@ -2,6 +2,8 @@
 
     GET /                 the page, of the results as they are now; a run in progress needs a reload
     GET /figures/x.png    any other file of RUN/report
+    GET /pictures/x.png   a picture of an episode, RUN/x.png: the page asks for those that it does
+                          not hold itself
 
 Only 127.0.0.1 listens, and only requests addressed to it are answered, so that no foreign page can
 ask through a browser (DNS rebinding). `cardinal view RUN --serve` is the command.
@@ -17,8 +19,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from .report import NotARun, report
+from .report.samples import PNG_MAGIC
 
 ADDRESS = "127.0.0.1"
+PICTURES = "pictures/"
 OWN_NAMES = (ADDRESS, "localhost")
 RESULTS = ("evals.jsonl", "seed_*/evals.jsonl", "done.json")
 _logger = logging.getLogger(__name__)
@@ -124,9 +128,23 @@ class _Handler(BaseHTTPRequestHandler):
         name = unquote(urlsplit(self.path).path).lstrip("/")
         if name in ("", "index.html"):
             return self.server.page()
-        root = page_of(self.server.folder).parent.resolve()
-        try:
-            path = (root / name).resolve()
-            return path if path.is_relative_to(root) and path.is_file() else None
-        except (OSError, ValueError):  # no name that a file can have
-            return None
+        if name.startswith(PICTURES):
+            path = _inside(self.server.folder, name.removeprefix(PICTURES))
+            return path if path is not None and _is_picture(path) else None
+        return _inside(page_of(self.server.folder).parent, name)
+
+
+def _inside(folder: Path, name: str) -> Path | None:
+    """The file of that name below a folder, wherever links lead; None if there is none."""
+    root = folder.resolve()
+    try:
+        path = (root / name).resolve()
+        return path if path.is_relative_to(root) and path.is_file() else None
+    except (OSError, ValueError):  # no name that a file can have
+        return None
+
+
+def _is_picture(path: Path) -> bool:
+    """By its first bytes, because a run folder holds more than pictures."""
+    with path.open("rb") as file:
+        return file.read(len(PNG_MAGIC)) == PNG_MAGIC

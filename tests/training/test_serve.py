@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from cardinal_gym.training import view
 from cardinal_gym.training.report import NotARun
+from cardinal_gym.training.report.samples import PNG_MAGIC
 from cardinal_gym.training.serve import ReportServer, is_current
 
 
@@ -92,6 +93,22 @@ def test_files_of_the_report_are_served_and_no_others(server: ReportServer) -> N
     for path in ("/figures", "/../secret.txt", "/%2e%2e/secret.txt", "//etc/passwd", "/%00", "/no"):
         assert ask(server, path)[0] == 404, path
     assert ask(server, "/", method="POST")[0] == 501
+
+
+def test_pictures_of_the_run_folder_are_served_and_nothing_else_of_it(
+    server: ReportServer, folder: Path, tmp_path: Path
+) -> None:
+    images = folder / "seed_0" / "episodes" / "images"
+    images.mkdir(parents=True)
+    (images / "a b.png").write_bytes(PNG_MAGIC + b"pixels")
+    (images / "text.png").write_text("not a picture")
+    (tmp_path / "outside.png").write_bytes(PNG_MAGIC)
+    (images / "link.png").symlink_to(tmp_path / "outside.png")
+    place = "/pictures/seed_0/episodes/images"
+    assert ask(server, f"{place}/a%20b.png", method="HEAD") == (200, "")
+    refused = ["text.png", "link.png", "../../../../outside.png", "%2e%2e/%2e%2e/config.yaml", ""]
+    for path in [*(f"{place}/{name}" for name in refused), "/pictures/secret.txt", "/pictures/"]:
+        assert ask(server, path)[0] == 404, path
 
 
 def test_only_this_machine_is_answered(server: ReportServer) -> None:

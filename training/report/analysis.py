@@ -23,6 +23,7 @@ from .results import COMPUTE_FIELDS, SOLVED, Evaluation, Run
 from .words import CellWords
 
 BASE = "base"
+MAX_EACH_WITH_EACH = 4
 Compared = TypeVar("Compared")
 
 
@@ -164,7 +165,12 @@ def table(run: Run) -> list[TableRow]:
 
 
 def spending(run: Run) -> list[Spending]:
-    """Compute of the base's stages, accounted apart, then of every arm: means over seeds."""
+    """Compute of the base's stages, accounted apart, then of every arm: means over seeds.
+
+    Policies that were only measured spent nothing here.
+    """
+    if run.policies:
+        return []
     rows = []
     stages = list(dict.fromkeys(stage for spent in run.spent.values() for stage in spent))
     for stage in stages:
@@ -255,7 +261,9 @@ def _differences(
 
 
 def _pairs(arms: list[str]) -> list[tuple[str, str]]:
-    return [(a, b) for i, a in enumerate(arms) for b in arms[i + 1 :]]
+    """Each with each; of many policies each with the first, which leaves a table to be read."""
+    firsts = arms if len(arms) <= MAX_EACH_WITH_EACH else arms[:1]
+    return [(a, b) for i, a in enumerate(firsts) for b in arms[i + 1 :]]
 
 
 def _spending(arm: str, costs: Sequence[Mapping[str, float]], step: float | None) -> Spending:

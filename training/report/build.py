@@ -9,29 +9,34 @@ report/tables/*.csv      final rates, differences, curves, outcomes, single eval
 report/tables/*.tex      final rates and differences for LaTeX (booktabs)
 """
 
+import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from ..bar import Bar
-from ..files import atomic_write_bytes, atomic_write_text
+from ..files import atomic_write_bytes, atomic_write_json, atomic_write_text
 from . import export, latex, plots
-from .analysis import outcome_rows, spending, table
+from .analysis import TableRow, outcome_rows, spending, table
 from .cells import cross, ladders
 from .effects import effects
 from .games import WALKS
+from .joint import load_joint
 from .load import load_run
-from .matching import all_matched
+from .matching import Match, all_matched
 from .measures import measures
 from .page import Page, Report, render
-from .results import Run
+from .results import NotARun, Run
 from .samples import browser, read_samples
 from .style import svg_text
 from .tables import curve_sizes
-from .training_tasks import overlap_notes
+from .training_tasks import run_overlap_notes
 from .verdict import Verdict, judge
+from .versus import rank
 
 REPORT_FOLDER = "report"
 INDEX = "index.html"
+RUNS_FILE = "report.json"  # of several runs side by side: which they are
 
 
 def build_report(run_folder: Path) -> Path:
@@ -41,11 +46,28 @@ def build_report(run_folder: Path) -> Path:
         from ..recipes.report import report_again  # not above: it draws with this package
 
         return report_again(run.folder)
+    return _write(run, run.folder / REPORT_FOLDER)
+
+
+def build_joint_report(
+    run_folders: Sequence[Path], folder: Path | None = None, labels: Sequence[str] = ()
+) -> Path:
+    """One report of several evaluations; see `load_joint`.
+
+    folder: a new one, or that of an earlier report of the same runs; None: beside the runs.
+    """
+    run = load_joint(run_folders, labels)
+    place = run.folder if folder is None else folder
+    _claim(place, [str(path.resolve()) for path in run.sources.values()])
+    return _write(replace(run, folder=place), place)
+
+
+def _write(run: Run, folder: Path) -> Path:
+    """Everything of a report, into `folder`; returns the page's path."""
     bar = Bar("report", unit="figure")
     contents = collect(run)
     plotter = plots.Plotter(run, contents.curves, bar)
     page = render(contents, plotter)
-    folder = run.folder / REPORT_FOLDER
     for part in ("figures", "tables"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     for name, text in contents.downloads.items():
@@ -85,17 +107,7 @@ def collect(run: Run) -> Report:
         downloads["step_differences.csv"] = export.step_differences_csv(rows)
     return Report(
         run=run,
-        verdict=_flagged(
-            run,
-            judge(
-                rows,
-                matches,
-                metric,
-                is_done=run.is_done,
-                has_one_base=run.has_one_base,
-                measured_alone=run.measured,
-            ),
-        ),
+        verdict=_flagged(run, _weighed(run, rows, matches, metric)),
         rows=rows,
         curves=curves,
         matches=matches,
@@ -103,15 +115,49 @@ def collect(run: Run) -> Report:
         measures=others,
         effects=costs,
         spending=spent,
-        browser=browser(read_samples(run), compress=run.game is WALKS),
+        browser=browser(
+            read_samples(run),
+            compress=run.game is WALKS,
+            root=None if run.sources else run.folder,
+        ),
         downloads=downloads,
+    )
+
+
+def _claim(folder: Path, runs: list[str]) -> None:
+    """Note whose report the folder holds; NotARun for one that holds something else."""
+    path = folder / RUNS_FILE
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))["runs"]
+    except (OSError, ValueError, KeyError, TypeError):
+        known = None
+    if known != sorted(runs) and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise NotARun(
+            f"--out must be a new folder, or hold a report of the same runs; got {folder}, which "
+            "holds something else"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    atomic_write_json(path, {"runs": sorted(runs)})
+
+
+def _weighed(run: Run, rows: list[TableRow], matches: list[Match], metric: str) -> Verdict:
+    """What the numbers say: of measured policies side by side, or of a run's arms."""
+    if run.policies:
+        return rank(run, rows)
+    return judge(
+        rows,
+        matches,
+        metric,
+        is_done=run.is_done,
+        has_one_base=run.has_one_base,
+        measured_alone=run.measured,
     )
 
 
 def _flagged(run: Run, verdict: Verdict) -> Verdict:
     """The verdict, with a caution first where an evaluation task has been trained on."""
-    overlap, is_warning = overlap_notes(run.folder)
-    return replace(verdict, cautions=(overlap, *verdict.cautions)) if is_warning else verdict
+    overlap, is_warning = run_overlap_notes(run)
+    return replace(verdict, cautions=(*overlap, *verdict.cautions)) if is_warning else verdict
 
 
 def _write_figures(folder: Path, page: Page) -> None:

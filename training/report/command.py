@@ -1,4 +1,7 @@
-"""`cardinal report RUN`: write a run's report again from its files; no training, no model."""
+"""`cardinal report RUN ...`: write a run's report again from its files; no training, no model.
+
+Several runs of `cardinal eval` give one report of their policies side by side (`joint`).
+"""
 
 import sys
 import webbrowser
@@ -14,15 +17,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(
         prog="cardinal report",
         description="Write the report of a run folder, finished or still in progress: "
-        "RUN/report/index.html, one file without network, with figures and tables beside it.",
+        "RUN/report/index.html, one file without network, with figures and tables beside it. "
+        "Several evaluations give one report: paired differences on the same tasks, episodes side "
+        "by side.",
     )
-    parser.add_argument("run", type=Path, help="a run folder, runs/<experiment>/<name>")
+    parser.add_argument(
+        "run", type=Path, nargs="+",
+        help="a run folder, runs/<experiment>/<name>; several of `cardinal eval`, on the same "
+        "suite and seeds, give one report of their policies side by side",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR",
+        help="where a report of several runs goes (default: reports/<policies> beside the runs)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--label", action="append", default=[], metavar="NAME",
+        help="what a policy is called in a report of several; once for each run, in their order",
+    )  # fmt: skip
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
     options = parser.parse_args(argv)
+    is_single = len(options.run) == 1
+    if is_single and (options.out is not None or options.label):
+        parser.error("--out and --label are for several runs; got one")
     try:
-        from .build import build_report  # not earlier: --help needs no drawing
+        from .build import build_joint_report, build_report  # not earlier: --help needs no drawing
 
-        page = build_report(options.run)
+        if is_single:
+            page = build_report(options.run[0])
+        else:
+            page = build_joint_report(options.run, options.out, options.label)
     except (NotARun, OSError) as error:
         print(f"cardinal report: {error}", file=sys.stderr)
         return USAGE_STATUS

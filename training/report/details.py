@@ -192,7 +192,7 @@ def _draw_beside(
         name_rows(axes, place, row.words.title, [], size)
         for arm, other in group.items():
             place += 1
-            colour = arm_style(arm).colour
+            colour = arm_style(arm, run.policies).colour
             for rate, inside in ((other, light("paper")), (row.rates[arm], colour)):
                 axes.plot([rate.low, rate.high], [place] * 2, color=colour, lw=2, alpha=0.5)
                 axes.plot(rate.estimate, place, marker="o", ms=8.5, color=colour, mew=2, mfc=inside)

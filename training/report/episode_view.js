@@ -13,6 +13,12 @@ const episodeView = (data) => {
   };
   const words = (kind, value) => (data.words[kind] || {})[value] || String(value).replaceAll("_", " ");
   const taskName = (episode) => (isWalk ? "route " + episode.task.split("/").pop() : episode.task);
+  // A picture that did not fit into this file comes from the run folder, if `cardinal view --serve`
+  // has sent the page; a page that was opened as a file asks nobody for anything.
+  const isServed = location.protocol === "http:";
+  const hasPicture = (turn) => turn.img !== null || Boolean(turn.src);
+  const canShow = (turn) => turn.img !== null || (isServed && Boolean(turn.src));
+  const served = (turn) => "pictures/" + turn.src.split("/").map(encodeURIComponent).join("/");
   const picture = (number) => (pictures ??= JSON.parse(document.getElementById("pictures").textContent))[number];
 
   const isRight = (turn) => turn.outcome === "correct"
@@ -22,7 +28,7 @@ const episodeView = (data) => {
     const node = make("img");
     node.alt = text;
     node.decoding = "async";
-    node.src = picture(turn.img);
+    node.src = turn.img !== null ? picture(turn.img) : served(turn);
     node.addEventListener("load", () => node.classList.toggle("small", node.naturalWidth < 200));
     return node;
   };
@@ -30,8 +36,10 @@ const episodeView = (data) => {
   const turnBody = (node, turn, number, next) => {
     node.append(make("span", "label", number === 0 ? "The policy sees" : `Turn ${number + 1}: the policy is told`));
     if (turn.obs) node.append(make("pre", "", turn.obs));
-    if (turn.img !== null && (isWalk || number === 0)) {
+    if (canShow(turn) && (isWalk || number === 0)) {
       node.append(pictureNode(turn, isWalk ? `The views at answer ${number + 1}` : "The picture of the task"));
+    } else if (hasPicture(turn) && (isWalk || number === 0)) {
+      node.append(make("p", "fine", "Its picture is in the run folder: cardinal view RUN --serve shows it."));
     }
     node.append(make("span", "label", "It answers"));
     node.append(make("pre", "answer", turn.answer));
@@ -61,7 +69,7 @@ const episodeView = (data) => {
     const node = make("details", "turn step");
     const line = make("summary");
     line.append(make("span", "number", String(number + 1)));
-    if (turn.img !== null) line.append(pictureNode(turn, ""));
+    if (canShow(turn)) line.append(pictureNode(turn, ""));
     line.append(make("code", "", actionOf(turn.answer)));
     line.append(make("span", good ? "ok" : "no", good ? "✓" : "✗ " + words("outcome", turn.outcome)));
     node.append(line);
@@ -90,5 +98,5 @@ const episodeView = (data) => {
     return node;
   };
 
-  return { make, words, taskName, isWalk, episodeNode };
+  return { make, words, taskName, isWalk, hasPicture, episodeNode };
 };

@@ -5,7 +5,7 @@
   const browser = document.querySelector(".browser");
   if (!browser) return;
   const data = JSON.parse(document.getElementById("data").textContent);
-  const { make, words, taskName, isWalk, episodeNode } = episodeView(data);
+  const { make, words, taskName, isWalk, hasPicture, episodeNode } = episodeView(data);
   const section = document.getElementById("episodes");
   const form = browser.querySelector(".filters");
   const list = browser.querySelector(".list");
@@ -89,14 +89,14 @@
     if (field === "outcome") {
       option(select, "+", "solved");
       option(select, "-", "not solved");
-      if (data.arms.length > 1) option(select, "!", "solved by one arm, not by another");
+      if (data.arms.length > 1) option(select, "!", `solved by one ${data.kind}, not by another`);
     }
     for (const value of values) option(select, value, words(field, value));
     select.closest("label").hidden = values.length < 2 || (field === "step" && episodes.every((e) => e.isLast));
   };
   const fillBeside = () => {
     const arms = data.arms.filter((arm) => episodes.some((episode) => episode.arm === arm));
-    option(form.elements.beside, "*", "every arm");
+    option(form.elements.beside, "*", `every ${data.kind}`);
     option(form.elements.beside, "", "nothing");
     for (const arm of arms) option(form.elements.beside, arm, words("arm", arm));
     form.elements.beside.closest("label").hidden = arms.length < 2;
@@ -225,8 +225,8 @@
     const both = besides(episode);
     const head = make("div");
     head.append(make("h3", "", `${words("cell", episode.cell)}: ${taskName(episode)}`));
-    const hasPicture = turnsOf(episode).some((turn) => turn.img !== null);
-    const facts = [episode.rule && `rule ${episode.rule}`, episode.look && hasPicture && `look ${episode.look}`,
+    const isSeen = turnsOf(episode).some(hasPicture);
+    const facts = [episode.rule && `rule ${episode.rule}`, episode.look && isSeen && `look ${episode.look}`,
       episode.deal && `seed ${episode.deal}`, `training seed ${episode.seed}`, words("metric", episode.metric)];
     head.append(make("p", "sub", facts.filter(Boolean).join(" · ")));
     const side = make("div", "arms");

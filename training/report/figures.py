@@ -4,7 +4,7 @@ Every mean is drawn with its interval and every training seed as a thin line; li
 they end instead of in a legend.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -135,9 +135,11 @@ class ForestGroup:
     lines: tuple[tuple[str, str, PairedDifference], ...]
 
 
-def draw_differences(axes: Axes, rows: Sequence[TableRow]) -> None:
-    """Paired differences between arms, grouped by cell."""
-    draw_forest(axes, [_between_arms(row) for row in rows])
+def draw_differences(
+    axes: Axes, rows: Sequence[TableRow], words: Callable[[str], str] = arm_words
+) -> None:
+    """Paired differences between arms, grouped by cell. words: what an arm is called."""
+    draw_forest(axes, [_between_arms(row, words) for row in rows])
 
 
 def draw_forest(axes: Axes, groups: Sequence[ForestGroup]) -> None:
@@ -174,7 +176,7 @@ def draw_forest(axes: Axes, groups: Sequence[ForestGroup]) -> None:
 
 def differences_height(rows: Sequence[TableRow]) -> float:
     """Inches that `draw_differences` wants."""
-    return forest_height([_between_arms(row) for row in rows])
+    return forest_height([_between_arms(row, arm_words) for row in rows])
 
 
 def forest_height(groups: Sequence[ForestGroup]) -> float:
@@ -198,6 +200,7 @@ def name_ends(
     axes: Axes,
     ends: list[tuple[str, float, float]],
     words: Callable[[str], str] = arm_words,
+    policies: Collection[str] = (),
 ) -> None:
     """Write each arm's name beside its last point, moved apart where they would overlap."""
     low, high = axes.get_ylim()
@@ -212,8 +215,8 @@ def name_ends(
             heights[k] += short / 2
     for (arm, x, _), height in zip(ends, heights, strict=True):
         axes.annotate(
-            words(arm), (x, height), (10, 0), textcoords="offset points", va="center",
-            color=arm_style(arm).colour, fontweight="bold", zorder=8, annotation_clip=False,
+            words(arm), (x, height), (10, 0), textcoords="offset points", va="center", zorder=8,
+            color=arm_style(arm, policies).colour, fontweight="bold", annotation_clip=False,
         )  # fmt: skip
 
 
@@ -223,9 +226,9 @@ def percent_axis(axis: object) -> None:
     axis.set_major_locator(_UpTo(1.0, nbins=5, steps=[1, 2, 2.5, 5, 10]))  # type: ignore[attr-defined]
 
 
-def _between_arms(row: TableRow) -> ForestGroup:
+def _between_arms(row: TableRow, words: Callable[[str], str]) -> ForestGroup:
     lines = [
-        (f"{arm_words(b)} − {arm_words(a)}",
+        (f"{words(b)} − {words(a)}",
          arm_style(b).colour if a == "base" else light("ink"), found)
         for (a, b), found in row.differences.items()
     ]  # fmt: skip

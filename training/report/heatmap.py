@@ -43,7 +43,9 @@ def grid_map(run: Run, rows: Sequence[TableRow]) -> HeatMap | None:
     """Arms by cells of one metric; None if there is no more than one square."""
     arms = [arm for arm in run.arms if any(arm in row.rates for row in rows)]
     names = tuple(run.arm_words(arm) for arm in arms)
-    colours = {name: arm_style(arm).colour for name, arm in zip(names, arms, strict=True)}
+    colours = {
+        name: arm_style(arm, run.policies).colour for name, arm in zip(names, arms, strict=True)
+    }
     titles = tuple(row.words.title for row in rows)
     by_cell = tuple(tuple(row.rates.get(arm) for arm in arms) for row in rows)
     if len(rows) * len(arms) < 2:

@@ -5,11 +5,10 @@ Each is a whole `tabular`, with n, distinct tasks and what the brackets are in c
 
 from collections.abc import Iterable, Sequence
 
-from ..statistics import MIN_SEEDS, Interval, McNemar, PairedDifference
+from ..statistics import MIN_SEEDS, Interval, PairedDifference
 from .analysis import TableRow
 from .comparisons import sight
 from .results import Run
-from .words import arm_words
 
 SPECIAL = {
     "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
@@ -37,7 +36,7 @@ def final_tex(run: Run, rows: Sequence[TableRow]) -> str:
             )
     rates = [rate for row in rows for rate in row.rates.values()]
     note = f"Success in percent; brackets: 95 % intervals over {_over(rates)}."
-    return _tabular(note, "l" + "c" * len(arms) + "rr", head, lines)
+    return tabular(note, "l" + "c" * len(arms) + "rr", head, lines)
 
 
 def differences_tex(run: Run, rows: Sequence[TableRow]) -> str:
@@ -47,17 +46,14 @@ def differences_tex(run: Run, rows: Sequence[TableRow]) -> str:
     for metric, group in _by_metric([row for row in rows if row.differences]):
         lines.append(_part(run, metric, len(head)))
         for row in group:
-            lines += [
-                _difference(row, pair, found, row.mcnemars.get(pair))
-                for pair, found in row.differences.items()
-            ]
+            lines += [_difference(run, row, pair, found) for pair, found in row.differences.items()]
     known = [found for row in rows for found in row.differences.values()]
     note = (
         f"Paired differences in points; brackets: 95 % intervals over {_over(known)}; Holm: "
         "corrected over the cells of a metric and pair of arms; McNemar: exact by task, of the "
         "policies at hand; Sees: smallest true difference seen with 80 % power, in points."
     )
-    return _tabular(note, "llcccccrr", head, lines)
+    return tabular(note, "llcccccrr", head, lines)
 
 
 def escaped(text: str) -> str:
@@ -66,12 +62,12 @@ def escaped(text: str) -> str:
 
 
 def _difference(
-    row: TableRow, pair: tuple[str, str], found: PairedDifference, exact: McNemar | None
+    run: Run, row: TableRow, pair: tuple[str, str], found: PairedDifference
 ) -> list[str]:
-    seen = sight(found).detectable
+    seen, exact = sight(found).detectable, row.mcnemars.get(pair)
     return [
         escaped(row.words.title),
-        escaped(f"{arm_words(pair[1])} − {arm_words(pair[0])}"),
+        escaped(f"{run.arm_words(pair[1])} − {run.arm_words(pair[0])}"),
         f"{_signed(found.estimate)} [{_signed(found.low)}, {_signed(found.high)}]",
         _p(found.p_value),
         "--" if found.adjusted_p is None else _p(found.adjusted_p),
@@ -92,7 +88,8 @@ def _part(run: Run, metric: str, num_columns: int) -> list[str]:
     return [rf"\multicolumn{{{num_columns}}}{{l}}{{\emph{{{title}}}}}"]
 
 
-def _tabular(note: str, columns: str, head: list[str], lines: Sequence[list[str]]) -> str:
+def tabular(note: str, columns: str, head: list[str], lines: Sequence[list[str]]) -> str:
+    """A whole table. note: a comment above it; columns: as `tabular` takes them."""
     body = [" & ".join(line) + r" \\" for line in lines]
     return "\n".join(
         [

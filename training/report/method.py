@@ -6,7 +6,7 @@ from ..familiar import familiar_note
 from ..statistics import MIN_SEEDS
 from .analysis import TableRow
 from .results import Run
-from .training_tasks import overlap_notes
+from .training_tasks import run_overlap_notes
 
 METHOD = (
     "The unit is the task. {alike} are not independent, so every interval clusters by canonical "
@@ -53,8 +53,8 @@ def cell_note(run: Run) -> str:
     wordings = {str(run.shifts.get(cell, {}).get("wording")) for cell in run.cells}
     told = [text for wording, text in WORDING_NOTES.items() if wording in wordings]
     notes = [f"Routes: {'; '.join(told)}."] if told else []
-    overlap, _ = overlap_notes(run.folder)
-    return " ".join([*notes, *filter(None, [familiar_note(run.config)]), overlap])
+    overlap, _ = run_overlap_notes(run)
+    return " ".join([*notes, *filter(None, [familiar_note(run.config)]), *overlap])
 
 
 def told(run: Run, rows: Sequence[TableRow]) -> list[str]:

@@ -22,12 +22,9 @@ from .measures import Measure
 from .results import Run
 from .samples import Browser
 from .shifts import shift_plots
-from .style import COLOURS, css_variables
+from .style import COLOURS, arm_style, css_variables
 from .verdict import Verdict
-from .words import (
-    arm_words,
-    percent,
-)
+from .words import percent
 
 SCRIPTS = ("page.js", "episode_view.js", "episodes.js")  # in this order, as one
 FACTS = ("started", "python", "platform", "cpu", "cpu_cores", "accelerator", "torch_threads",
@@ -83,6 +80,8 @@ def _summary(report: Report) -> dict[str, Any]:
     return {
         "title": run.title,
         "eyebrow": _eyebrow(run),
+        "is_joint": bool(run.policies),
+        "shown_kind": "policies" if run.policies else "arms",
         "is_done": run.is_done,
         "verdict": report.verdict,
         "tiles": tables.tiles(run, report.rows),
@@ -95,7 +94,8 @@ def _summary(report: Report) -> dict[str, Any]:
         "interval_note": method.interval_note(report.rows),
         "arms": [{"name": arm, "words": run.arm_words(arm)} for arm in run.arms],
         "pairs": [
-            {"words": f"{arm_words(b)} − {arm_words(a)}"} for a, b in tables.pairs(report.rows)
+            {"words": f"{run.arm_words(b)} − {run.arm_words(a)}"}
+            for a, b in tables.pairs(report.rows)
         ],
         "matches": [tables.match(match) for match in report.matches],
         "matched_metric": run.game.metric(run.metric_names[0]).lower() if run.metric_names else "",
@@ -122,9 +122,9 @@ def _provenance(report: Report) -> dict[str, Any]:
 
 def _machinery(report: Report) -> dict[str, str]:
     """Style, script and data of the page itself."""
-    script = "".join(_asset(name) for name in SCRIPTS)
+    run, script = report.run, "".join(_asset(name) for name in SCRIPTS)
     return {
-        "css": _css(),
+        "css": _css(run),
         "script": script,
         "script_hash": _script_hash(script),
         "data": _data(report),
@@ -193,6 +193,8 @@ def _compute_caution(rows: Sequence[Spending]) -> str:
 
 def _eyebrow(run: Run) -> str:
     """What was done, for a reader who sees the page alone."""
+    if run.policies:
+        return f"{len(run.policies)} policies, measured on the same tasks"
     seeds = len(run.train_seeds)
     over = f"{seeds} training seeds" if seeds > 1 else "one training seed"
     if {"sft", "grpo"} <= set(run.arms):
@@ -201,6 +203,8 @@ def _eyebrow(run: Run) -> str:
 
 
 def _axis_note(run: Run) -> str:
+    if run.policies:
+        return ""
     if not run.evaluations or has_compute(run):
         return "Both arms start from the same base."
     return "Compute was not recorded; the axis shows steps, which cost the arms different amounts."
@@ -232,6 +236,7 @@ def _data(report: Report) -> str:
     cells = {cell: run.words(cell).title for cell in {*run.cells, *run.shifts}}
     value = {
         "arms": run.arms,
+        "kind": "policy" if run.policies else "arm",
         "walks": walks,
         "metric": run.metric_names[0] if run.metric_names else "",
         "words": {
@@ -250,8 +255,9 @@ def _json(value: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _css() -> str:
-    """Colours of both themes before the page's own rules; paper is always light."""
+def _css(run: Run) -> str:
+    """Colours of both themes before the page's own rules, those of measured policies after them;
+    paper is always light."""
     bright, dark = css_variables()
     return (
         f":root {{ color-scheme: light; {bright} }}\n"
@@ -259,7 +265,15 @@ def _css() -> str:
         f"{{ color-scheme: dark; {dark} }} }}\n"
         f"@media screen {{ :root[data-theme=dark] {{ color-scheme: dark; {dark} }} }}\n"
         + _asset("page.css")
+        + "".join(_policy_rule(run, arm) for arm in run.policies)
     )
+
+
+def _policy_rule(run: Run, arm: str) -> str:
+    """The colour of one policy's name, as its figures have it. Arms are of `joint`: no quotes."""
+    names = {pair[0]: name for name, pair in COLOURS.items()}
+    colour = names[arm_style(arm, run.policies).colour]
+    return f'[class~="arm-{arm}"], th[class~="{arm}"] {{ color: var(--{colour}); }}\n'
 
 
 def _script_hash(script: str) -> str:

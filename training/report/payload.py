@@ -13,10 +13,10 @@ from typing import Any
 # Order of a row's columns, by which `episodes.js` reads them; TEXTS are numbers of texts.
 EPISODE = ("seed", "step", "success", "ret", "arm", "cell", "metric", "task", "deal", "rule",
            "look", "status", "outcome", "turns")  # fmt: skip
-TURN = ("img", "success", "reward", "obs", "answer", "outcome", "terms", "feedback")
+TURN = ("img", "success", "reward", "obs", "answer", "outcome", "terms", "feedback", "src")
 TEXTS = frozenset(
     ("arm", "cell", "metric", "task", "deal", "rule", "look", "status", "outcome", "obs", "answer",
-     "terms", "feedback")
+     "terms", "feedback", "src")
 )  # fmt: skip
 
 

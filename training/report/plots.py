@@ -80,7 +80,7 @@ class Plotter:
             return None
         return self.plot(
             f"differences_{metric}",
-            lambda axes: figures.draw_differences(axes, shown),
+            lambda axes: figures.draw_differences(axes, shown, self.run.arm_words),
             f"Paired differences between arms, {self.run.game.metric(metric)}.",
             frame=figures.wide_frame(figures.differences_height(shown), right=1.9),
         )
@@ -147,7 +147,7 @@ class Plotter:
             return None
         return self.plot(
             f"stepdifferences_{metric}",
-            lambda axes: figures.draw_differences(axes, shown),
+            lambda axes: figures.draw_differences(axes, shown, self.run.arm_words),
             f"Paired differences of accuracy per step, {self.run.game.metric(metric)}.",
             frame=figures.wide_frame(figures.differences_height(shown), right=1.9),
         )

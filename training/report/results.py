@@ -130,6 +130,8 @@ class Run:
     metrics: (training seed, arm) -> lines of its metrics.jsonl.
     spent: training seed -> stage of the base -> what it cost (`base/spent.json`).
     notes: plain sentences on what is missing or damaged.
+    policies, sources: of several evaluations side by side (`joint`), arm -> what the policy is
+        called, and the run folder it was measured in; empty in a run of its own.
     """
 
     folder: Path
@@ -141,6 +143,8 @@ class Run:
     episode_files: tuple[tuple[int, Path], ...]
     is_done: bool
     notes: tuple[str, ...] = field(default=())
+    policies: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, Path] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -149,7 +153,7 @@ class Run:
 
     @property
     def arms(self) -> list[str]:
-        return in_order({e.arm for e in self.evaluations}, ARM_ORDER)
+        return in_order({e.arm for e in self.evaluations}, tuple(self.policies) or ARM_ORDER)
 
     @property
     def cells(self) -> list[str]:
@@ -204,12 +208,12 @@ class Run:
 
     def arm_words(self, arm: str) -> str:
         """A policy that was only measured is not the base of anything."""
-        return arm_words(arm) if self.measured is None else self.measured
+        return self.policies.get(arm) or self.measured or arm_words(arm)
 
     @property
     def measured(self) -> str | None:
-        """Who was measured, of a run that trained nobody."""
-        if self.config.get("command") != "eval":
+        """Who was measured, of a run that trained nobody and measured one policy."""
+        if self.config.get("command") != "eval" or self.policies:
             return None
         policy = self.config.get("policy")
         if not isinstance(policy, Mapping) or not isinstance(policy.get("name"), str):

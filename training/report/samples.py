@@ -70,7 +70,9 @@ class Browser:
 
 def read_samples(run: Run) -> list[Sample]:
     """Every stored episode, final policies first, cells in the report's order, then by task."""
-    samples = [sample for seed, path in run.episode_files for sample in _read(seed, path)]
+    samples = [
+        sample for seed, path in run.episode_files for sample in _read(seed, path, _arm(run, path))
+    ]
     last: dict[tuple[int, str], int] = {}
     for sample in samples:
         key = sample.train_seed, sample.arm
@@ -92,13 +94,14 @@ def read_samples(run: Run) -> list[Sample]:
     return sorted(samples, key=order)
 
 
-def browser(samples: list[Sample], *, compress: bool = False) -> Browser:
+def browser(samples: list[Sample], *, compress: bool = False, root: Path | None = None) -> Browser:
     """As many samples as the page can carry, pictures stored once each.
 
     compress: as WebP also where they are small, for the many street views of walks; the run folder
     keeps the originals.
+    root: the run folder, from which `..serve` gives pictures that did not fit; None: nobody does.
     """
-    pictures = _Pictures(compress)
+    pictures = _Pictures(compress, root)
     episodes = [_as_payload(sample, pictures) for sample in samples[:MAX_EPISODES]]
     del episodes[within(episodes, MAX_TEXT_CHARS) :]
     packed = pack(episodes)
@@ -113,7 +116,8 @@ def browser(samples: list[Sample], *, compress: bool = False) -> Browser:
         )
     if pictures.left_out:
         notes.append(
-            f"{pictures.left_out} pictures did not fit into this file; `cardinal view` shows all."
+            f"{pictures.left_out} pictures did not fit into this file; "
+            "`cardinal view RUN --serve` shows all."
         )
     return Browser(episodes=episodes, pictures=pictures.uris, packed=packed, notes=tuple(notes))
 
@@ -132,7 +136,8 @@ def picture_path(sample: Sample, name: Any) -> Path | None:
 class _Pictures:
     """Data URIs of pictures, each once, up to a total size."""
 
-    def __init__(self, compress: bool) -> None:
+    def __init__(self, compress: bool, root: Path | None) -> None:
+        self._root = None if root is None else root.resolve()
         self.uris: list[str] = []
         self.left_out = 0
         self._compress = compress
@@ -148,6 +153,11 @@ class _Pictures:
                 self._known[digest] = self._add(data)
             self._numbers[path] = self._known[digest]
         return self._numbers[path]
+
+    def place(self, path: Path) -> str:
+        """Where a picture is in the run folder; empty if it is elsewhere."""
+        is_inside = self._root is not None and path.is_relative_to(self._root)
+        return path.relative_to(self._root or "").as_posix() if is_inside else ""
 
     def _add(self, data: bytes) -> int | None:
         is_smaller = self._compress or len(data) > LARGE_PICTURE_BYTES
@@ -173,7 +183,12 @@ def _as_webp(data: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def _read(seed: int, path: Path) -> Iterator[Sample]:
+def _arm(run: Run, path: Path) -> str | None:
+    """Whose episodes a file holds, where several run folders stand side by side."""
+    return next((arm for arm, root in run.sources.items() if path.is_relative_to(root)), None)
+
+
+def _read(seed: int, path: Path, arm: str | None) -> Iterator[Sample]:
     named = FILE_NAME.fullmatch(path.stem)
     parts = named.groupdict() if named else {}
     try:
@@ -185,7 +200,7 @@ def _read(seed: int, path: Path) -> Iterator[Sample]:
             continue
         yield Sample(
             train_seed=seed,
-            arm=str(line.get("arm") or parts.get("arm") or "policy"),
+            arm=str(arm or line.get("arm") or parts.get("arm") or "policy"),
             step=int(line.get("step") or parts.get("step") or 0),
             cell=str(line.get("cell") or parts.get("cell") or path.stem),
             metric=str(line.get("metric") or parts.get("metric") or METRIC_ORDER[0]),
@@ -217,9 +232,11 @@ def _as_payload(sample: Sample, pictures: _Pictures) -> dict[str, Any]:
 def _turn_payload(sample: Sample, turn: dict[str, Any], pictures: _Pictures) -> dict[str, Any]:
     path = picture_path(sample, turn.get("image"))
     terms = turn.get("reward_terms")
+    number = None if path is None else pictures.number(path)
     return {
         "obs": _short(turn.get("observation")),
-        "img": None if path is None else pictures.number(path),
+        "img": number,
+        "src": "" if path is None or number is not None else pictures.place(path),
         "answer": _short(turn.get("answer")),
         "outcome": str(turn.get("outcome", "")),
         "success": turn.get("success"),

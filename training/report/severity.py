@@ -34,7 +34,7 @@ def draw_severity(axes: Axes, run: Run, ladder: Ladder, lines: dict[str, Line]) 
     """Every arm from the training value to far away: rates with their intervals."""
     far = max(at for at, _ in ladder.steps)
     for place, (arm, line) in enumerate(lines.items()):
-        style = arm_style(arm)
+        style = arm_style(arm, run.policies)
         shift = (place - (len(lines) - 1) / 2) * APART * far
         x = np.array([at for at, _ in line]) + shift
         y, low, high = (
@@ -53,7 +53,7 @@ def draw_severity(axes: Axes, run: Run, ladder: Ladder, lines: dict[str, Line]) 
     axes.set_xlim(-0.04 * far, 1.12 * far)
     _ticks(axes, run, ladder, far)
     ends = [(arm, line[-1][0], line[-1][1].estimate) for arm, line in lines.items()]
-    name_ends(axes, [end for end in ends if end[1] == far], run.arm_words)
+    name_ends(axes, [end for end in ends if end[1] == far], run.arm_words, run.policies)
     sizes = sample_sizes([rate for line in lines.values() for _, rate in line])
     axes.set_xlabel(f"severity (0: as in training) · {sizes}, each", loc="left")
     axes.set_title(ladder.title)

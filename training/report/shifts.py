@@ -72,7 +72,7 @@ def _effects(plotter: Plotter, found: Sequence[Effect], metric: str) -> Plot | N
     """The four means of every arm."""
     groups = []
     for arm in dict.fromkeys(each.arm for each in found):
-        colour = arm_style(arm).colour
+        colour = arm_style(arm, plotter.run.policies).colour
         lines = tuple(
             (each.name, colour, each.found) for each in found if each.arm == arm and each.is_mean
         )

@@ -7,7 +7,7 @@ arms differ in marker and dash as well, so that nothing depends on colour alone.
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -66,6 +66,13 @@ ARMS = {
     "sft": ArmStyle(COLOURS["sft"][0], "s", "-"),
     "grpo": ArmStyle(COLOURS["grpo"][0], "o", "-"),
 }
+POLICIES = tuple(  # of several that were measured, in their order; then again
+    ArmStyle(COLOURS[name][0], marker, dash)
+    for name, marker, dash in (
+        ("grpo", "o", "-"), ("sft", "s", "-"), ("extra1", "^", "--"), ("extra2", "v", "-."),
+        ("good", "P", ":"), ("base", "D", "-"),
+    )
+)  # fmt: skip
 OTHERS = (
     ArmStyle(COLOURS["extra1"][0], "^", "--"),
     ArmStyle(COLOURS["extra2"][0], "v", "-."),
@@ -77,8 +84,13 @@ def light(name: str) -> str:
     return COLOURS[name][0]
 
 
-def arm_style(arm: str) -> ArmStyle:
-    """Style of an arm; arms beyond the study's share two further styles."""
+def arm_style(arm: str, policies: Collection[str] = ()) -> ArmStyle:
+    """Style of an arm; arms beyond the study's share two further styles.
+
+    policies: all that are shown, where they are measured policies and not arms of a comparison.
+    """
+    if arm in policies:
+        return POLICIES[list(policies).index(arm) % len(POLICIES)]
     return ARMS.get(arm) or OTHERS[sum(arm.encode()) % len(OTHERS)]
 
 

@@ -26,6 +26,7 @@ from .words import (
     step_sizes,
 )
 
+MAX_TILES = 6
 STAGE_WORDS = {
     "pretrain": "Pretraining",
     "warmup": "SFT warm-up",
@@ -85,7 +86,7 @@ def comparisons(run: Run, rows: Sequence[TableRow]) -> list[dict[str, Any]]:
     return [
         {
             "title": row.words.title,
-            "pair": f"{arm_words(b)} − {arm_words(a)}",
+            "pair": f"{run.arm_words(b)} − {run.arm_words(a)}",
             "size": sample_size(found),
             "seen": sight_parts(found)[0],
             "needs": sight_parts(found)[1],
@@ -165,6 +166,8 @@ def _range(steps: Sequence[int]) -> str:
 def tiles(run: Run, rows: Sequence[TableRow]) -> list[dict[str, str]]:
     """The change of each arm on every OOD cell, in large figures."""
     metric = run.metric_names[0] if run.metric_names else ""
+    if run.policies:
+        return _policy_tiles(run, [row for row in rows if row.metric == metric])
     tiles = []
     for row in rows:
         if row.metric != metric or row.cell == "id":
@@ -184,6 +187,25 @@ def tiles(run: Run, rows: Sequence[TableRow]) -> list[dict[str, str]]:
             note = ", ".join(["points", *(part for part in told if part)])
             tiles.append({"arm": "gap", "name": name, "value": signed(gap.estimate), "note": note})
     return tiles
+
+
+def _policy_tiles(run: Run, rows: Sequence[TableRow]) -> list[dict[str, str]]:
+    """The differences of measured policies, those out of distribution first."""
+    return [
+        {
+            "arm": "gap",
+            "name": f"{run.arm_words(b)} − {run.arm_words(a)} {row.words.phrase}",
+            "value": signed(found.estimate),
+            "note": ", ".join(
+                part
+                for part in ("points", points_interval(found), p_words(found.p_value),
+                             holm_words(found), sample_size(found))
+                if part
+            ),
+        }
+        for row in sorted(rows, key=lambda row: row.cell == "id")
+        for (a, b), found in row.differences.items()
+    ][:MAX_TILES]  # fmt: skip
 
 
 def curve_sizes(curves: Iterable[Curve], *, is_done: bool) -> str:

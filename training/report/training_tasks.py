@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..overlap import read_overlap
+from .results import Run
 
 NOT_RECORDED = "Overlap of training and evaluation tasks: not recorded in this run folder."
 STAGES = {"pretrain": "pretraining", "warmup": "warm-up", "sft": "SFT", "grpo": "GRPO"}
@@ -20,6 +21,16 @@ def overlap_notes(folder: Path) -> tuple[str, bool]:
         return _told(record) if record is not None else (NOT_RECORDED, False)
     except (KeyError, TypeError, AttributeError):  # a file that somebody changed
         return NOT_RECORDED, False
+
+
+def run_overlap_notes(run: Run) -> tuple[list[str], bool]:
+    """The same of a run, or of every policy of several side by side; whether any is a warning."""
+    if not run.sources:
+        note, is_warning = overlap_notes(run.folder)
+        return [note], is_warning
+    told = {arm: overlap_notes(folder) for arm, folder in run.sources.items()}
+    notes = [f"{run.arm_words(arm)}: {note}" for arm, (note, _) in told.items()]
+    return notes, any(is_warning for _, is_warning in told.values())
 
 
 def _told(record: Mapping[str, Any]) -> tuple[str, bool]:

@@ -54,17 +54,28 @@ def judge(
     cautions = [] if is_done else ["The run is still in progress: figures are those so far."]
     if not comparable:
         changes = [change for row in measured for change in row.differences.values()]
-        cautions += [*_seed_cautions(changes, has_one_base), *_size_cautions(measured)]
+        cautions += [*_seed_cautions(changes, has_one_base), *size_cautions(measured)]
         base = measured_alone or "the base"
         details = [*_details(shifted, base), *_steps(measured, base)]
         headline = _without_both_arms(measured, measured_alone or "The policy")
         return Verdict(headline, "", tuple(details), tuple(cautions))
     gaps = [row.differences["sft", "grpo"] for row in comparable]
-    cautions += [*_seed_cautions(gaps, has_one_base), *_size_cautions(measured)]
+    cautions += [*_seed_cautions(gaps, has_one_base), *size_cautions(measured)]
     cautions += _family_cautions(measured)
     details = [*_details(comparable), *(_matched(match) for match in matches), *_steps(measured)]
     figures = _figures(comparable[0])
     return Verdict(_headline(comparable), figures, tuple(details), tuple(cautions))
+
+
+def size_cautions(rows: list[TableRow]) -> list[str]:
+    """What few episodes limit."""
+    fewest = min((rate.n for row in rows for rate in row.rates.values()), default=MIN_EPISODES)
+    if fewest >= MIN_EPISODES:
+        return []
+    return [
+        f"n = {grouped(fewest)} final episodes are fewer than the {MIN_EPISODES} that a claimed "
+        "number needs: a first look."
+    ]
 
 
 def _seed_cautions(gaps: list[PairedDifference], has_one_base: bool) -> list[str]:
@@ -94,16 +105,6 @@ def _family_cautions(rows: list[TableRow]) -> list[str]:
     if not weak:
         return []
     return [f"Not clear after Holm's correction over the cells: {_listed(weak)}."]
-
-
-def _size_cautions(rows: list[TableRow]) -> list[str]:
-    fewest = min((rate.n for row in rows for rate in row.rates.values()), default=MIN_EPISODES)
-    if fewest >= MIN_EPISODES:
-        return []
-    return [
-        f"n = {grouped(fewest)} final episodes are fewer than the {MIN_EPISODES} that a claimed "
-        "number needs: a first look."
-    ]
 
 
 def _headline(rows: list[TableRow]) -> str:
