@@ -2,6 +2,7 @@
 
 Examples:
     cardinal compare experiment=gp_l seeds=5
+    cardinal compare experiment=gp_l distributed.num_processes=2   # each arm by two processes
 """
 
 from .config import ExperimentConfig
@@ -13,8 +14,9 @@ from .run_place import run_root
 def main(config: ExperimentConfig) -> None:
     from .comparison import run_comparison
     from .runs import finish, opened
+    from .spreading import check_spreading
 
-    config.distributed.refuse_spreading("compare")
+    check_spreading(config, "compare")
     with opened(config, "compare") as folder:
         run_comparison(config, folder.root)
         finish(folder, {"command": "compare", "seeds": config.seeds})

@@ -25,14 +25,46 @@ class DistributedConfig:
         on all others.
     collective_timeout_s: how long a process may wait for the others to come to the same point; they
         may be busy with longer episodes.
+    num_processes: of each base and arm of `compare` and `reproduce`, which start them, one for a
+        device; `sft`, `grpo` and `pretrain` have as many as their launcher starts.
+    num_nodes: machines that share an arm; more than one only with a launcher on each.
     """
 
     sharding: Sharding = Sharding.none
     peer_timeout_s: float = 30.0
     collective_timeout_s: float = 7200.0
+    num_processes: int = 1
+    num_nodes: int = 1
 
     def __post_init__(self) -> None:
-        require_positive(self, "peer_timeout_s", "collective_timeout_s")
+        require_positive(
+            self, "peer_timeout_s", "collective_timeout_s", "num_processes", "num_nodes"
+        )
+
+    def check_jobs(self, command: str) -> None:
+        """ValueError where a command that starts its own processes would need several machines, is
+        itself one of several, or has nothing to split a policy over."""
+        instead = (
+            "train each arm by accelerate launch --num_machines N ... -m cardinal_gym.training.sft "
+            "and .grpo on every node, or by submitit (-m hydra/launcher=submitit_slurm)"
+        )
+        if self.num_nodes > 1:
+            raise ValueError(
+                f"distributed.num_nodes must be 1 for {command}, which starts processes on this "
+                f"machine alone; got {self.num_nodes}: {instead}"
+            )
+        world = os.environ.get("WORLD_SIZE", "1")
+        if int(world) > 1:
+            raise ValueError(
+                f"{command} must be started once, for it starts processes itself (as many for each "
+                f"job as distributed.num_processes says); got {world} processes"
+            )
+        if self.sharding is not Sharding.none and self.num_processes == 1:
+            raise ValueError(
+                f"distributed.sharding must be none for {command} with one process a job; got "
+                f"{self.sharding.value}: add distributed.num_processes=N to split each job over N "
+                "devices, or distributed.sharding=none"
+            )
 
     def refuse_spreading(self, command: str) -> None:
         """ValueError where a command that starts a process for each part is told to spread them."""

@@ -25,6 +25,7 @@ from .failures import FAILURE, USAGE, Failed, exit_status, words
 from .progress import read_status
 
 POLL_S = 0.25
+STOP_S = 10.0  # for a job to end that is told to
 BUG = 70  # exit code of a job that crashed, among processes of this module
 TRACEBACK = "Traceback (most recent call last)"
 
@@ -34,12 +35,14 @@ class Job:
     """One process: `work(*arguments, status_path)`, importable by name; output goes to a log.
 
     needs: names of jobs that must have finished before.
+    num_processes: more than one: the work is done by so many together (`spreading.py`).
     """
 
     name: str
     work: Callable[..., None]
     arguments: tuple[Any, ...]
     needs: tuple[str, ...] = ()
+    num_processes: int = 1
 
 
 class JobRefused(ValueError):
@@ -61,10 +64,12 @@ def run_jobs(
     folder: Path,
     threads: int,
     on_done: Callable[[str, float], None] | None = None,
+    devices: Sequence[str] = (),
 ) -> None:
     """Run all jobs, at most `processes` at a time; logs and states go to `folder`.
 
     on_done: told the name of every job that ended well, and the seconds that it took.
+    devices: accelerators that the jobs share out among them; empty: each sees what there is.
 
     Raises JobRefused, JobFailed or JobCrashed for the first job that ends badly, after stopping the
     others.
@@ -77,7 +82,9 @@ def run_jobs(
             for job in [job for job in waiting if finished.issuperset(job.needs)]:
                 if len(running) < processes:
                     waiting.remove(job)
-                    running[job.name] = _Running.start(job, folder, row=_free_row(running))
+                    row = _free_row(running)
+                    own = devices_of(row, job.num_processes, devices)
+                    running[job.name] = _Running.start(job, folder, row, own)
             for name in list(running):
                 if running[name].look(folder):
                     finished.add(name)
@@ -101,12 +108,14 @@ class _Running:
     stage: str = ""
 
     @classmethod
-    def start(cls, job: Job, folder: Path, row: int) -> "_Running":
+    def start(cls, job: Job, folder: Path, row: int, devices: Sequence[str]) -> "_Running":
         stem = job.name.replace(" ", "_")
         status, log = folder / f"{stem}.status.json", folder / f"{stem}.log"
         status.unlink(missing_ok=True)
         process = multiprocessing.get_context("spawn").Process(
-            target=_work, args=(job, status, log, os.getpid()), daemon=True
+            target=_work,
+            args=(job, status, log, os.getpid(), devices),
+            daemon=job.num_processes == 1,  # a daemon may have no processes of its own
         )
         process.start()
         return cls(job, process, Bar(job.name, position=row), row, status, time.monotonic())
@@ -132,11 +141,29 @@ class _Running:
     def stop(self) -> None:
         if self.process.is_alive():
             self.process.terminate()
-            self.process.join(timeout=10)
+            self.process.join(timeout=STOP_S)
+            if self.process.is_alive():  # what it has started ends with it
+                self.process.kill()
         self.bar.close()
 
 
-def _work(job: Job, status: Path, log: Path, parent: int) -> None:
+def devices_of(place: int, num_processes: int, devices: Sequence[str]) -> list[str]:
+    """Those of the job at a place among several that run side by side; none where there are none.
+
+    Jobs of one process take turns where there are fewer devices than places.
+    """
+    first = place * num_processes % max(1, len(devices))
+    return list(devices[first : first + num_processes])
+
+
+def end_with(parent: int) -> None:
+    """End this process soon after its parent, whatever it is doing."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def _work(job: Job, status: Path, log: Path, parent: int, devices: Sequence[str]) -> None:
     """In the child: send all output to the log, watch the parent, do the work."""
     tqdm.set_lock(threading.RLock())  # its own is a semaphore, which a stopped job leaves behind
     with log.open("a", encoding="utf-8", buffering=1) as stream:
@@ -144,9 +171,11 @@ def _work(job: Job, status: Path, log: Path, parent: int) -> None:
         os.dup2(stream.fileno(), 2)
         sys.stdout = sys.stderr = stream
         logging.basicConfig(level=logging.INFO, stream=stream, force=True)
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+        threading.Thread(target=end_with, args=(parent,), daemon=True).start()
+        if devices:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(devices)
         try:
-            job.work(*job.arguments, status)
+            _do(job, status)
         except BaseException as error:
             traceback.print_exc(file=stream)
             known = exit_status(error)
@@ -156,10 +185,13 @@ def _work(job: Job, status: Path, log: Path, parent: int) -> None:
             os._exit(_exit_code(error, known))
 
 
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.5)
-    os._exit(1)
+def _do(job: Job, status: Path) -> None:
+    if job.num_processes == 1:
+        job.work(*job.arguments, status)
+        return
+    from .spreading import run_spread
+
+    run_spread(job.work, job.arguments, status, job.num_processes)
 
 
 def _limit_threads(threads: int) -> None:

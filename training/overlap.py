@@ -37,18 +37,23 @@ def write_overlap(root: Path, dealt: "DealtTasks", policy: PolicyConfig) -> None
         "trained": {stage: sorted(keys) for stage, keys in dealt.trained.items()},
         "unknown": list(dealt.unknown),
         "before": before,
-        "measured": {
-            cell: {
-                "num_tasks": len(tasks),
-                "seen": {
-                    stage: sum(not keys.isdisjoint(task) for task in tasks)
-                    for stage, keys in stages.items()
-                },
-            }
-            for cell, tasks in dealt.measured.items()
-        },
+        "measured": counted(dealt, stages),
     }
     atomic_write_json(path, record)
+
+
+def counted(dealt: "DealtTasks", stages: Mapping[str, frozenset[str]]) -> dict[str, Any]:
+    """By cell: `num_tasks`, and how many of them each of these stages has `seen`."""
+    return {
+        cell: {
+            "num_tasks": len(tasks),
+            "seen": {
+                stage: sum(not keys.isdisjoint(task) for task in tasks)
+                for stage, keys in stages.items()
+            },
+        }
+        for cell, tasks in dealt.measured.items()
+    }
 
 
 def read_overlap(root: Path) -> dict[str, Any] | None:

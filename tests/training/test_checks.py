@@ -121,20 +121,21 @@ def test_what_starts_its_own_processes_is_started_once(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("start", [compare.main, run.main])
-def test_compare_and_run_refuse_to_be_spread(
+def test_compare_refuses_nodes_and_run_to_be_spread(
     start: Callable[[], None],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    overrides = ["hardware=8xh100", f"output_dir={tmp_path}"]
+    overrides = ["hardware=multi_node", f"output_dir={tmp_path}"]
     if start is run.main:
-        overrides.append("recipe=distill")
+        overrides = ["hardware=8xh100", f"output_dir={tmp_path}", "recipe=distill"]
     monkeypatch.setattr("sys.argv", ["cardinal", *overrides])
     with pytest.raises(SystemExit) as left:
         start()
     assert left.value.code == 2
-    assert "distributed.sharding must be none for" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "distributed.sharding must be none for run" in told or "num_nodes must be 1" in told
     assert list(tmp_path.iterdir()) == []
 
 

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cardinal_gym.training.distributed_config import DistributedConfig
 from cardinal_gym.training.launch import compose_experiment
 from cardinal_gym.training.override_errors import CONFIG_ERRORS, explain
+from cardinal_gym.training.planning.estimate import estimate
 from cardinal_gym.training.reproduce import plan
 from cardinal_gym.training.reproduce.clock import Clock, TimedJob, duration, timed_jobs
 from cardinal_gym.training.reproduce.config import CellClaim, Measure, ReproduceConfig
-from cardinal_gym.training.reproduce.dry_run import as_text
+from cardinal_gym.training.reproduce.dry_run import as_text, evaluation_seconds
 from cardinal_gym.training.reproduce.findings import Verdict, judged, published_differences
 from cardinal_gym.training.reproduce.plan import planned
 from cardinal_gym.training.reproduce.runner import jobs_of
@@ -157,6 +159,35 @@ def test_the_full_size_is_the_same_command_with_the_papers_policy() -> None:
     assert set(run.config.suite.cells) == {"id", "ood_ranks", "ood_red"}
     with pytest.raises(ValueError, match="only must name studies of the full size"):
         planned(replace(config, only=["lr"]), typed)
+
+
+def test_a_dry_run_of_the_full_size_counts_the_devices_of_a_job() -> None:
+    typed = ["policy=llama_3_2_11b_vision", "hardware=8xh100"]
+    config = replace(composed(*typed), only=["gp_vl"], seeds=2)
+    runs = planned(config, typed)
+    assert {job.num_processes for job in jobs_of(config, runs)} == {8}
+    text = as_text(config, runs, Clock.of([], [], 1))
+    assert "every base and arm by 8 processes, each on one h100, split by fsdp2" in text
+    assert "GiB, fits" in text
+    (line,) = (line for line in text.splitlines() if line.startswith("gp_vl"))
+    (run,) = runs
+    alone = replace(run, config=replace(run.config, distributed=DistributedConfig(), processes=2))
+    told = as_text(config, [alone], Clock.of([], [], 1))
+    assert "by one process on one h100 (6 of 8 devices stay idle)" in told
+    assert "does NOT fit" in told
+    assert "with 2 jobs at a time" in told
+    assert float(line.split()[-1]) > 10  # device hours
+
+
+def test_evaluations_are_counted_with_their_longest_answers() -> None:
+    typed = ["policy=llama_3_2_11b_vision", "hardware=8xh100"]
+    (run,) = planned(replace(composed(*typed), only=["gp_vl"]), typed)
+    found = estimate(run.config)
+    rollout_s = found.time.read_s + found.time.decode_s
+    episodes = 768 * 3 + 256 * 3 * 2  # the base, two ends, three milestones before each end
+    tokens = episodes * 3 * 5 * 512  # cells, attempts
+    wanted = rollout_s * tokens / found.work.sampled_tokens
+    assert evaluation_seconds(found, 2) == pytest.approx(wanted)
 
 
 @pytest.mark.slow

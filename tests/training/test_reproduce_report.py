@@ -1,8 +1,10 @@
 """The reproduction's report: its numbers are those of the runs, and it leaves the runs alone."""
 
 import csv
+import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from cardinal_gym.training.report.load import load_run
 from cardinal_gym.training.reproduce import plan
 from cardinal_gym.training.reproduce.build import build_report
 from cardinal_gym.training.reproduce.config import ReproduceConfig
+from cardinal_gym.training.reproduce.contamination import overlaps
 from cardinal_gym.training.reproduce.details import gains
 from cardinal_gym.training.reproduce.findings import METRIC, Findings, findings
 from cardinal_gym.training.reproduce.plan import planned
@@ -36,7 +39,12 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("taken")
-    return {"gp_l": finished(root), "gp_vl": finished(root, image=True)}
+    made = {"gp_l": finished(root), "gp_vl": finished(root, image=True)}
+    for folder, seen in zip(made.values(), (0, 2), strict=True):
+        told = {"num_tasks": 40, "seen": {"warmup": 0, "grpo": seen}}
+        record = {"unit": "hand", "measured": {"id": told, "ood_ranks": told}}
+        (folder / "contamination.json").write_text(json.dumps(record))
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +105,69 @@ def test_the_files_tell_the_same_verdicts(page: Path) -> None:
     assert {"recognition.csv", "matched.csv", "rates.csv"} <= {
         p.name for p in page.parent.iterdir()
     }
+
+
+def test_tasks_that_were_trained_on_are_flagged_by_cell(page: Path, found: Findings) -> None:
+    told = {(row.label, row.cell): (row.is_bad, row.is_recorded) for row in found.overlaps}
+    assert told["gp_l", "ood_ranks"] == (False, True)
+    assert told["gp_vl", "ood_ranks"] == (True, True)
+    text = (page.parent / "reproduce.md").read_text()
+    assert "WARNING: evaluation tasks were trained on (gp_vl, id; gp_vl, ood_ranks)" in text
+    assert "0 of 40 tasks are among the first of warm-up, GRPO | recorded in the run" in text
+    assert "**OVERLAP**: of 40 tasks, 2 in GRPO too" in text
+    assert "WARNING: evaluation tasks were trained on" in page.read_text()
+
+
+def test_a_run_without_a_record_has_its_tasks_dealt_again(tmp_path: Path) -> None:
+    folder = finished(tmp_path)
+    (run,) = planned(chosen("gp_l", runs={"gp_l": folder}), [])
+    rows = overlaps([replace(run, differs=())], {"gp_l": load_run(folder)})
+    assert [(row.cell, row.is_recorded, row.is_bad) for row in rows] == [
+        ("id", False, False), ("ood_ranks", False, False),
+    ]  # fmt: skip
+    assert set(rows[0].seen) == {"pretrain", "warmup", "sft", "grpo"}
+    assert rows[0].num_tasks > 100
+    assert overlaps([replace(run, differs=("env.targets=[10]",))], {"gp_l": load_run(folder)}) == []
+
+
+def test_every_comparison_tells_what_it_could_have_seen(page: Path) -> None:
+    rows = rows_of(page.parent / "cells.csv")
+    known = [row for row in rows if row["verdict"] != "not measured"]
+    assert known
+    assert all(0 < float(row["detectable"]) <= 1 for row in known)
+    text = (page.parent / "reproduce.md").read_text()
+    claims = [line for line in text.splitlines() if line.startswith("| | here, n = ")]
+    assert claims
+    assert all(line.count("; sees ") == 3 for line in claims)
+    assert page.read_text().count('class="sees"') >= 3 * len(claims)
+
+
+def test_the_cells_are_a_latex_table(page: Path) -> None:
+    lines = (page.parent / "cells.tex").read_text().splitlines()
+    assert lines[2] == r"\begin{tabular}{llccccccrrr}"
+    body = [line for line in lines if line.endswith(r"\\")]
+    assert {line.count("&") for line in body} == {10}
+    assert body[1].startswith("GP-L, rule & published & 11.5 & 3.4 & 15.0 & $-8.1$")
+    assert "(sees " in body[2]
+
+
+def test_a_report_of_what_has_finished_says_what_is_missing(
+    config: ReproduceConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    studies = {name: config.studies[name] for name in ("gp_l", "gp_vl")}
+    studies["gp_vl"] = replace(studies["gp_vl"], run=None)
+    part = replace(config, studies=studies, report_only=True, output_dir=str(tmp_path))
+    one = tmp_path / "reproduce" / "default" / "gp_vl" / "seed_0" / "base"
+    one.mkdir(parents=True)
+    (one / "done.json").write_text("{}")
+    page = reproduce(part, [])
+    assert page is not None
+    said = "Not finished, and left out: gp_vl (1 of 15 policies are there); the same command with"
+    assert said in capsys.readouterr().out
+    assert said in page.read_text()
+    assert not (tmp_path / "reproduce" / "default" / "config.yaml").exists()
+    with pytest.raises(ValueError, match="report_only must have a finished run to report on"):
+        reproduce(replace(part, only=["gp_vl"]), [])
 
 
 def test_the_page_needs_no_network_and_tells_settings_that_differ(page: Path) -> None:

@@ -3,6 +3,7 @@
 index.html          self-contained: no network, no script
 slide.png .svg      the cells beside the published figures, 16:9
 reproduce.md        the same tables in Markdown
+cells.tex           the cells as a LaTeX table
 *.csv               every number with its interval, p, n
 figures/*           every figure, as SVG and PNG
 """
@@ -16,10 +17,12 @@ from ..report.style import svg_text
 from .config import ReproduceConfig
 from .figures import all_plots, slide
 from .findings import Findings, findings
+from .latex import cells_tex
+from .markdown import as_markdown
 from .page import render
 from .plan import PlannedRun
-from .tables import as_markdown, csv_files
-from .words import PAPER, counts, headline, notes, published_cells
+from .tables import csv_files
+from .words import PAPER, SMALL, counts, headline, missing, notes, published_cells
 
 REPORT_FOLDER = "report"
 
@@ -33,10 +36,10 @@ def build_report(
     """
     found = findings(config, plan)
     differs = [(run.label, run.differs) for run in plan]
-    limits = notes(found, differs, is_full_size=config.is_full_size)
+    limits = [*missing(plan), *notes(found, differs, is_full_size=config.is_full_size)]
     folder = root / REPORT_FOLDER
     (folder / "figures").mkdir(parents=True, exist_ok=True)
-    tables = csv_files(found)
+    tables = {**csv_files(found), **({"cells.tex": cells_tex(found)} if found.cells else {})}
     for name, text in tables.items():
         atomic_write_text(folder / name, text)
     atomic_write_text(folder / "reproduce.md", as_markdown(config, found, limits))
@@ -45,12 +48,17 @@ def build_report(
         atomic_write_text(folder / "figures" / f"{plot.name}.svg", plot.document)
         atomic_write_bytes(folder / "figures" / f"{plot.name}.png", plot.png)
     if found.cells:
-        figure = slide(found, [*_footer(found), *limits[:1]])
+        figure = slide(found, [*_footer(found), *_first(limits)])
         atomic_write_bytes(folder / "slide.png", png_bytes(figure))
         atomic_write_text(folder / "slide.svg", svg_text(figure, "slide"))
     page = folder / "index.html"
     atomic_write_text(page, render(config, plan, found, plots, tables, limits))
-    return page, "\n".join([headline(found), *counts(found)])
+    return page, "\n".join([*missing(plan), headline(found), *counts(found)])
+
+
+def _first(limits: Sequence[str]) -> Sequence[str]:
+    """What a slide must not leave out: all up to the difference in size."""
+    return limits[: limits.index(SMALL) + 1] if SMALL in limits else limits[:1]
 
 
 def _footer(found: Findings) -> list[str]:

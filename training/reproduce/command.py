@@ -6,6 +6,7 @@ Examples:
     cardinal reproduce only=[gp_l,turns] studies.gp_l.run=runs/gp_l/default
     cardinal reproduce policy=llama_3_2_11b_vision hardware=8xh100 dry_run=true
     cardinal reproduce resume=true                          # go on after an interruption
+    cardinal reproduce report_only=true                     # the report of what has finished so far
 """
 
 from pathlib import Path
@@ -17,7 +18,7 @@ from .config import ReproduceConfig, reproduce_root
 
 
 def folder(config: ReproduceConfig) -> Path | None:
-    return None if config.dry_run else reproduce_root(config)
+    return None if config.dry_run or config.report_only else reproduce_root(config)
 
 
 @command("reproduce", folder=folder)

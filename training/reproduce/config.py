@@ -152,12 +152,14 @@ class ReproduceConfig(ExperimentConfig):
 
     only: the studies to run, by name; empty: all that have the size asked for.
     dry_run: print what would run and what it would cost, and stop.
+    report_only: run nothing; write the report of what has finished, also while others go on.
     full_size: overrides that every study's `full` begins with.
     """
 
     studies: dict[str, StudyConfig] = field(default_factory=dict)
     only: list[str] = field(default_factory=list)
     dry_run: bool = False
+    report_only: bool = False
     full_size: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:

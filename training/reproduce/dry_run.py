@@ -1,16 +1,21 @@
 """What a reproduction would run and what it would cost, as text; nothing is loaded or written.
 
 At tiny scale minutes of a core, from the reference machine. At full size the arithmetic of
-`cardinal plan`: accelerator hours of each arm at best, and whether an update fits the machine.
+`cardinal plan`: device hours of each part at best, on the devices that one job has, and whether it
+fits their memory.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..config import ExperimentConfig
+from ..distributed_config import Sharding
 from ..planning.estimate import Estimate, estimate
 from .clock import Clock, duration
 from .config import BASE, ReproduceConfig, reproduce_root
 from .plan import PlannedRun
+
+PARTS = ("warmup", "sft", "grpo")
 
 
 def as_text(config: ReproduceConfig, runs: Sequence[PlannedRun], clock: Clock) -> str:
@@ -37,46 +42,93 @@ def _tiny(runs: Sequence[PlannedRun], clock: Clock) -> list[str]:
 
 
 def _full_size(runs: Sequence[PlannedRun]) -> list[str]:
-    """Every arm of every seed with the time that the machine needs at best."""
+    """Every job of every seed with the time that its devices need at best."""
     rows: list[tuple[str, ...]] = [
-        ("run", "seeds", "budget an arm", "an SFT arm", "a GRPO arm", "memory", "all seeds")
-    ]
-    hours = 0.0
+        ("run", "seeds", "budget an arm", "warm-up", "SFT", "RL", "evaluations",
+         "memory of a device", "device hours")
+    ]  # fmt: skip
+    total = 0.0
     for run in runs:
-        found = estimate(run.config)
-        seconds = {arm: arm_seconds(run.config, found, arm) for arm in run.arms}
-        told = [duration(seconds[arm]) if arm in seconds else "" for arm in ("sft", "grpo")]
-        every = run.config.seeds * sum(seconds.values())
-        hours += every * run.config.plan.num_devices / 3600
+        found = estimate(_on_own_devices(run.config))
+        seconds = {part: part_seconds(found, part) for part in ("warmup", *run.arms)}
+        measuring = evaluation_seconds(found, len(run.arms))
+        hours = run.config.seeds * (sum(seconds.values()) + measuring) * _devices(run) / 3600
+        total += hours
+        told = [duration(seconds[part]) if part in seconds else "" for part in PARTS]
         gib = found.memory.peak / 2**30
         fits = f"{gib:.0f} GiB, {'fits' if found.fits else 'does NOT fit'}"
-        row = (run.label, str(run.config.seeds), _arm(run), *told, fits, duration(every))
-        rows.append(row)
-    plan = runs[0].config.plan
-    machine = f"{plan.num_devices} x {plan.device}"
+        rows.append(
+            (run.label, str(run.config.seeds), _arm(run), *told, duration(measuring), fits,
+             f"{hours:,.0f}")
+        )  # fmt: skip
+    first = runs[0]
+    at_once = first.config.processes or 1
+    wall = duration(3600 * total / (_devices(first) * at_once))
     return [
-        f"{runs[0].config.policy.name} on {machine}, at best (cardinal plan says how it is "
-        "counted); evaluations come on top",
+        _machine(first.config),
+        "Times are of one seed, at best (cardinal plan says how they are counted); evaluations "
+        "with every answer as long as it may be.",
         "",
         *_aligned(rows),
         "",
-        f"about {hours:,.0f} device hours in all",
+        f"about {total:,.0f} device hours in all: {wall} with {_jobs(at_once)} at a time",
     ]
 
 
-def arm_seconds(config: ExperimentConfig, found: Estimate, arm: str) -> float:
-    """Wall seconds of one arm on the machine of `config.plan`, at best."""
-    budget = config.grpo.budget if arm == "grpo" else config.sft.budget
-    time, devices = found.time, config.plan.num_devices
-    if arm == "grpo":
+def part_seconds(found: Estimate, part: str) -> float:
+    """Wall seconds of one stage on the machine of the estimate, at best; 0 without the stage.
+
+    part: `warmup`, `sft` or `grpo`.
+    """
+    section = getattr(found.config, part)
+    if section is None:
+        return 0.0
+    budget, time = section.budget, found.time
+    if part == "grpo":
         steps = budget.steps if budget.tflops is None else budget.tflops / time.tflop
         return float(steps or 0) * time.step_s
-    per_token = 6 * found.shape.parameters.total
     if budget.tflops is None:
-        tokens = float(budget.steps or 0) * config.sft.batch_size * found.work.row_tokens
+        tokens = float(budget.steps or 0) * section.batch_size * found.work.row_tokens
     else:
-        tokens = budget.tflops * 1e12 / per_token
-    return tokens / (devices * time.train_tokens_s)
+        tokens = budget.tflops * 1e12 / (6 * found.shape.parameters.total)
+    return tokens / (found.config.plan.num_devices * time.train_tokens_s)
+
+
+def evaluation_seconds(found: Estimate, num_arms: int) -> float:
+    """Wall seconds of all evaluations of a seed, of the base and along each arm, where answers come
+    as fast as in a rollout and none ends early."""
+    chosen, time = found.config.evaluate, found.time
+    episodes = chosen.final_episodes * (1 + num_arms)
+    episodes += chosen.episodes * (chosen.milestones - 1) * num_arms
+    sampled = any(not metric.is_greedy for metric in chosen.metrics)  # all from the same answers
+    greedy = any(metric.is_greedy for metric in chosen.metrics)
+    turns = found.work.turns * chosen.samples * sampled + greedy
+    tokens = episodes * len(found.config.suite.cells) * turns * chosen.max_new_tokens
+    return tokens * (time.read_s + time.decode_s) / found.work.sampled_tokens
+
+
+def _on_own_devices(config: ExperimentConfig) -> ExperimentConfig:
+    """With the devices of one job as the machine that is planned for."""
+    own = replace(config.plan, num_devices=config.distributed.num_processes)
+    return replace(config, plan=own)
+
+
+def _devices(run: PlannedRun) -> int:
+    return run.config.distributed.num_processes
+
+
+def _machine(config: ExperimentConfig) -> str:
+    spread, plan = config.distributed, config.plan
+    split = f", split by {spread.sharding.value}" if spread.sharding is not Sharding.none else ""
+    count = spread.num_processes
+    own = "one process" if count == 1 else f"{count} processes, each"
+    told = f"{config.policy.name}: every base and arm by {own} on one {plan.device}{split}"
+    idle = plan.num_devices - count * (config.processes or 1)
+    return told + (f" ({idle} of {plan.num_devices} devices stay idle)" if idle > 0 else "")
+
+
+def _jobs(count: int) -> str:
+    return "one job" if count == 1 else f"{count} jobs"
 
 
 def _arm(run: PlannedRun) -> str:

@@ -30,6 +30,7 @@ from .config import (
     SideClaim,
     StudyConfig,
 )
+from .contamination import CellOverlap, overlaps
 from .details import Gain, Reading, VariantRow, gains, reading_family, readings, variant_rows
 from .plan import PlannedRun, source_root
 
@@ -92,6 +93,7 @@ class Findings:
     gains: dict[str, list[Gain]]  # by study
     readings: list[Reading]
     matches: list[tuple[str, Match]]
+    overlaps: list[CellOverlap]
     runs: dict[str, Run]
 
 
@@ -117,6 +119,7 @@ def findings(config: ReproduceConfig, plan: Sequence[PlannedRun]) -> Findings:
             [row for name, run in main.items() for row in readings(name, run, METRIC)]
         ),
         matches=[(name, match) for name, run in main.items() for match in all_matched(run, METRIC)],
+        overlaps=overlaps(plan, runs),
         runs=runs,
     )
 

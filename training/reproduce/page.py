@@ -26,6 +26,7 @@ from .findings import (
 )
 from .plan import PlannedRun
 from .words import (
+    OVERLAP_ABOUT,
     PAIR_WORDS,
     PAPER,
     cell_sentence,
@@ -34,7 +35,9 @@ from .words import (
     further_cells,
     headline,
     holm_words,
+    overlap_words,
     published_cells,
+    sees_words,
     side_words,
     size_words,
 )
@@ -73,8 +76,11 @@ def render(
         names=names,
         readings=[_reading(names[row.study], row) for row in found.readings],
         matches=[_match(names[study], match) for study, match in found.matches],
-        runs=[(run.label, str(run.root), "taken as it was" if run.is_taken else "run here")
-              for run in plan],
+        overlap_about=OVERLAP_ABOUT,
+        overlaps=[(row.label, row.words.title, overlap_words(row).replace("*", ""), row.is_bad,
+                   "recorded in the run" if row.is_recorded else "dealt again")
+                  for row in found.overlaps],
+        runs=[(run.label, str(run.root), _state(run)) for run in plan],
         downloads=[(name, _data_uri(text)) for name, text in downloads.items()],
     )  # fmt: skip
 
@@ -129,6 +135,7 @@ def _study(config: ReproduceConfig, found: Findings, name: str) -> dict[str, Any
         "gains": [
             {"cell": row.words.title, "attempts": row.attempts,
              "rates": [_rate(rate) for rate in row.rates.values()],
+             "size": size_words(next(iter(row.rates.values()))),
              "arms": [arm_words(arm) for arm in row.rates],
              "gain": _change(row.gains.get("grpo")), "growth": _change(row.growth.get("grpo")),
              "published": "" if row.published is None else f"{row.published:+g}",
@@ -143,6 +150,7 @@ def _reading(study: str, row: Reading) -> dict[str, Any]:
         "study": study,
         "cell": row.words.title,
         "arm": arm_words(row.arm),
+        "size": size_words(row.success),
         "recognition": _rate(row.recognition),
         "success": _rate(row.success),
         "recognition_change": _change(row.recognition_change),
@@ -151,11 +159,18 @@ def _reading(study: str, row: Reading) -> dict[str, Any]:
     }
 
 
+def _state(run: PlannedRun) -> str:
+    if run.is_taken:
+        return "taken as it was"
+    return "run here" if run.is_done else "not finished: left out"
+
+
 def _match(study: str, match: Match) -> dict[str, Any]:
     return {
         "study": study,
         "cell": match.words.title,
-        "ids": [_rate(rate) for rate in match.id_rates],
+        "ids": [{**_rate(rate), "size": size_words(rate)} for rate in match.id_rates],
+        "size": size_words(match.difference),
         "gap": percent(match.id_gap).removesuffix("%"),
         "is_matched": match.is_matched,
         **_change(match.difference),
@@ -176,11 +191,12 @@ def _rate(rate: Interval | None) -> dict[str, str]:
 
 def _change(found: PairedDifference | None) -> dict[str, str]:
     if found is None:
-        return {"value": "–", "interval": "", "p": ""}
+        return {"value": "–", "interval": "", "p": "", "sees": ""}
     return {
         "value": signed(found.estimate),
         "interval": points_interval(found),
         "p": holm_words(found),
+        "sees": sees_words(found),
     }
 
 

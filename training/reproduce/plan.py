@@ -21,8 +21,8 @@ from ..run_folder import VOLATILE_KEYS, RunFolder, flatten
 from .config import BASE, ReproduceConfig, StudyConfig, reproduce_root
 
 OWN = (  # settings of this command, and those that it gives every run by itself
-    "studies", "only", "dry_run", "full_size", "name", "resume", "seed", "seeds", "output_dir",
-    "processes", "hydra",
+    "studies", "only", "dry_run", "report_only", "full_size", "name", "resume", "seed", "seeds",
+    "output_dir", "processes", "hydra",
 )  # fmt: skip
 # Of a folder that is taken: where and how many, not what.
 MAY_DIFFER = VOLATILE_KEYS | {

@@ -19,6 +19,7 @@ from ..contamination import DealtTasks
 from ..jobs import Job, run_jobs
 from ..overlap import write_overlap
 from ..run_folder import RunFolder
+from ..spreading import check_spreading, shared_devices
 from ..trackers import check_trackers
 from .clock import Clock, TimedJob, duration, timed_jobs
 from .config import BASE, ReproduceConfig, reproduce_root
@@ -41,21 +42,20 @@ def reproduce(config: ReproduceConfig, typed: Sequence[str]) -> Path | None:
     root = reproduce_root(config)
     clock = _clock(config, runs, root)
     if config.dry_run:
+        config.distributed.check_jobs("reproduce")
         sys.stdout.write(as_text(config, runs, clock) + "\n")
         return None
-    config.distributed.refuse_spreading("reproduce")
+    if config.report_only:
+        return _report(config, runs, root)
+    check_spreading(config, "reproduce")
     check_trackers(config.trackers)
     RunFolder(root).check_free(config.resume)
     dealt = {run.label: _checked(run) for run in _missing(runs)}
     stored = {"command": "reproduce", "name": config.name, "runs": [r.label for r in runs]}
     with RunFolder.open(root, resume=config.resume, config=stored, volatile=VOLATILE) as folder:
         _run_missing(config, runs, dealt, clock, folder.root)
-        from .build import build_report
-
-        page, summary = build_report(config, runs, folder.root)
+        page = _report(config, runs, folder.root)
         folder.mark_done({"command": "reproduce", "runs": [run.label for run in runs]})
-    sys.stdout.write(f"\n{summary}\nreport: {page}\n")
-    sys.stdout.flush()
     return page
 
 
@@ -72,6 +72,21 @@ def jobs_of(config: ReproduceConfig, runs: Sequence[PlannedRun]) -> list[Job]:
         jobs += [job for job in made if not _is_job_done(run, job.name)]
     left = {job.name for job in jobs}
     return [replace(job, needs=tuple(name for name in job.needs if name in left)) for job in jobs]
+
+
+def _report(config: ReproduceConfig, runs: Sequence[PlannedRun], root: Path) -> Path:
+    """Write the report of what has finished, and tell its summary; ValueError if nothing has."""
+    from .build import build_report
+
+    if not any(run.is_done for run in runs):
+        raise ValueError(
+            f"report_only must have a finished run to report on; got none in {root}: leave it out "
+            "to start, or add resume=true in its place to go on"
+        )
+    page, summary = build_report(config, runs, root)
+    sys.stdout.write(f"\n{summary}\nreport: {page}\n")
+    sys.stdout.flush()
+    return page
 
 
 def _run_missing(
@@ -105,6 +120,7 @@ def _run_missing(
             folder=root / "jobs",
             threads=missing[0].config.threads,
             on_done=ended,
+            devices=shared_devices(config),
         )
 
 
@@ -127,7 +143,7 @@ def _clock(config: ReproduceConfig, runs: Sequence[PlannedRun], root: Path) -> C
         timed = timed_jobs(run, config.studies[run.study], made)
         jobs += timed
         finished += [job.name for job in timed if _is_job_done(run, job.name)]
-    processes = config.processes or num_processes(runs[0].config)
+    processes = num_processes(runs[0].config)
     return Clock.of(jobs, finished, processes, root / "times.json")
 
 

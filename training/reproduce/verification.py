@@ -7,19 +7,15 @@ answer solves is one that three attempts solve, and no prompt says how many are 
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from ...agents.config import SamplingConfig
 from ...agents.policy import load_policy
 from ...agents.policy_agent import PolicyAgent
-from ..arms import SeedRun, seed_folder
+from ..arms import seed_folder
+from ..comparison import part_of
 from ..config import ExperimentConfig
-from ..distributed import Workers
-from ..files import atomic_write_json, remove_leftovers
+from ..files import atomic_write_json
 from ..jobs import Job
-from ..locks import FolderLock
 from ..metrics import Ledger
-from ..progress import ProgressReporter
 from .config import BASE
 from .plan import PlannedRun
 
@@ -35,6 +31,7 @@ def measuring_jobs(run: PlannedRun, source: Path, *, needs: bool) -> list[Job]:
             work=measure_trained,
             arguments=(run.config, run.root, source, seed, arm),
             needs=(f"{run.policies_of} seed {seed} {arm}",) if needs else (),
+            num_processes=run.config.distributed.num_processes,
         )
         for seed in run.train_seeds
         for arm in (BASE, *run.arms)
@@ -49,26 +46,25 @@ def measure_trained(
     arm: str,
     status: Path | None = None,
 ) -> None:
-    """One policy of one seed on every cell, in this process; what is done is left alone.
+    """One policy of one seed on every cell; what is done is left alone.
 
-    Raises ValueError where the source has no such policy.
+    In this process, or in all processes of a launch. Raises ValueError where the source has no such
+    policy.
     """
-    torch.set_num_threads(config.threads)
     folder = seed_folder(root, seed)
     path = seed_folder(source, seed) / arm / "policy"
     if not path.is_dir():
         raise ValueError(f"{source} must hold the policy {arm} of seed {seed}; got no {path}")
-    (folder / arm).mkdir(parents=True, exist_ok=True)
-    with FolderLock(folder / arm, wait_s=30), ProgressReporter(status) as reporter:
+    with part_of(config, folder, arm, seed, status) as run:
         done = folder / arm / "done.json"
         if done.exists():
             return
-        remove_leftovers(folder / arm)
         policy = load_policy(replace(config.policy, path=str(path)))
-        run = SeedRun(config, folder, seed, Workers(config.policy.device), reporter)
 
         def agent(sampling: SamplingConfig) -> PolicyAgent:
             return PolicyAgent(policy, sampling)
 
         run.measure(agent, arm, 0, Ledger(num_parameters=policy.num_parameters), final=True)
-        atomic_write_json(done, {"policy": str(path)})
+        if run.workers.is_main:
+            atomic_write_json(done, {"policy": str(path)})
+        run.workers.wait()

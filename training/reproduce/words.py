@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+from ..arms import seed_folder
+from ..report.comparisons import sight_parts
+from ..report.training_tasks import STAGES
 from ..report.words import (
     arm_words,
     grouped,
@@ -13,7 +16,9 @@ from ..report.words import (
 )
 from ..statistics import MIN_SEEDS, Interval, PairedDifference
 from .config import BASE, REFERENCE
+from .contamination import CellOverlap
 from .findings import PAIRS, CellFinding, Findings, Pair, SideFinding, Verdict
+from .plan import PlannedRun
 
 PAPER = "arXiv 2501.17161"
 PAIR_WORDS: dict[Pair, str] = {
@@ -30,6 +35,15 @@ SMALL = (
     "The published figures are of a model with 11 B parameters, one run an arm, on 234 hands and "
     "48 or 18 routes; these policies have about a million and were pretrained here. Directions "
     "can be compared, sizes cannot."
+)
+SEES_ABOUT = (
+    "“Sees” is the smallest true difference that such data show with 80% power at p < .05 before "
+    "correction; in brackets what a smaller one would need, with the rest as it is."
+)
+OVERLAP_ABOUT = (
+    "The first distinct evaluation tasks of each cell against the first 256 training tasks of "
+    "every stage, by canonical id (a hand's values and ranks with its target, or a route). A run "
+    "of an older version has no record: there the tasks of its settings are dealt again."
 )
 
 
@@ -88,7 +102,37 @@ def contrast_words(ours: PairedDifference | None) -> str:
     """−4.9 [−9.5, −0.3], p = 0.17 after Holm"""
     if ours is None:
         return "not measured"
-    return f"{signed(ours.estimate)} {points_interval(ours)}, {holm_words(ours)}"
+    return f"{change_words(ours)}, {holm_words(ours)}; {sees_words(ours)}"
+
+
+def change_words(ours: PairedDifference | None) -> str:
+    """−4.9 [−9.5, −0.3]; nothing for nothing."""
+    return "" if ours is None else f"{signed(ours.estimate)} {points_interval(ours)}"
+
+
+def sees_words(ours: PairedDifference) -> str:
+    """What such data could have seen: sees 6.1 points (5 points would need 340 tasks or 7 seeds)"""
+    seen, needs = sight_parts(ours)
+    return f"sees {seen}{f' ({needs})' if needs else ''}"
+
+
+def overlap_words(row: CellOverlap) -> str:
+    """0 of 165 tasks are among the first of pretraining, warm-up, SFT, GRPO"""
+    if not row.seen:
+        return "not known: the run was trained with other settings and has no record"
+    names = {stage: STAGES.get(stage, stage) for stage in row.seen}
+    bad = [f"{count} in {names[stage]}" for stage, count in row.seen.items() if count]
+    if bad:
+        return f"**OVERLAP**: of {row.num_tasks} tasks, {', '.join(bad)} too"
+    return f"0 of {row.num_tasks} tasks are among the first of {', '.join(names.values())}"
+
+
+def overlap_caution(rows: Sequence[CellOverlap]) -> list[str]:
+    """One sentence where a policy was measured on what it was trained on; else none."""
+    bad = [f"{row.label}, {row.cell}" for row in rows if row.is_bad]
+    if not bad:
+        return []
+    return [f"WARNING: evaluation tasks were trained on ({'; '.join(bad)}): see Contamination."]
 
 
 def holm_words(ours: PairedDifference) -> str:
@@ -105,6 +149,17 @@ def size_words(interval: Interval | None) -> str:
     return "" if interval is None else sample_size(interval)
 
 
+def missing(plan: Sequence[PlannedRun]) -> list[str]:
+    """What of the plan is not finished and so not in the report: one sentence, or none."""
+    left = [run for run in plan if not run.is_done]
+    if not left:
+        return []
+    told = [f"{run.label} ({_finished(run)})" for run in left]
+    return [
+        f"Not finished, and left out: {', '.join(told)}; the same command with resume=true goes on."
+    ]
+
+
 def notes(
     found: Findings, differs: Sequence[tuple[str, Sequence[str]]], *, is_full_size: bool
 ) -> list[str]:
@@ -112,7 +167,7 @@ def notes(
 
     differs: label of a run that was taken, and its other settings.
     """
-    told = [] if is_full_size else [SMALL]
+    told = [*overlap_caution(found.overlaps), *([] if is_full_size else [SMALL])]
     seeds = {len(run.train_seeds) for run in found.runs.values()}
     if seeds and min(seeds) < MIN_SEEDS:
         told.append(
@@ -139,6 +194,16 @@ def _counts(found: Findings, pair: Pair) -> tuple[int, int, int, int]:
         verdicts.count(Verdict.opposite),
         len(verdicts) - verdicts.count(Verdict.unmeasured),
     )
+
+
+def _finished(run: PlannedRun) -> str:
+    """3 of 9 policies are there"""
+    parts = [
+        seed_folder(run.root, seed) / arm / "done.json"
+        for seed in run.train_seeds
+        for arm in (BASE, *run.arms)
+    ]
+    return f"{sum(part.exists() for part in parts)} of {len(parts)} policies are there"
 
 
 def _number(count: int) -> str:
