@@ -17,6 +17,7 @@ from ..envs.settings import Modality, member
 from ..envs.street_nav.config import StreetNavConfig
 
 ENVIRONMENTS: dict[str, type] = {kind().id: kind for kind in (GeneralPointsConfig, StreetNavConfig)}
+LOOKS = ("visual", "look")  # fields that only a picture shows
 CARRIED_OVER = ("modality", "prompt")  # into another environment: how this policy is spoken to
 
 
@@ -37,8 +38,8 @@ class CellConfig:
     shift: fields of the environment and their values, presets by name.
     env: id of another environment; `shift` is then of its defaults, in this one's modality and
         style of prompt. None: the experiment's own.
-    modality: the cell is left out unless the experiment's environment has this modality (in words,
-        a look changes nothing). None: always measured.
+    modality: the cell is left out unless the experiment's environment has this modality. None: in
+        both; but in words a cell of another look than `id` is left out: it would be `id` again.
     axis, severity: where the cell lies in a ladder; 0 is the training value, more is further away.
     title: of the cell in reports; None: made from the shift.
     """
@@ -129,14 +130,16 @@ class SuiteConfig:
             for name, cell in cells.items()
             if name in (self.only or cells) and cell.modality in (None, env.modality)
         }
+        cell_envs(env, replace(self, cells=chosen, by_env={}, only=[]))
+        if env.modality is Modality.text:
+            start = cells.get("id")
+            chosen = {k: cell for k, cell in chosen.items() if not _is_look(cell, start)}
         if cells and not chosen:
             raise ValueError(
                 f"suite must have a cell for env.modality={env.modality.value}; got {self.name} "
                 f"with {', '.join(self.only or cells)}"
             )
-        suite = replace(self, cells=chosen, by_env={}, only=[])
-        cell_envs(env, suite)
-        return suite
+        return replace(self, cells=chosen, by_env={}, only=[])
 
 
 def cell_envs(env: Any, suite: SuiteConfig) -> dict[str, Any]:
@@ -181,6 +184,12 @@ def _cell_env(env: Any, suite: SuiteConfig, name: str) -> Any:
             raise ValueError(f"suite.common.{error}") from error
         joint = "." if subject in cell.shift else ": "
         raise ValueError(f"suite.cells.{name}.shift{joint}{error}") from error
+
+
+def _is_look(cell: CellConfig, start: CellConfig | None) -> bool:
+    """Whether a cell changes how pictures look, against the one in distribution."""
+    before = {} if start is None else start.shift
+    return any(name in cell.shift and cell.shift[name] != before.get(name) for name in LOOKS)
 
 
 def _as_cells(place: str, cells: Any) -> dict[str, CellConfig]:

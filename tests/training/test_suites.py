@@ -201,6 +201,27 @@ def test_a_cell_that_cannot_be_is_told_in_one_line(name: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("world", "suite", "rules", "count"),
+    [
+        ("gp", "general_points_cross", ["id", "ood_ranks", "ood_shifted"], 9),
+        ("nav", "street_nav_cross", ["id", "ood_relative", "ood_clock"], 9),
+        ("gp", "general_points_image", ["id", "ood_ranks"], 3),
+    ],
+)
+def test_in_words_a_look_is_no_cell(world: str, suite: str, rules: list[str], count: int) -> None:
+    assert list(experiment(f"env={world}_text", f"suite={suite}").suite.cells) == rules
+    assert len(experiment(f"env={world}_image", f"suite={suite}").suite.cells) == count
+
+
+def test_looks_alone_are_refused_in_words() -> None:
+    looks = SuiteConfig(name="looks", cells={"red": {"shift": {"visual": "red_suits"}}})
+    with pytest.raises(ValueError, match=r"have a cell for env.modality=text; got looks with red"):
+        looks.fitted(GeneralPointsConfig(modality=Modality.text))
+    with pytest.raises(ValueError, match=r"have a cell for env.modality=text; got street_nav_look"):
+        experiment("env=nav_text", "suite=street_nav_looks")
+
+
 def test_a_suite_of_another_game_is_refused_when_it_is_composed() -> None:
     with pytest.raises(ValueError, match=f"^suite must be one for {STREETS}; got general_points"):
         experiment("env=nav_text", "suite=general_points")
