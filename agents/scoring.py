@@ -147,7 +147,7 @@ def _score_flat(
     with_entropy: bool,
 ) -> tuple[torch.Tensor, ...]:
     """Log-probability (and entropy) for each of n states [n, D]: one or two tensors [n]."""
-    rows = max(1, MAX_LOGITS // head.weight.shape[0])
+    rows = max(1, MAX_LOGITS // head.out_features)
     if len(states) <= rows:
         return _piece(head, states, targets, banned, temperature, with_entropy)
     pieces = [

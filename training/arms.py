@@ -39,7 +39,7 @@ from .pretraining import pretrained
 from .progress import ProgressReporter
 from .run_folder import RunFolder
 from .sft_files import FileDemonstrations
-from .sharding import gathered, save_policy, spread
+from .sharding import for_reference, gathered, save_policy, spread
 from .supervised import Demonstrations, SupervisedStage
 from .trackers import Trackers, make_trackers
 
@@ -65,13 +65,14 @@ class SeedRun:
                 read_records(Path(stage.data))  # a faulty file is told before hours of training
         if not done.exists():
             policy, spent = self._start()
+            size = policy.num_parameters  # of a policy that is whole: training may split it
             if warm_up and self.config.warmup is not None:
                 state = self._warm_up(policy)
                 spent["warmup"] = {**state.ledger.asdict(), "cpu_s": state.ledger.cpu_s}
             self._keep(policy, "base")
             if self.workers.is_main:
                 atomic_write_json(self.folder / "base" / "spent.json", spent)
-                atomic_write_json(done, {"parameters": policy.num_parameters})
+                atomic_write_json(done, {"parameters": size})
             self.workers.wait()
         policy = self._base()
         self.measure_base(_sampler(policy), policy.num_parameters)
@@ -180,7 +181,7 @@ class SeedRun:
             raise ValueError(f"arm must be one of {', '.join(ARMS)}; got {arm!r}")
         env, reference = self.config.env, None
         if self.config.grpo.kl_coef > 0:
-            sharding = self.config.distributed.sharding
+            sharding = for_reference(self.config.distributed.sharding)
             reference = spread(self._base(), self.workers, sharding)
         return GrpoStage(
             self.config.grpo,
@@ -212,6 +213,7 @@ class SeedRun:
         state = TrainState.create(
             policy, stage.optim, stage.budget, self.workers, trained_parameters(policy, stage)
         )
+        state.hand_over(stage, config.distributed)
 
         with closing(self._trackers(arm)) as trackers:
 

@@ -13,6 +13,24 @@ class Sharding(str, Enum):
     none = "none"  # whole on every process: gradients are summed, as in DDP
     zero2 = "zero2"  # split, but the weights are whole from a forward pass to its backward pass
     fsdp2 = "fsdp2"  # split, each block gathered while it is computed (ZeRO stage 3)
+    deepspeed_zero1 = "deepspeed_zero1"  # by DeepSpeed: the moments are split
+    deepspeed_zero2 = "deepspeed_zero2"  # and the gradients
+    deepspeed_zero3 = "deepspeed_zero3"  # and the weights
+
+
+STAGES = {  # of ZeRO, by DeepSpeed
+    Sharding.deepspeed_zero1: 1,
+    Sharding.deepspeed_zero2: 2,
+    Sharding.deepspeed_zero3: 3,
+}
+
+
+class Offload(str, Enum):
+    """What DeepSpeed keeps in the memory of the host."""
+
+    none = "none"
+    optimizer = "optimizer"  # moments, and AdamW's arithmetic
+    weights = "weights"  # the weights of stage 3 as well
 
 
 @dataclass(kw_only=True, slots=True)
@@ -21,6 +39,7 @@ class DistributedConfig:
 
     sharding: of the policy and its reference in warm-up, SFT and GRPO (pretraining is for small
         policies, and never sharded).
+    offload: what DeepSpeed's stages keep in the memory of the host instead of the device's.
     peer_timeout_s: a process without a sign of life for so long is taken for dead, and ends the run
         on all others.
     collective_timeout_s: how long a process may wait for the others to come to the same point; they
@@ -31,6 +50,7 @@ class DistributedConfig:
     """
 
     sharding: Sharding = Sharding.none
+    offload: Offload = Offload.none
     peer_timeout_s: float = 30.0
     collective_timeout_s: float = 7200.0
     num_processes: int = 1
@@ -40,6 +60,13 @@ class DistributedConfig:
         require_positive(
             self, "peer_timeout_s", "collective_timeout_s", "num_processes", "num_nodes"
         )
+        needed = {Offload.none: 0, Offload.optimizer: 1, Offload.weights: 3}
+        if STAGES.get(self.sharding, 0) < needed[self.offload]:
+            raise ValueError(
+                "distributed.offload must be none unless distributed.sharding is deepspeed_zero1, "
+                "_zero2 or _zero3 (weights: _zero3 alone); "
+                f"got {self.offload.value} with {self.sharding.value}"
+            )
 
     def check_jobs(self, command: str) -> None:
         """ValueError where a command that starts its own processes would need several machines, is

@@ -155,9 +155,9 @@ def train_on(
         scored = _score(rows, fixed, config, state.policy, models)
         loss, found = objective(scored, config, batch.totals)
         if not counts:
-            (0.0 * loss).backward()
+            state.backward(0.0 * loss)
             continue
-        loss.backward()
+        state.backward(loss)
         seen += found["loss"]
         sums.add(found)
     metrics = state.apply_gradients(seen, batch.rows)

@@ -24,7 +24,9 @@ from ..agents.policy import Policy
 from .bad_updates import FOLDER, keep_for_study
 from .batch import WeightedRow
 from .config import BudgetConfig, OptimConfig, Schedule
+from .deepspeed_zero import Zero
 from .distributed import Workers
+from .distributed_config import STAGES, DistributedConfig
 from .metrics import Ledger, MetricsLog
 from .progress import ProgressReporter
 from .rng import seed_rng
@@ -71,6 +73,7 @@ class TrainState:
     milestones_done: int = 0
     parameters: list[torch.nn.Parameter] = field(default_factory=list)
     unfinished: dict[str, Any] | None = None  # of a resumed step: what its stage has left to do
+    zero: Zero | None = None  # DeepSpeed's engine, where it exchanges gradients and steps
     # Set by `train`, in no checkpoint:
     reporter: ProgressReporter | None = None
     folder: Path | None = None  # where batches of bad updates are kept
@@ -99,6 +102,14 @@ class TrainState:
         )
         ledger = Ledger(num_parameters=policy.num_parameters)
         return cls(policy, optimizer, optim, budget, workers, ledger, parameters=list(parameters))
+
+    def hand_over(self, stage: Stage, distributed: DistributedConfig) -> None:
+        """Let DeepSpeed exchange and step, where that is how the run is split."""
+        if distributed.sharding in STAGES:
+            self.zero = Zero(
+                self.policy, stage.head, self.parameters, self.optim, self.workers, distributed
+            )
+            self.optimizer = self.zero.optimizer
 
     @property
     def spent(self) -> float:
@@ -132,25 +143,19 @@ class TrainState:
         Raises TrainingDiverged after `max_bad_updates` bad ones in a row. Every process sees the
         same summed gradient and is told of a bad loss anywhere, so all of them agree.
         """
-        self.workers.sum_gradients(self.parameters)
-        norm = gradient_norm(self.parameters)
         bad_loss = not math.isfinite(loss)
         bad_somewhere = self.workers.any(bad_loss)
-        finite = math.isfinite(norm) and not bad_somewhere
         learning_rate = self.learning_rate()
+        step = self._step if self.zero is None else self.zero.step
+        norm = step(learning_rate, refused=bad_somewhere)
+        finite = math.isfinite(norm) and not bad_somewhere
         if finite:
-            most = self.optim.max_grad_norm
-            nn.utils.clip_grads_with_norm_(self.parameters, most, torch.tensor(norm))
-            for group in self.optimizer.param_groups:
-                group["lr"] = learning_rate
-            self.optimizer.step()
             self.bad_updates = 0
             self.ledger.updates += 1
         else:
             self.bad_updates += 1
             if bad_loss or not bad_somewhere:
                 self._keep(rows, loss, learning_rate)
-        self.optimizer.zero_grad(set_to_none=True)
         if self.bad_updates >= self.optim.max_bad_updates:
             kept = f"; their batches are in {self.folder / FOLDER}" if self.folder else ""
             raise TrainingDiverged(
@@ -159,6 +164,26 @@ class TrainState:
             )
         shown = norm if finite else 0.0
         return {"grad_norm": shown, "lr": learning_rate, "updates/skipped": float(not finite)}
+
+    def backward(self, loss: torch.Tensor) -> None:
+        """Add a micro-batch's gradient; its loss is divided by counts of all processes."""
+        if self.zero is None:
+            loss.backward()
+        else:
+            self.zero.backward(loss)
+
+    def _step(self, learning_rate: float, *, refused: bool) -> float:
+        """One update, unless it is refused or its gradient is not finite; the gradient's norm."""
+        self.workers.sum_gradients(self.parameters)
+        norm = gradient_norm(self.parameters)
+        if math.isfinite(norm) and not refused:
+            most = self.optim.max_grad_norm
+            nn.utils.clip_grads_with_norm_(self.parameters, most, torch.tensor(norm))
+            for group in self.optimizer.param_groups:
+                group["lr"] = learning_rate
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return norm
 
     def _keep(self, rows: Sequence[WeightedRow], loss: float, learning_rate: float) -> None:
         if self.folder is not None and rows:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .checkpoint import Checkpoint, capture_rng, latest_checkpoint, restore_rng, save_checkpoint
 from .metrics import Ledger, MetricsLog, cpu_s_until
-from .sharding import is_sharded, split_like, split_moments, whole, whole_weights
+from .sharding import is_spread, split_like, split_moments, whole, whole_head, whole_weights
 
 if TYPE_CHECKING:
     from .loop import Stage, TrainState
@@ -36,12 +36,15 @@ def save(
     metrics: of the main process; None on the others. keep: checkpoints.
     update, unfinished: updates made of the present step, and what is left to do of it.
     """
-    workers, is_main = state.workers, state.workers.is_main
-    head = stage.head.state_dict() if stage.head is not None else {}
+    workers, is_main, zero = state.workers, state.workers.is_main, state.zero
+    if zero is None:
+        optimizer = whole(state.optimizer.state_dict(), keep=is_main)
+    else:
+        optimizer = zero.moments(keep=is_main)
     saved: dict[str, Any] = {
         "model": whole_weights(state.policy, all_of_them=False, keep=is_main),
-        "head": whole(head, keep=is_main),
-        "optimizer": whole(state.optimizer.state_dict(), keep=is_main),
+        "head": whole_head(stage.head, zero, keep=is_main),
+        "optimizer": optimizer,
         "ledger": state.ledger.asdict(),
         "step": state.step,
         "bad_updates": state.bad_updates,
@@ -70,12 +73,8 @@ def resume(
         if metrics is not None:
             metrics.truncate(0)
         return
-    saved = found.load(mapped=is_sharded(state.policy.model))
-    present = state.policy.model.state_dict()
-    state.policy.load_state_dict(split_like(saved["model"], present))
-    if stage.head is not None:
-        stage.head.load_state_dict(split_like(saved["head"], stage.head.state_dict()))
-    state.optimizer.load_state_dict(split_moments(saved["optimizer"], state.parameters))
+    saved = found.load(mapped=is_spread(state.policy.model))
+    _put_back(stage, state, saved)
     state.step, state.bad_updates = saved["step"], saved["bad_updates"]
     cpu_s = cpu_s_until(folder / "timings.jsonl", state.step)
     state.ledger = Ledger.from_dict(saved["ledger"], cpu_s=cpu_s)
@@ -87,3 +86,26 @@ def resume(
     if metrics is not None:
         metrics.truncate(saved["metrics_offset"])
     logger.info("resumed at step %d from %s", state.step, found.path)
+
+
+def _put_back(stage: "Stage", state: "TrainState", saved: dict[str, Any]) -> None:
+    """Weights of policy and head, and the optimizer's moments."""
+    policy, head = state.policy, stage.head
+
+    def put() -> None:
+        policy.load_state_dict(split_like(saved["model"], policy.model.state_dict()))
+        if head is not None:
+            head.load_state_dict(split_like(saved["head"], head.state_dict()))
+
+    if state.zero is None:
+        put()
+        state.optimizer.load_state_dict(split_moments(saved["optimizer"], state.parameters))
+        return
+    parts = [(policy.model, saved["model"]), *([(head, saved["head"])] if head is not None else [])]
+    weights = [
+        found[name]
+        for module, found in parts
+        for name, parameter in module.named_parameters()
+        if parameter.requires_grad
+    ]
+    state.zero.load(put, weights, saved["optimizer"])

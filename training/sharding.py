@@ -35,7 +35,8 @@ from ..agents.compiled import is_compiled
 from ..agents.families import block_classes
 from ..agents.policy import Policy
 from .batch import WeightedRow
-from .distributed_config import Sharding
+from .deepspeed_zero import Zero, check_deepspeed, zero_of
+from .distributed_config import STAGES, Sharding
 
 if TYPE_CHECKING:
     from .distributed import Workers
@@ -56,8 +57,10 @@ def check_sharding(sharding: Sharding, workers: "Workers") -> None:
         if os.environ.get(f"ACCELERATE_USE_{plugin}", "false").lower() in ("true", "1"):
             raise ValueError(
                 f"accelerate must be launched without {plugin}; got ACCELERATE_USE_{plugin}: "
-                "leave it out and set distributed.sharding=fsdp2 (or zero2, stage 2 of ZeRO)"
+                "leave it out and set distributed.sharding=fsdp2 (or zero2, stage 2 of ZeRO; "
+                "deepspeed_zero1, _zero2 and _zero3 are DeepSpeed's)"
             )
+    check_deepspeed(sharding)
     if sharding is not Sharding.none and workers.size == 1:
         raise ValueError(
             f"distributed.sharding must be none for one process; got {sharding.value}: start "
@@ -102,11 +105,27 @@ def shard_head(head: nn.Module | None, workers: "Workers") -> None:
 def spread(
     policy: Policy, workers: "Workers", sharding: Sharding, head: nn.Module | None = None
 ) -> Policy:
-    """The policy, split with its stage's head if that is asked for."""
-    if sharding is not Sharding.none:
+    """The policy, split with its stage's head if that is asked for.
+
+    DeepSpeed splits what it trains itself (`Zero`), later; of what it does not train, what
+    `for_reference` says is split.
+    """
+    if sharding is not Sharding.none and sharding not in STAGES:
         shard(policy, workers, sharding)
         shard_head(head, workers)
     return policy
+
+
+def for_reference(sharding: Sharding) -> Sharding:
+    """How a frozen policy is split: beside DeepSpeed's stage 3 by `fully_shard`."""
+    if sharding is Sharding.deepspeed_zero3:
+        return Sharding.fsdp2
+    return Sharding.none if sharding in STAGES else sharding
+
+
+def is_spread(model: nn.Module) -> bool:
+    """Whether processes must come to this model's backward passes together."""
+    return is_sharded(model) or zero_of(model) is not None
 
 
 def is_sharded(module: nn.Module) -> bool:
@@ -115,7 +134,9 @@ def is_sharded(module: nn.Module) -> bool:
 
 def computing(policy: Policy, compute: Callable[[], T]) -> T:
     """What `compute` returns, tensors of the policy's forward passes, sharded or not."""
-    run = getattr(policy.model, RUN, None)
+    zero, run = zero_of(policy.model), getattr(policy.model, RUN, None)
+    if zero is not None:
+        return zero.compute(compute)
     if run is None:
         return compute()
     found: T = run(compute)
@@ -130,6 +151,11 @@ def gathered(policy: Policy) -> Iterator[None]:
 
     To be entered and left by all processes together.
     """
+    zero = zero_of(policy.model)
+    if zero is not None:
+        with zero.gathered():
+            yield
+        return
     for part in _parts(policy.model):
         part.set_reshard_after_forward(False, recurse=False)
         part.unshard()
@@ -147,7 +173,7 @@ def even(
     Pictures make a kind of their own, because they call the tower's blocks. What is made up is a
     row of any process; its gradient is to be multiplied by 0. Without sharding nothing is added.
     """
-    if not is_sharded(model):
+    if not is_spread(model):
         return [(part, True) for part in parts]
     kinds: tuple[list[list[WeightedRow]], ...] = ([], [])
     for part in parts:
@@ -188,16 +214,25 @@ def whole_weights(policy: Policy, *, all_of_them: bool, keep: bool) -> dict[str,
     all_of_them: false leaves out what is not trained, as `Policy.state_dict` does.
     keep: as in `whole`.
     """
-    present = policy.model.state_dict() if all_of_them else policy.state_dict()
+    wanted = policy.model.state_dict() if all_of_them else policy.state_dict()
+    present, zero = policy.model.state_dict(keep_vars=True), zero_of(policy.model)
     tied = {name: id(p) for name, p in policy.model.named_parameters(remove_duplicate=False)}
     found: dict[str, Any] = {}
     known: dict[int | str, Any] = {}
-    for name, tensor in present.items():
-        key = tied.get(name, name)
+    for name in wanted:
+        key, tensor = tied.get(name, name), present[name]
         if key not in known:
-            known[key] = whole(tensor, keep=keep)
+            known[key] = _whole_tensor(tensor, zero, keep=keep, exact=not all_of_them)
         found[name] = known[key]
     return found
+
+
+def whole_head(head: nn.Module | None, zero: Zero | None, *, keep: bool) -> dict[str, Any]:
+    """The weights of what is trained beside the policy, by name, as whole tensors."""
+    present = {} if head is None else head.state_dict(keep_vars=True)
+    return {
+        name: _whole_tensor(tensor, zero, keep=keep, exact=True) for name, tensor in present.items()
+    }
 
 
 def split_like(
@@ -224,7 +259,7 @@ def split_moments(
 def save_policy(policy: Policy, folder: Any, workers: "Workers") -> None:
     """`Policy.save` by the main process; all must call it."""
     state = None
-    if is_sharded(policy.model):
+    if is_spread(policy.model):
         state = whole_weights(policy, all_of_them=True, keep=workers.is_main)
     if workers.is_main:
         policy.save(folder, state)
@@ -270,6 +305,13 @@ def _let_go_of(model: Any) -> None:
     for part in _parts(model):
         part.reshard()
         part.set_reshard_after_forward(lets_go and part is not model, recurse=False)
+
+
+def _whole_tensor(tensor: torch.Tensor, zero: Zero | None, *, keep: bool, exact: bool) -> Any:
+    """exact: weights that DeepSpeed steps in fp32 are given in it."""
+    if zero is not None and isinstance(tensor, nn.Parameter):
+        return zero.whole(tensor, keep=keep, exact=exact)
+    return whole(tensor.detach(), keep=keep)
 
 
 def _num_tokens(part: Sequence[WeightedRow]) -> int:

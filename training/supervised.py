@@ -85,5 +85,5 @@ class SupervisedStage:
         )  # [B, T]
         weight = column([row.weight for row in rows], logp.device)[:, 0]
         loss = share * aggregate(-logp, batch.mask, weight, self._aggregation, totals)
-        loss.backward()
+        state.backward(loss)
         return float(loss.detach())

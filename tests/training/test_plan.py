@@ -19,7 +19,7 @@ from cardinal_gym.agents.types import StreamKey
 from cardinal_gym.envs.core import Observation
 from cardinal_gym.training.config import BudgetConfig, ExperimentConfig, OptimConfig
 from cardinal_gym.training.distributed import Workers
-from cardinal_gym.training.distributed_config import DistributedConfig, Sharding
+from cardinal_gym.training.distributed_config import DistributedConfig, Offload, Sharding
 from cardinal_gym.training.launch import compose_experiment
 from cardinal_gym.training.loop import TrainState
 from cardinal_gym.training.plan_config import DEVICES, PlanConfig
@@ -179,13 +179,19 @@ def test_more_devices_take_less_time_and_split_weights_less_memory() -> None:
         for n in (2, 4, 8)
     ]
     assert all(a.time.step_s > b.time.step_s for a, b in pairwise(found))
-    whole, zero2, fsdp2 = (
+    whole, zero2, fsdp2, one, two, three = (
         first.under(replace(first.config, distributed=DistributedConfig(sharding=sharding))).memory
         for sharding in Sharding
     )
     assert fsdp2.always == zero2.always < 0.13 * whole.always
     assert fsdp2.update < zero2.update < whole.update
     assert fsdp2.gathered_rollout == whole.weights  # every process decodes with all weights
+    assert one.weights == two.weights == whole.weights > three.weights == fsdp2.weights
+    assert one.gradients == whole.gradients > two.gradients == three.gradients == zero2.gradients
+    in_fp32 = 3 * 4 * first.shape.trained // 8  # AdamW's moments, and the weights that it moves
+    assert one.optimizer - in_fp32 == three.optimizer - in_fp32 < 1e5
+    on_host = DistributedConfig(sharding=Sharding.deepspeed_zero2, offload=Offload.optimizer)
+    assert first.under(replace(first.config, distributed=on_host)).memory.optimizer < 1e5
 
 
 def test_compute_is_what_a_run_logs() -> None:

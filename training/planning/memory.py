@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ...agents.scoring import MAX_LOGITS
 from ..config import ExperimentConfig
-from ..distributed_config import Sharding
+from ..distributed_config import STAGES, Offload, Sharding
 from .shape import Shape
 from .workload import Tower, Workload
 
@@ -66,7 +66,7 @@ class Memory:
 
 def memory(config: ExperimentConfig, shape: Shape, work: Workload, tower: Tower | None) -> Memory:
     """Of one device, at its fullest, in a step of GRPO."""
-    shards = config.plan.num_devices if splits(config) else 1
+    shards = config.plan.num_devices if splits_weights(config) else 1
     width = shape.weight_bytes
     base = shape.parameters.total * width
     moved = shape.trained * (4 if shape.adapters else width)
@@ -80,9 +80,9 @@ def memory(config: ExperimentConfig, shape: Shape, work: Workload, tower: Tower 
         weights=whole // shards,
         gathered_update=_gathered(config, shape, whole),
         gathered_rollout=whole if shards > 1 else 0,
-        optimizer=(2 * moved) // shards + 4 * shape.tensors,
+        optimizer=_moments(config, shape, moved) + 4 * shape.tensors,
         reference=base // shards if config.grpo.kl_coef > 0 else 0,
-        gradients=moved // shards,
+        gradients=moved // (1 if _zero_stage(config) == 1 else _num_parts(config)),
         activations=activations(shape, tokens, checkpointing=config.policy.gradient_checkpointing),
         vision=_pictures(config, shape, work, tower, rows),
         logits=min(masked * shape.vocab, MAX_LOGITS) * 4 * LOGIT_COPIES_TRAINING,
@@ -97,7 +97,7 @@ def _gathered(config: ExperimentConfig, shape: Shape, whole: int) -> int:
 
     Of the blocks there are two, as the next one comes while one computes, and one's gradients.
     """
-    if not splits(config):
+    if not splits_weights(config):
         return 0
     if config.distributed.sharding is Sharding.zero2:
         return whole
@@ -106,8 +106,30 @@ def _gathered(config: ExperimentConfig, shape: Shape, whole: int) -> int:
 
 
 def splits(config: ExperimentConfig) -> bool:
-    """Whether weights, gradients and moments are split over several devices."""
+    """Whether moments, if nothing else, are split over several devices."""
     return config.distributed.sharding is not Sharding.none and config.plan.num_devices > 1
+
+
+def splits_weights(config: ExperimentConfig) -> bool:
+    """Whether no device holds all weights between two computations."""
+    return splits(config) and _zero_stage(config) not in (1, 2)
+
+
+def _zero_stage(config: ExperimentConfig) -> int | None:
+    """Of DeepSpeed; None: it is not used."""
+    return STAGES.get(config.distributed.sharding) if splits(config) else None
+
+
+def _num_parts(config: ExperimentConfig) -> int:
+    return config.plan.num_devices if splits(config) else 1
+
+
+def _moments(config: ExperimentConfig, shape: Shape, moved: int) -> int:
+    """Bytes of what AdamW keeps: two moments; by DeepSpeed in fp32, and the weights in fp32."""
+    if _zero_stage(config) is None:
+        return 2 * moved // _num_parts(config)
+    on_device = config.distributed.offload is Offload.none
+    return 3 * 4 * shape.trained // _num_parts(config) if on_device else 0
 
 
 def activations(shape: Shape, tokens: int, *, checkpointing: bool) -> int:

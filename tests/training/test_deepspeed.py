@@ -1,0 +1,220 @@
+"""ZeRO by DeepSpeed over two real processes: the same updates, checkpoints that anybody resumes."""
+
+import importlib.util
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from cardinal_gym.agents.config import Family, PolicyConfig
+from cardinal_gym.agents.policy import load_policy
+from cardinal_gym.agents.scoring import hidden_states
+from cardinal_gym.training import deepspeed_zero
+from cardinal_gym.training.advantages import AdvantageKind, Credit
+from cardinal_gym.training.config import BudgetConfig, GrpoConfig
+from cardinal_gym.training.deepspeed_zero import check_deepspeed, check_policy
+from cardinal_gym.training.distributed import Workers
+from cardinal_gym.training.distributed_config import DistributedConfig, Offload, Sharding
+from cardinal_gym.training.loop import Stage, TrainState, train
+from cardinal_gym.training.sharding import computing, gathered, save_policy
+from toys import bandit, grpo_config, grpo_stage, optim, run_steps, tiny_policy, weights
+from two_processes import in_processes
+
+CRITIC: dict[str, Any] = {"advantage": AdvantageKind.gae, "credit": Credit.turn_return}
+STAGES = [Sharding.deepspeed_zero1, Sharding.deepspeed_zero2, Sharding.deepspeed_zero3]
+
+has_deepspeed = importlib.util.find_spec("deepspeed") is not None
+slow = pytest.mark.slow  # they start processes
+needs_deepspeed = pytest.mark.skipif(
+    not has_deepspeed, reason="DeepSpeed is missing: pip install 'cardinal-gym[deepspeed]'"
+)
+
+
+def config(steps: int) -> GrpoConfig:
+    """Two updates a step, several micro-batches each, with a critic and a clipped gradient."""
+    small = optim(1e-3, micro_batch_tokens=60, max_grad_norm=0.05)
+    return grpo_config(steps, **CRITIC, groups_per_step=3, group_size=4, epochs=2, optim=small)
+
+
+def stage_of(steps: int, distributed: DistributedConfig) -> tuple[Stage, TrainState]:
+    deepspeed_zero.MAX_KEPT = 0  # stage 3 splits small weights as well
+    stage, state = grpo_stage(tiny_policy(), bandit, config(steps))
+    state.hand_over(stage, distributed)
+    return stage, state
+
+
+def whole_weights_of(state: TrainState) -> torch.Tensor:
+    with gathered(state.policy):
+        return weights(state.policy)
+
+
+def steps_taken(workers: Workers, distributed: DistributedConfig) -> dict[str, Any]:
+    stage, state = stage_of(2, distributed)
+    metrics = run_steps(stage, state, 2)
+    return {"metrics": metrics, "weights": whole_weights_of(state)}
+
+
+def trained(
+    workers: Workers, folder: Path, distributed: DistributedConfig, stop_after: int | None = None
+) -> torch.Tensor:
+    """Train for four steps, resuming what is there; the weights in the end."""
+    stage, state = stage_of(4, distributed)
+    if stop_after is not None:
+        state.budget = BudgetConfig(steps=stop_after)
+    train(stage, state, folder, checkpoint_every=1, keep_checkpoints=2)
+    return whole_weights_of(state)
+
+
+def refusals(workers: Workers, distributed: DistributedConfig) -> dict[str, Any]:
+    """A gradient and a loss that are not finite, each in one process alone."""
+    _, state = stage_of(2, distributed)
+    before, found = whole_weights_of(state), {}
+    ids, model = torch.tensor([[5, 6, 7]]), state.policy.model
+    for kind in ("gradient", "loss"):
+        small = computing(state.policy, lambda: hidden_states(model, ids).sum())
+        worse = math.nan if kind == "gradient" and workers.rank == 1 else 1.0
+        state.backward(small * worse)
+        found[kind] = state.apply_gradients(math.inf if kind == "loss" and workers.is_main else 0.0)
+        found[f"unchanged by {kind}"] = torch.equal(whole_weights_of(state), before)
+    return found
+
+
+def all_at_once(workers: Workers, folder: str) -> dict[str, Any]:
+    """One start of the processes for all tests: starting them is what costs."""
+    root, found = Path(folder), {}
+    for sharding in STAGES:
+        distributed = DistributedConfig(sharding=sharding)
+        found[f"steps of {sharding.value}"] = steps_taken(workers, distributed)
+        found[f"refusals of {sharding.value}"] = refusals(workers, distributed)
+        half = root / sharding.value
+        found[f"whole run of {sharding.value}"] = trained(
+            workers, root / "whole" / sharding.value, distributed
+        )
+        found[f"first half of {sharding.value}"] = trained(workers, half, distributed, stop_after=2)
+        found[f"second half of {sharding.value}"] = trained(workers, half, distributed)
+        trained(workers, root / f"for one by {sharding.value}", distributed, stop_after=2)
+    offloaded = DistributedConfig(sharding=STAGES[1], offload=Offload.optimizer)
+    found["offloaded"] = steps_taken(workers, offloaded)
+    _, state = stage_of(2, distributed)
+    save_policy(state.policy, root / "policy", workers)
+    found["saved"] = whole_weights_of(state)
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("deepspeed")
+
+
+@pytest.fixture(scope="module")
+def by_two(folder: Path) -> list[dict[str, Any]]:
+    return in_processes(all_at_once, folder, str(folder))
+
+
+@slow
+@needs_deepspeed
+@pytest.mark.parametrize("stage", STAGES)
+def test_updates_and_metrics_equal_those_of_one_process(
+    stage: Sharding, by_two: list[dict[str, Any]]
+) -> None:
+    wanted = steps_taken(Workers("cpu"), DistributedConfig())
+    for found in (each[f"steps of {stage.value}"] for each in by_two):
+        torch.testing.assert_close(found["weights"], wanted["weights"], rtol=1e-4, atol=2e-6)
+        for mine, one in zip(found["metrics"], wanted["metrics"], strict=True):
+            steady = [name for name in one if not name.startswith(("time/", "memory/"))]
+            assert mine["grad_norm"] > config(1).optim.max_grad_norm  # it was clipped
+            assert {name: mine[name] for name in steady} == pytest.approx(
+                {name: one[name] for name in steady}, rel=1e-4, abs=1e-6
+            )
+
+
+@slow
+@needs_deepspeed
+@pytest.mark.parametrize("stage", STAGES)
+def test_what_is_not_finite_in_one_process_is_skipped_by_all(
+    stage: Sharding, by_two: list[dict[str, Any]]
+) -> None:
+    for found in (each[f"refusals of {stage.value}"] for each in by_two):
+        for kind in ("gradient", "loss"):
+            assert found[kind]["updates/skipped"] == 1.0
+            assert found[f"unchanged by {kind}"]
+
+
+@slow
+@needs_deepspeed
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_run_resumes_bit_for_bit(stage: Sharding, by_two: list[dict[str, Any]]) -> None:
+    for found in by_two:
+        whole = found[f"whole run of {stage.value}"]
+        assert not torch.equal(found[f"first half of {stage.value}"], whole)
+        assert torch.equal(found[f"second half of {stage.value}"], whole)
+
+
+@slow
+@needs_deepspeed
+@pytest.mark.parametrize("stage", STAGES)
+def test_one_process_without_deepspeed_goes_on_where_two_stopped(
+    stage: Sharding, by_two: list[dict[str, Any]], folder: Path
+) -> None:
+    place = folder / f"for one by {stage.value}"
+    found = trained(Workers("cpu"), place, DistributedConfig())
+    wanted = by_two[0][f"whole run of {stage.value}"]
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=2e-6)
+
+
+@slow
+@needs_deepspeed
+def test_two_processes_go_on_where_one_without_deepspeed_stopped(
+    by_two: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    ranks, place = tmp_path / "ranks", tmp_path / "one"
+    ranks.mkdir()
+    trained(Workers("cpu"), place, DistributedConfig(), stop_after=2)
+    found = in_processes(trained, ranks, place, DistributedConfig(sharding=STAGES[2]))
+    wanted = by_two[0][f"whole run of {STAGES[2].value}"]
+    torch.testing.assert_close(found[0], wanted, rtol=1e-4, atol=2e-6)
+
+
+@slow
+@needs_deepspeed
+def test_moments_in_the_hosts_memory_make_no_difference(by_two: list[dict[str, Any]]) -> None:
+    wanted = by_two[0][f"steps of {STAGES[1].value}"]["weights"]
+    torch.testing.assert_close(by_two[0]["offloaded"]["weights"], wanted, rtol=1e-4, atol=2e-6)
+
+
+@slow
+@needs_deepspeed
+def test_a_split_policy_is_saved_whole(by_two: list[dict[str, Any]], folder: Path) -> None:
+    loaded = load_policy(PolicyConfig(name="saved", path=str(folder / "policy"), device="cpu"))
+    assert torch.equal(weights(loaded), by_two[0]["saved"])
+
+
+def test_without_deepspeed_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    check_deepspeed(Sharding.fsdp2)
+    with pytest.raises(ValueError, match=r"deepspeed_zero2 needs DeepSpeed: pip install .*\[deep"):
+        check_deepspeed(Sharding.deepspeed_zero2)
+
+
+def test_a_frozen_tower_is_refused_by_stage_3() -> None:
+    policy = tiny_policy(Family.qwen_vl)
+    check_policy(policy, STAGES[2])
+    policy.freeze_vision()
+    check_policy(policy, STAGES[1])
+    with pytest.raises(ValueError, match=r"must not be deepspeed_zero3 with a frozen vision tower"):
+        check_policy(policy, STAGES[2])
+
+
+@pytest.mark.parametrize(
+    ("sharding", "offload"),
+    [
+        (Sharding.none, Offload.optimizer),
+        (Sharding.fsdp2, Offload.optimizer),
+        (Sharding.deepspeed_zero2, Offload.weights),
+    ],
+)
+def test_only_deepspeed_offloads(sharding: Sharding, offload: Offload) -> None:
+    with pytest.raises(ValueError, match=rf"offload must be none .*; got {offload.value} with"):
+        DistributedConfig(sharding=sharding, offload=offload)
+    DistributedConfig(sharding=Sharding.deepspeed_zero3, offload=offload)
