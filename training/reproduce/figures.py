@@ -19,8 +19,8 @@ from ..report.style import arm_style, drawing, inline_svg, light, svg_text
 from ..report.words import arm_words, sample_sizes
 from ..statistics import Interval, PairedDifference
 from .details import Gain, Reading, VariantRow
-from .findings import PAIRS, CellFinding, Findings, Pair, Verdict
-from .words import PAIR_WORDS, counts, further_cells, headline, published_cells
+from .findings import PAIRS, CellFinding, Contrast, Findings, Pair, Verdict
+from .words import PAIR_WORDS, cell_sizes, counts, further_cells, headline, published_cells
 
 COLOUR_OF = {
     Verdict.reproduced: "good",
@@ -33,8 +33,13 @@ TICKS = (-60, -10, -5, 0, 5, 10, 60)
 MINUS = "\N{MINUS SIGN}"
 
 
-def draw_cells(axes: Axes, cells: Sequence[CellFinding], pair: Pair, *, named: bool) -> None:
-    """One comparison of arms on every cell; further cells stand below a gap."""
+def draw_cells(
+    axes: Axes, cells: Sequence[CellFinding], pair: Pair, *, named: bool, sized: bool
+) -> None:
+    """One comparison of arms on every cell; further cells stand below a gap.
+
+    named: with the names of the cells; sized: with their n below them.
+    """
     places = _places(cells)
     for place, cell in zip(places, cells, strict=True):
         contrast = cell.contrasts[pair]
@@ -44,9 +49,7 @@ def draw_cells(axes: Axes, cells: Sequence[CellFinding], pair: Pair, *, named: b
         if contrast.ours is not None:
             _interval(axes, contrast.ours, place, colour)
         if contrast.verdict is not Verdict.untold:  # grey says it already
-            axes.text(1.0, place + 0.38, contrast.verdict.value, color=colour, fontweight="bold",
-                      ha="right", va="center", fontsize="small",
-                      transform=axes.get_yaxis_transform())  # fmt: skip
+            _name_verdict(axes, contrast, place, colour)
     axes.axvline(0, color=light("muted"), lw=1)
     axes.set_xscale("symlog", linthresh=LINEAR_POINTS, linscale=1.6)
     axes.set_xlim(-MOST_POINTS, MOST_POINTS)
@@ -56,6 +59,11 @@ def draw_cells(axes: Axes, cells: Sequence[CellFinding], pair: Pair, *, named: b
     axes.set_ylim(max(places) + 0.95, -0.6)
     axes.grid(visible=False, axis="y")
     axes.set_yticks(places, [cell.claim.title if named else "" for cell in cells])
+    if sized:
+        for place, cell in zip(places, cells, strict=True):
+            axes.text(-0.012, place + 0.36, cell_sizes(cell), fontsize="xx-small", ha="right",
+                      va="center", color=light("muted"),
+                      transform=axes.get_yaxis_transform())  # fmt: skip
     axes.set_title(PAIR_WORDS[pair])
     axes.set_xlabel("points")
 
@@ -64,8 +72,8 @@ def cells_figure(found: Findings) -> Figure:
     """The three comparisons side by side."""
     cells = [*published_cells(found), *further_cells(found)]
     figure = Figure(figsize=(11.4, 1.3 + 0.62 * len(cells)))
-    grid = figure.add_gridspec(1, 3, left=0.16, right=0.985, top=0.9, bottom=0.13, wspace=0.08)
-    _draw_panels(figure, grid, cells)
+    grid = figure.add_gridspec(1, 3, left=0.19, right=0.985, top=0.9, bottom=0.13, wspace=0.08)
+    _draw_panels(figure, grid, cells, sized=True)
     return figure
 
 
@@ -86,7 +94,7 @@ def slide(found: Findings, footer: Sequence[str]) -> Figure:
             1, 3, left=0.185, right=0.985, top=top - 0.175, bottom=0.115 + 0.026 * len(small),
             wspace=0.07,
         )  # fmt: skip
-        _draw_panels(figure, grid, cells)
+        _draw_panels(figure, grid, cells, sized=False)  # its footer has them
     return figure
 
 
@@ -212,10 +220,12 @@ def _plot(name: str, figure: Figure, label: str) -> Plot:
     return Plot(name, shown, document, png, width_px=round(width * PX_PER_INCH))
 
 
-def _draw_panels(figure: Figure, grid: object, cells: Sequence[CellFinding]) -> None:
+def _draw_panels(
+    figure: Figure, grid: object, cells: Sequence[CellFinding], *, sized: bool
+) -> None:
     for place, pair in enumerate(PAIRS):
         axes = figure.add_subplot(grid[place])  # type: ignore[index]
-        draw_cells(axes, cells, pair, named=place == 0)
+        draw_cells(axes, cells, pair, named=place == 0, sized=sized and place == 0)
         axes.set_title(f"{PAIR_WORDS[pair]}", loc="left")
 
 
@@ -230,6 +240,17 @@ def _interval(
     axes.plot([100 * found.low, 100 * found.high], [place] * 2, color=colour, lw=3, zorder=3)
     axes.plot(100 * found.estimate, place, marker=marker, ms=8.5, color=colour, zorder=4,
               mfc=inside or colour, mew=1.8)  # fmt: skip
+
+
+def _name_verdict(axes: Axes, contrast: Contrast, place: float, colour: str) -> None:
+    """On the side where the dot is not; below the line where the diamond is far out there."""
+    ours, published = contrast.ours, contrast.published or 0.0
+    is_right = ours is None or ours.estimate < 0
+    side = 1 if is_right else -1
+    is_taken = published * side > 3 * LINEAR_POINTS
+    axes.text(0.99 if is_right else 0.01, place + 0.38 * is_taken, contrast.verdict.value,
+              color=colour, fontweight="bold", ha="right" if is_right else "left", va="center",
+              fontsize="small", transform=axes.get_yaxis_transform())  # fmt: skip
 
 
 def _name_end(axes: Axes, x: float, y: float, name: str, colour: str) -> None:

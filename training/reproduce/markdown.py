@@ -11,6 +11,7 @@ from .words import (
     PAIR_WORDS,
     PAPER,
     SEES_ABOUT,
+    cell_sizes,
     change_words,
     contrast_words,
     counts,
@@ -44,7 +45,6 @@ def _cell_lines(found: Findings) -> list[str]:
     lines = ["## The six cells", "", head, "|---" * 8 + "|"]
     for cell in [*published_cells(found), *further_cells(found)]:
         claim = cell.claim
-        sizes = {size_words(rate) for rate in cell.rates.values()}
         told = [signed((contrast.published or 0.0) / 100) for contrast in cell.contrasts.values()]
         lines.append(
             f"| **{claim.title}** | published | {claim.start} | {claim.sft} | {claim.rl} | "
@@ -52,7 +52,7 @@ def _cell_lines(found: Findings) -> list[str]:
         )
         rates = [rate_words(cell.rates[arm]) if arm in cell.rates else "" for arm in POLICIES]
         ours = [f"{contrast_words(c.ours)}: **{c.verdict.value}**" for c in cell.contrasts.values()]
-        about = f"here{f' ({claim.about})' if claim.about else ''}, {' / '.join(sorted(sizes))}"
+        about = f"here{f' ({claim.about})' if claim.about else ''}, {cell_sizes(cell)}"
         lines.append(f"| | {about} | {' | '.join([*rates, *ours])} |")
     return [*lines, ""]
 

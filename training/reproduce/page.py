@@ -30,6 +30,7 @@ from .words import (
     PAIR_WORDS,
     PAPER,
     cell_sentence,
+    cell_sizes,
     counts,
     expected_words,
     further_cells,
@@ -87,12 +88,11 @@ def render(
 
 def _cell(cell: CellFinding) -> dict[str, Any]:
     claim = cell.claim
-    sizes = sorted({size_words(rate) for rate in cell.rates.values()})
     return {
         "title": claim.title,
         "about": claim.about,
         "further": claim.further,
-        "size": " / ".join(sizes) if len(sizes) < 3 else f"{sizes[0]} …",
+        "size": cell_sizes(cell),
         "arms": [
             (arm, f"{claim.published[arm]:g}", _rate(cell.rates.get(arm))) for arm in POLICIES
         ],
@@ -208,7 +208,10 @@ def _css() -> str:
         f":root {{ color-scheme: light; {bright} }}\n"
         f"@media screen and (prefers-color-scheme: dark) {{ :root {{ color-scheme: dark; {dark} }} "
         f"}}\n{shared}\n.verdict {{ font-weight: 700; }} tr.further th {{ font-weight: 400; }}\n"
+        ".sees { white-space: normal; min-width: 15ch; max-width: 21ch; }\n"
         ".broad { max-width: 1120px; overflow-x: auto; } .broad svg { min-width: 760px; }\n"
+        "@media print { .broad { overflow: visible; } .broad svg { min-width: 0; } "
+        "details::details-content { content-visibility: visible; block-size: auto; } }\n"
     )
 
 

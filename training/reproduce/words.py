@@ -13,9 +13,10 @@ from ..report.words import (
     sample_size,
     sample_sizes,
     signed,
+    step_sizes,
 )
 from ..statistics import MIN_SEEDS, Interval, PairedDifference
-from .config import BASE, REFERENCE
+from .config import BASE, REFERENCE, Measure
 from .contamination import CellOverlap
 from .findings import PAIRS, CellFinding, Findings, Pair, SideFinding, Verdict
 from .plan import PlannedRun
@@ -87,9 +88,16 @@ def cell_sentence(cell: CellFinding) -> str:
         f"{signed((contrast.published or 0) / 100)}): {contrast.verdict.value}"
         for pair, contrast in cell.contrasts.items()
     ]
-    sizes = sample_sizes(cell.rates.values())
     about = f" ({cell.claim.about})" if cell.claim.about else ""
-    return f"{cell.claim.title}{about}, {sizes}. {'; '.join(told)}."
+    return f"{cell.claim.title}{about}, {cell_sizes(cell)}. {'; '.join(told)}."
+
+
+def cell_sizes(cell: CellFinding) -> str:
+    """n counts episodes, or answers of a measure by steps, of which arms give different numbers."""
+    if not cell.rates:
+        return "not measured"
+    told = step_sizes if cell.claim.measure is Measure.steps else sample_sizes
+    return told(cell.rates.values())
 
 
 def side_words(side: SideFinding) -> str:
