@@ -11,11 +11,16 @@ from cardinal_gym.training.distributed_config import DistributedConfig
 from cardinal_gym.training.launch import compose_experiment
 from cardinal_gym.training.override_errors import CONFIG_ERRORS, explain
 from cardinal_gym.training.planning.estimate import estimate
-from cardinal_gym.training.reproduce import plan
+from cardinal_gym.training.reproduce import clock, plan
 from cardinal_gym.training.reproduce.clock import Clock, TimedJob, duration, timed_jobs
 from cardinal_gym.training.reproduce.config import CellClaim, Measure, ReproduceConfig
-from cardinal_gym.training.reproduce.dry_run import as_text, evaluation_seconds
+from cardinal_gym.training.reproduce.dry_run import as_text
 from cardinal_gym.training.reproduce.findings import Verdict, judged, published_differences
+from cardinal_gym.training.reproduce.full_size import (
+    evaluation_seconds,
+    job_estimate,
+    part_seconds,
+)
 from cardinal_gym.training.reproduce.plan import planned
 from cardinal_gym.training.reproduce.runner import jobs_of
 from cardinal_gym.training.schema import register
@@ -187,7 +192,36 @@ def test_evaluations_are_counted_with_their_longest_answers() -> None:
     episodes = 768 * 3 + 256 * 3 * 2  # the base, two ends, three milestones before each end
     tokens = episodes * 3 * 5 * 512  # cells, attempts
     wanted = rollout_s * tokens / found.work.sampled_tokens
-    assert evaluation_seconds(found, 2) == pytest.approx(wanted)
+    told = sum(evaluation_seconds(found, part) for part in ("base", "sft", "grpo"))
+    assert told == pytest.approx(wanted)
+
+
+def test_the_time_of_the_full_size_is_that_of_its_devices() -> None:
+    typed = ["policy=llama_3_2_11b_vision", "hardware=8xh100"]
+    config = replace(composed(*typed), only=["gp_vl"], seeds=2)
+    (run,) = planned(config, typed)
+    jobs = {job.name: job for job in timed_jobs(run, config.studies["gp_vl"], set())}
+    assert set(jobs) == {job.name for job in jobs_of(config, [run])}
+    plan = job_estimate(run.config)
+    wanted = part_seconds(plan, "grpo") + evaluation_seconds(plan, "grpo")
+    assert jobs["gp_vl seed 1 grpo"].expected_s == pytest.approx(wanted)
+    assert 0.5 * 3600 < wanted < 4 * 3600
+
+
+def test_a_policy_of_unknown_shape_has_a_time_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def unknown(config: Any) -> Any:
+        raise ValueError("policy must be known")
+
+    monkeypatch.setattr(clock, "job_estimate", unknown)
+    typed = ["policy=llama_3_2_11b_vision", "hardware=8xh100"]
+    config = replace(composed(*typed), only=["gp_vl"], seeds=1)
+    (run,) = planned(config, typed)
+    with caplog.at_level("INFO"):
+        jobs = timed_jobs(run, config.studies["gp_vl"], set())
+    assert {job.expected_s for job in jobs} == {3600.0}
+    assert "a guess until jobs have finished: policy must be known" in caplog.text
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from ..config import BudgetConfig
 from ..files import atomic_write_json
 from ..pretraining import cached_base
 from .config import BASE, Pace, StudyConfig
+from .full_size import job_estimate, job_seconds
 from .plan import PlannedRun
 
 logger = logging.getLogger(__name__)
@@ -23,7 +24,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TimedJob:
-    """kind: of jobs that take equally long. expected_s: on one core of the reference machine.
+    """kind: of jobs that take equally long. expected_s: on one core of the reference machine, or at
+    full size on the devices of a job, at best.
 
     extra_s: part of `expected_s` that only this job of its kind has: pretraining.
     """
@@ -106,6 +108,8 @@ def timed_jobs(run: PlannedRun, study: StudyConfig, made: set[Path]) -> list[Tim
 
     made: folders of bases that earlier runs of the plan will have trained; added to.
     """
+    if run.config.policy.path is not None and run.policies_of is None:
+        return _full_size_jobs(run)
     pace, found = study.pace, []
     for seed in run.train_seeds:
         extra = 60 * pace.pretrain if _pretrains(run, seed, made) else 0.0
@@ -116,6 +120,22 @@ def timed_jobs(run: PlannedRun, study: StudyConfig, made: set[Path]) -> list[Tim
             name = f"{run.label} seed {seed} {part}"
             found.append(TimedJob(name, f"{run.label} {part}", seconds, own))
     return found
+
+
+def _full_size_jobs(run: PlannedRun) -> list[TimedJob]:
+    """With what the machine needs at best; an hour each where that cannot be told."""
+    parts = (BASE, *run.arms)
+    try:
+        plan = job_estimate(run.config)
+        seconds = {part: job_seconds(plan, part) for part in parts}
+    except ValueError as error:  # of a policy that is known once it is loaded
+        logger.info("the time left is a guess until jobs have finished: %s", error)
+        seconds = dict.fromkeys(parts, 3600.0)
+    return [
+        TimedJob(f"{run.label} seed {seed} {part}", f"{run.label} {part}", seconds[part])
+        for seed in run.train_seeds
+        for part in parts
+    ]
 
 
 def arm_minutes(run: PlannedRun, pace: Pace, arm: str) -> float:

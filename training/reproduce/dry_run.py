@@ -6,13 +6,12 @@ fits their memory.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from ..config import ExperimentConfig
 from ..distributed_config import Sharding
-from ..planning.estimate import Estimate, estimate
 from .clock import Clock, duration
 from .config import BASE, ReproduceConfig, reproduce_root
+from .full_size import evaluation_seconds, job_estimate, part_seconds
 from .plan import PlannedRun
 
 PARTS = ("warmup", "sft", "grpo")
@@ -49,9 +48,9 @@ def _full_size(runs: Sequence[PlannedRun]) -> list[str]:
     ]  # fmt: skip
     total = 0.0
     for run in runs:
-        found = estimate(_on_own_devices(run.config))
+        found = job_estimate(run.config)
         seconds = {part: part_seconds(found, part) for part in ("warmup", *run.arms)}
-        measuring = evaluation_seconds(found, len(run.arms))
+        measuring = sum(evaluation_seconds(found, part) for part in (BASE, *run.arms))
         hours = run.config.seeds * (sum(seconds.values()) + measuring) * _devices(run) / 3600
         total += hours
         told = [duration(seconds[part]) if part in seconds else "" for part in PARTS]
@@ -73,44 +72,6 @@ def _full_size(runs: Sequence[PlannedRun]) -> list[str]:
         "",
         f"about {total:,.0f} device hours in all: {wall} with {_jobs(at_once)} at a time",
     ]
-
-
-def part_seconds(found: Estimate, part: str) -> float:
-    """Wall seconds of one stage on the machine of the estimate, at best; 0 without the stage.
-
-    part: `warmup`, `sft` or `grpo`.
-    """
-    section = getattr(found.config, part)
-    if section is None:
-        return 0.0
-    budget, time = section.budget, found.time
-    if part == "grpo":
-        steps = budget.steps if budget.tflops is None else budget.tflops / time.tflop
-        return float(steps or 0) * time.step_s
-    if budget.tflops is None:
-        tokens = float(budget.steps or 0) * section.batch_size * found.work.row_tokens
-    else:
-        tokens = budget.tflops * 1e12 / (6 * found.shape.parameters.total)
-    return tokens / (found.config.plan.num_devices * time.train_tokens_s)
-
-
-def evaluation_seconds(found: Estimate, num_arms: int) -> float:
-    """Wall seconds of all evaluations of a seed, of the base and along each arm, where answers come
-    as fast as in a rollout and none ends early."""
-    chosen, time = found.config.evaluate, found.time
-    episodes = chosen.final_episodes * (1 + num_arms)
-    episodes += chosen.episodes * (chosen.milestones - 1) * num_arms
-    sampled = any(not metric.is_greedy for metric in chosen.metrics)  # all from the same answers
-    greedy = any(metric.is_greedy for metric in chosen.metrics)
-    turns = found.work.turns * chosen.samples * sampled + greedy
-    tokens = episodes * len(found.config.suite.cells) * turns * chosen.max_new_tokens
-    return tokens * (time.read_s + time.decode_s) / found.work.sampled_tokens
-
-
-def _on_own_devices(config: ExperimentConfig) -> ExperimentConfig:
-    """With the devices of one job as the machine that is planned for."""
-    own = replace(config.plan, num_devices=config.distributed.num_processes)
-    return replace(config, plan=own)
 
 
 def _devices(run: PlannedRun) -> int:

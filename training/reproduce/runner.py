@@ -99,7 +99,8 @@ def _run_missing(
     missing = _missing(runs)
     if not missing:
         return
-    logger.info("%s on %d processes", _left(clock), clock.processes)
+    left = _left(clock, config.is_full_size)
+    logger.info("%s, %d at a time", left, clock.processes)
     with ExitStack() as stack:
         for run in missing:
             opened = RunFolder.open(run.root, resume=True, config=run.stored())
@@ -168,8 +169,9 @@ def _checked(run: PlannedRun) -> DealtTasks:
         raise ValueError(f"studies.{run.study}: {error}") from error
 
 
-def _left(clock: Clock) -> str:
+def _left(clock: Clock, is_full_size: bool) -> str:
+    what = "job after job" if is_full_size else "of one core"
     return (
-        f"{len(clock.left)} jobs, about {duration(clock.core_s())} of one core, "
+        f"{len(clock.left)} jobs, about {duration(clock.core_s())} {what}, "
         f"{duration(clock.left_s())} in all"
     )
