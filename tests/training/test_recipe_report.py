@@ -12,7 +12,7 @@ from cardinal_gym.training.files import plain
 from cardinal_gym.training.recipes.figures import all_figures
 from cardinal_gym.training.recipes.gains import tokens_saved
 from cardinal_gym.training.recipes.outline import is_recipe, outline_of, read_outline
-from cardinal_gym.training.recipes.over_training import curve
+from cardinal_gym.training.recipes.over_training import curve, differences
 from cardinal_gym.training.recipes.plan import planned
 from cardinal_gym.training.recipes.report import report_again
 from cardinal_gym.training.recipes.summary import summary
@@ -91,6 +91,18 @@ def test_a_curve_is_the_mean_over_seeds_of_each_tenth() -> None:
     assert parts[0]["low"] is None
     assert (parts[9]["estimate"], parts[9]["n"]) == ((18.5 + 1.0) / 2, 2)
     assert parts[9]["low"] < parts[9]["estimate"] < parts[9]["high"]
+
+
+def test_stages_side_by_side_are_compared_over_all_of_training_by_seed(tmp_path: Path) -> None:
+    for seed, lengths in enumerate([(40.0, 50.0), (44.0, 52.0), (60.0, None)]):
+        for stage, length in zip(("a", "b"), lengths, strict=True):
+            folder = tmp_path / f"seed_{seed}" / stage
+            folder.mkdir(parents=True)
+            row = {} if length is None else {"episodes/mean_tokens": length}
+            (folder / "metrics.jsonl").write_text(json.dumps({"step": 1, **row}) + "\n")
+    (found,) = differences(tmp_path, [("a", "b")], [0, 1, 2])
+    assert (found["metric"], found["by_seed"]) == ("episodes/mean_tokens", [10.0, 8.0])
+    assert found["change"]["estimate"] == 9.0
 
 
 def test_tokens_saved_are_a_ratio_of_means_with_the_paired_spread() -> None:

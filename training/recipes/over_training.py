@@ -24,6 +24,9 @@ METRICS = (
     "reward/model", "reward/rule", "judge/accuracy", "judge/auc", "judge/paid_wrong",
     "dpo/margin", "dpo/accuracy",
 )  # fmt: skip
+COMPARED = (  # between stages that are a pair
+    "success", "episodes/mean_tokens", "episodes/mean_tokens_right", "episodes/mean_tokens_wrong",
+)  # fmt: skip
 
 
 def over_training(root: Path, stage: str, seeds: Sequence[int]) -> dict[str, Any]:
@@ -35,6 +38,29 @@ def over_training(root: Path, stage: str, seeds: Sequence[int]) -> dict[str, Any
     logs = [read_jsonl(seed_folder(root, seed) / stage / "metrics.jsonl") for seed in seeds]
     found = {name: told for name in METRICS if (told := _metric(name, logs)) is not None}
     return {"stage": stage, "steps": [len(rows) for rows in logs], "metrics": found}
+
+
+def differences(
+    root: Path, pairs: Sequence[tuple[str, str]], seeds: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Of stages (a, b) trained beside each other: b less a, over all of training, by metric.
+
+    Each seed's mean of its ten parts, paired by seed, with Student's interval over seeds. Pairs
+    that have not both logged a metric with two seeds are left out.
+    """
+    found = []
+    for first, second in pairs:
+        for name in COMPARED:
+            by_seed = []
+            for seed in seeds:
+                a, b = (_whole(root, seed, stage, name) for stage in (first, second))
+                if a is not None and b is not None:
+                    by_seed.append(b - a)
+            change = mean_over_seeds(by_seed)
+            if change is not None:
+                told = {"from": first, "to": second, "metric": name, "change": plain(change)}
+                found.append({**told, "by_seed": by_seed})
+    return found
 
 
 def curve(series: Sequence[Sequence[float | None]]) -> list[dict[str, Any]]:
@@ -59,6 +85,14 @@ def curve(series: Sequence[Sequence[float | None]]) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def _whole(root: Path, seed: int, stage: str, name: str) -> float | None:
+    """The mean of a metric over a stage's training, part by part; None where it was not logged."""
+    rows = read_jsonl(seed_folder(root, seed) / stage / "metrics.jsonl")
+    values = [row.get(name) for row in rows]
+    parts = [mean for part in range(NUM_PARTS) if (mean := _part(values, part)) is not None]
+    return float(np.mean(parts)) if parts else None
 
 
 def _metric(name: str, logs: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str, Any] | None:

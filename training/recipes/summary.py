@@ -27,7 +27,7 @@ from .config import RecipeConfig, StageKind
 from .gains import add_holm, gains
 from .gaming import held_out_agreement, judged
 from .outline import Outline, StageOutline, outline_of
-from .over_training import over_training
+from .over_training import differences, over_training
 from .plan import PlannedStage
 from .pooled import Pooled, measured_path, plain, pooled
 from .stages import read_spent
@@ -87,6 +87,9 @@ def summary(outline: Outline, root: Path) -> dict[str, Any]:
         "about": outline.about,
         "tflops": outline.tflops,
         "training": [over_training(root, stage.name, seeds) for stage in trained],
+        "training_differences": differences(
+            root, [pair for stage in measured for pair in stage.pairs], seeds
+        ),
         "costs": [_cost(each, root, seeds) for each in stages if each not in measured],
         "reward_models": held_out_agreement(stages, root, seeds),
         "evaluations": [_evaluation(stage, outline, root) for stage in measured],

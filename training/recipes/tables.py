@@ -43,7 +43,8 @@ def all_tables(found: Mapping[str, Any]) -> list[Table]:
     for evaluation in found["evaluations"]:
         tables += _evaluation(evaluation)
     tables += _reward_models(found.get("reward_models", []))
-    tables += [_training(found["training"]), _costs(found["costs"])]
+    tables += [_training(found["training"]), _side_by_side(found["training_differences"])]
+    tables.append(_costs(found["costs"]))
     return [table for table in tables if table.rows]
 
 
@@ -104,6 +105,7 @@ def _gains(gains: Sequence[Row]) -> Table:
 
 def _further(gains: Sequence[Row], names: Sequence[str]) -> Table:
     """Differences of what else is measured."""
+    gains = [gain for gain in gains if any(name in gain["further"] for name in names)]
     names = [name for name in names if any(name in gain["further"] for gain in gains)]
     head = ("gain of", "over", "place", *(TITLES[name] for name in names))
     rows = tuple(
@@ -169,6 +171,18 @@ def _training(stages: Sequence[Row]) -> Table:
          " / ".join(f"{last:.3g}" for _, last in found["by_seed"]))
         for stage in stages
         for name, found in stage["metrics"].items()
+    ))  # fmt: skip
+
+
+def _side_by_side(differences: Sequence[Row]) -> Table:
+    """Stages beside each other, over all of training."""
+    title = "Over RL training: means over all of the steps, sampled, one stage less another"
+    head = ("stage", "less", "metric", "difference, 95 % over seeds", "by seed")
+    return Table(title, head, tuple(
+        (each["to"], each["from"], f"`{each['metric']}`",
+         shown(each["change"], is_rate=False, signed=True, digits=".3g"),
+         " / ".join(f"{value:+.3g}" for value in each["by_seed"]))
+        for each in differences
     ))  # fmt: skip
 
 
