@@ -10,7 +10,7 @@ from typing import Any
 from .cell_results import first_attempt
 from .episode_records import unpack
 from .evaluation_config import MetricKind
-from .statistics import Interval, clustered_rate
+from .statistics import Interval, clustered_rate, units
 
 EPISODE_COLUMNS = (
     "number", "sample", "seed", "task_id", "success", "success_turn", "num_turns", "num_tokens",
@@ -120,7 +120,7 @@ def _play(connection: sqlite3.Connection, row: dict[str, Any]) -> list[PlayResul
         cells=tuple(label[0] for label in labels),
         axis=axis,
         severity=severity,
-        rate=clustered_rate(success, tasks),
+        rate=clustered_rate(success, units(tasks)),
         mean_turns=sum(turns) / len(turns),
         mean_tokens=sum(tokens) / len(tokens),
     )
@@ -130,7 +130,7 @@ def _play(connection: sqlite3.Connection, row: dict[str, Any]) -> list[PlayResul
     first = replace(
         found,
         metric=MetricKind.sampled_single.value,
-        rate=clustered_rate(at_once, tasks),
+        rate=clustered_rate(at_once, units(tasks)),
         mean_turns=None,
         mean_tokens=None,
     )

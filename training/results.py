@@ -5,7 +5,8 @@
     cardinal results --csv results.csv                 one line per policy, cell and metric
     cardinal results --csv episodes.csv --episodes     one line per episode
 
-Every rate stands with its number of episodes, of distinct tasks, and an interval clustered by task.
+Every rate stands with its number of episodes, of distinct tasks (hands of cards, whatever their
+target, or routes), and an interval clustered by these.
 """
 
 import csv

@@ -23,7 +23,7 @@ def test_one_policy_is_a_line_for_every_cell_and_metric(tmp_path: Path) -> None:
     assert title == "gp_l/full"
     assert head.split("  ")[0] == "cell"
     assert head.endswith(" n  tasks")
-    assert note == "brackets: 95 % intervals over tasks"
+    assert note == "brackets: 95 % intervals over tasks (distinct hands)"
     for line, row in zip(lines, table(load_run(run)), strict=True):
         rate = row.rates["base"]
         told = f"{100 * rate.estimate:.1f} [{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
@@ -56,7 +56,7 @@ def test_arms_stand_side_by_side_and_their_differences_below(tmp_path: Path) -> 
     ]  # fmt: skip
     change = first.differences["base", "sft"]
     assert f"  {100 * change.estimate:+.1f} [{100 * change.low:+.1f}, " in summary(run)
-    assert said[-1] == "brackets: 95 % intervals over tasks and training seeds"
+    assert said[-1] == "brackets: 95 % intervals over tasks (distinct hands) and training seeds"
     assert max(map(len, said)) <= 88
 
 

@@ -235,10 +235,10 @@ def _shares(last: Sequence[Evaluation]) -> dict[str, Interval]:
             for name in names
         }
     found = np.concatenate([part.outcome for part in parts if part.outcome is not None])
-    task_ids = np.concatenate([part.task_ids for part in parts])
-    sizes = [part.task_ids.size for part in parts]
+    units = np.concatenate([part.units for part in parts])
+    sizes = [part.units.size for part in parts]
     seeds = np.repeat([each.train_seed for each in last], sizes)
-    return {name: clustered_rate(found == name, task_ids, seeds) for name in names}
+    return {name: clustered_rate(found == name, units, seeds) for name in names}
 
 
 def _recognition(run: Run, last: Mapping[str, dict[int, Evaluation]]) -> dict[str, Interval]:

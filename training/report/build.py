@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ..bar import Bar
 from ..files import atomic_write_bytes, atomic_write_json, atomic_write_text
+from ..statistics import Cluster
 from . import export, latex, plots
 from .analysis import TableRow, outcome_rows, spending, table
 from .cells import cross, ladders
@@ -39,9 +40,9 @@ INDEX = "index.html"
 RUNS_FILE = "report.json"  # of several runs side by side: which they are
 
 
-def build_report(run_folder: Path) -> Path:
+def build_report(run_folder: Path, cluster: Cluster = Cluster.hand) -> Path:
     """See `report` in the package."""
-    run = load_run(run_folder)
+    run = load_run(run_folder, cluster)
     if run.config.get("command") == "run":  # a recipe, which tells of its stages
         from ..recipes.report import report_again  # not above: it draws with this package
 
@@ -50,13 +51,16 @@ def build_report(run_folder: Path) -> Path:
 
 
 def build_joint_report(
-    run_folders: Sequence[Path], folder: Path | None = None, labels: Sequence[str] = ()
+    run_folders: Sequence[Path],
+    folder: Path | None = None,
+    labels: Sequence[str] = (),
+    cluster: Cluster = Cluster.hand,
 ) -> Path:
     """One report of several evaluations; see `load_joint`.
 
     folder: a new one, or that of an earlier report of the same runs; None: beside the runs.
     """
-    run = load_joint(run_folders, labels)
+    run = load_joint(run_folders, labels, cluster)
     place = run.folder if folder is None else folder
     _claim(place, [str(path.resolve()) for path in run.sources.values()])
     return _write(replace(run, folder=place), place)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..arguments import USAGE_STATUS, ArgumentParser
+from ..statistics import Cluster
 from .results import NotARun
 
 
@@ -34,8 +35,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--label", action="append", default=[], metavar="NAME",
         help="what a policy is called in a report of several; once for each run, in their order",
     )  # fmt: skip
+    parser.add_argument(
+        "--cluster", choices=[each.value for each in Cluster], default=Cluster.hand.value,
+        help="what intervals take for one observation: a hand of cards whatever its target, or a "
+        "hand with its target (default: %(default)s); of walks either is the route",
+    )  # fmt: skip
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
     options = parser.parse_args(argv)
+    cluster = Cluster(options.cluster)
     is_single = len(options.run) == 1
     if is_single and (options.out is not None or options.label):
         parser.error("--out and --label are for several runs; got one")
@@ -43,9 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         from .build import build_joint_report, build_report  # not earlier: --help needs no drawing
 
         if is_single:
-            page = build_report(options.run[0])
+            page = build_report(options.run[0], cluster)
         else:
-            page = build_joint_report(options.run, options.out, options.label)
+            page = build_joint_report(options.run, options.out, options.label, cluster)
     except (NotARun, OSError) as error:
         print(f"cardinal report: {error}", file=sys.stderr)
         return USAGE_STATUS

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..statistics import PairedDifference, corrected, paired_difference
+from ..statistics import PairedDifference, corrected, paired_difference, units
 from .analysis import finals
 from .cells import Cross, part_words
 from .results import Outcomes, Run
@@ -44,7 +44,7 @@ class _Played:
     """Success of one policy on the deals that all cells share. success: float [rules, looks, N]"""
 
     success: np.ndarray
-    task_ids: np.ndarray  # [N]
+    units: np.ndarray  # [N]
     seeds: np.ndarray  # training seeds [N]
 
 
@@ -68,7 +68,7 @@ def _of_one(cross: Cross, arm: str, metric: str, played: _Played) -> list[Effect
             kind=kind,
             is_mean=is_mean,
             name=name,
-            found=paired_difference(before, after, played.task_ids, played.seeds),
+            found=paired_difference(before, after, played.units, played.seeds),
         )
         for kind, is_mean, name, before, after in _compared(cross, played.success)
     ]
@@ -116,7 +116,7 @@ def _played(run: Run, cross: Cross, arm: str, metric: str) -> _Played | None:
     success = np.concatenate([part[0] for part in parts], axis=1)
     shape = (len(cross.rules), len(cross.looks), -1)
     task_ids, train_seeds = (np.concatenate([part[k] for part in parts]) for k in (1, 2))
-    return _Played(success.reshape(shape), task_ids, train_seeds)
+    return _Played(success.reshape(shape), units(task_ids, run.cluster), train_seeds)
 
 
 def _shared(cells: Sequence[Outcomes]) -> tuple[np.ndarray, np.ndarray] | None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..statistics import Cluster
 from .fit import check_fit
 from .load import load_run
 from .results import ARM_ORDER, NotARun, Run
@@ -21,13 +22,15 @@ MAX_NAME_CHARS = 100
 SHARED = " / "  # between values that differ from run to run
 
 
-def load_joint(folders: Sequence[Path], labels: Sequence[str] = ()) -> Run:
+def load_joint(
+    folders: Sequence[Path], labels: Sequence[str] = (), cluster: Cluster = Cluster.hand
+) -> Run:
     """The runs as one; `Run.folder` is where their report goes unless it is told otherwise.
 
     labels: what the policies are to be called, one for each folder; none: as the runs call them.
     NotARun, in one line, for folders that cannot stand side by side.
     """
-    runs = [load_run(folder) for folder in folders]
+    runs = [load_run(folder, cluster) for folder in folders]
     check_fit(runs)
     names = _names(runs, labels)
     arms = _arms(names)
@@ -49,6 +52,7 @@ def load_joint(folders: Sequence[Path], labels: Sequence[str] = ()) -> Run:
         notes=tuple(
             f"{name}: {note}" for name, run in zip(names, runs, strict=True) for note in run.notes
         ),
+        cluster=cluster,
         policies=dict(zip(arms, names, strict=True)),
         sources={arm: run.folder for arm, run in by_arm.items()},
     )

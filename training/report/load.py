@@ -12,19 +12,24 @@ progress, a single seed or a single arm is read as far as it goes; `Run.notes` s
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ..metrics import read_jsonl
+from ..statistics import Cluster
 from .results import COMPUTE_FIELDS, Evaluation, NotARun, Run
 
 STAGES = {"compare": ("sft", "grpo"), "sft": ("sft",), "grpo": ("grpo",), "pretrain": ("base",)}
 
 
-def load_run(folder: Path | str) -> Run:
-    """Read a run folder; NotARun (a ValueError, one line) if there is nothing to report on."""
+def load_run(folder: Path | str, cluster: Cluster = Cluster.hand) -> Run:
+    """Read a run folder; NotARun (a ValueError, one line) if there is nothing to report on.
+
+    cluster: what is one observation; runs store the finer id, so that either can be chosen.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise NotARun(f"run must be a folder that a training command wrote; got {folder}")
@@ -55,12 +60,13 @@ def load_run(folder: Path | str) -> Run:
         folder=folder,
         config=config,
         environment=_mapping(folder / "environment.json", notes),
-        evaluations=tuple(evaluations),
+        evaluations=tuple(replace(each, cluster=cluster) for each in evaluations),
         metrics=metrics,
         spent=spent,
         episode_files=tuple(files),
         is_done=(folder / "done.json").exists() or _all_done(config, [part for _, part in parts]),
         notes=tuple(notes),
+        cluster=cluster,
     )
 
 

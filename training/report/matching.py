@@ -73,7 +73,7 @@ def matched(
     shared = shared_episodes(*sides)
     if shared is None or len(ids[0]) != len(ids[1]):
         return None
-    units = shared.task_ids, shared.seeds
+    units = shared.units, shared.seeds
     return Match(
         arms=arms,
         cell=cell,

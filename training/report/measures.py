@@ -55,7 +55,7 @@ class _Pooled:
     """Episodes of one arm over its training seeds. All [N]"""
 
     parts: tuple[Outcomes, ...]
-    task_ids: np.ndarray
+    units: np.ndarray
     seeds: np.ndarray  # training seeds
     deals: np.ndarray  # reset seeds
     success: np.ndarray
@@ -99,7 +99,7 @@ def attempts_of(deals: Sequence[int] | np.ndarray) -> int:
 
 def _of(pooled: _Pooled, limit: int | None) -> Iterable[tuple[str, bool, Interval]]:
     """Name, whether it is a share, and value of all that can be told."""
-    units = pooled.task_ids, pooled.seeds
+    units = pooled.units, pooled.seeds
     fewest = min(attempts_of(part.seeds) for part in pooled.parts)
     for k in _doubled(fewest):
         for name, estimator in (("pass@", pass_at_k), ("pass^", pass_hat_k)):
@@ -152,8 +152,8 @@ def _pooled(last: Mapping[int, Evaluation]) -> _Pooled | None:
         return None
     return _Pooled(
         parts=tuple(known.values()),
-        task_ids=np.concatenate([part.task_ids for part in known.values()]),
-        seeds=np.repeat(list(known), [part.task_ids.size for part in known.values()]),
+        units=np.concatenate([part.units for part in known.values()]),
+        seeds=np.repeat(list(known), [part.units.size for part in known.values()]),
         deals=np.concatenate([part.seeds for part in known.values()]),
         success=np.concatenate([part.success for part in known.values()]),
     )

@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 
 from ..familiar import familiar_note
-from ..statistics import MIN_SEEDS
+from ..statistics import MIN_SEEDS, Cluster
 from .analysis import TableRow
+from .games import CARDS
 from .results import Run
 from .training_tasks import run_overlap_notes
 
 METHOD = (
     "The unit is the task. {alike} are not independent, so every interval clusters by canonical "
-    "task id; the number of distinct ids stands beside every n.",
+    "id; the number of distinct ids stands beside every n as that of tasks.{unit}",
     "Rates: Wilson's interval at the effective sample size (n divided by the design effect), with "
     "Student's quantile. Differences: paired on the same episodes of the same training seed, by a "
     "bootstrap over tasks and, from three seeds on, over training seeds; degrees of freedom are "
@@ -27,6 +28,10 @@ METHOD = (
     "seeds what comes of seeds.",
     "Curves pool the training seeds' checkpoints by their order.",
 )
+UNIT_NOTES = {
+    Cluster.hand: "Tasks are distinct hands, whatever their targets.",
+    Cluster.task: "Tasks are distinct hands with their targets.",
+}
 STEP_METHOD = (
     "Accuracy per step: right answers of all walks over all their answers, a ratio of sums. The "
     "same intervals and paired differences, at the linearised ratio's variance, because walks "
@@ -54,11 +59,19 @@ def cell_note(run: Run) -> str:
     told = [text for wording, text in WORDING_NOTES.items() if wording in wordings]
     notes = [f"Routes: {'; '.join(told)}."] if told else []
     overlap, _ = run_overlap_notes(run)
-    return " ".join([*notes, *filter(None, [familiar_note(run.config)]), *overlap])
+    return " ".join([*notes, *filter(None, [unit_note(run), familiar_note(run.config)]), *overlap])
 
 
 def told(run: Run, rows: Sequence[TableRow]) -> list[str]:
     """How the intervals are made, in the game's words."""
     steps = [STEP_METHOD] if any(row.steps for row in rows) else []
     unit, *others = METHOD
-    return [unit.format(alike=run.game.alike), *others, *steps]
+    named = f" {unit_note(run)}" if unit_note(run) else ""
+    return [unit.format(alike=run.game.alike, unit=named), *others, *steps]
+
+
+def unit_note(run: Run) -> str:
+    """What tasks are counted by, where a hand of cards may have come with several targets."""
+    if run.game is not CARDS:
+        return ""
+    return UNIT_NOTES[run.cluster]

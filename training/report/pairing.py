@@ -25,7 +25,7 @@ class Shared:
 
     first: np.ndarray
     second: np.ndarray
-    task_ids: np.ndarray
+    units: np.ndarray  # what is one observation: a hand, a task
     seeds: np.ndarray  # training seeds
 
 
@@ -45,7 +45,7 @@ def pooled_rate(evaluations: Sequence[Evaluation], *, recognition: bool = False)
     seeds = np.repeat([e.train_seed for e in evaluations], [v.size for v in values])
     return clustered_rate(
         np.concatenate(values)[keep],
-        np.concatenate([part.task_ids for part in known])[keep],
+        np.concatenate([part.units for part in known])[keep],
         seeds[keep],
     )
 
@@ -70,8 +70,8 @@ def step_accuracy(evaluations: Sequence[Evaluation]) -> Interval | None:
     return clustered_ratio(
         np.concatenate([part.answers_right for part in known if part.answers_right is not None]),
         answered,
-        np.concatenate([part.task_ids for part in known]),
-        np.repeat([e.train_seed for e in evaluations], [part.task_ids.size for part in known]),
+        np.concatenate([part.units for part in known]),
+        np.repeat([e.train_seed for e in evaluations], [part.units.size for part in known]),
     )
 
 
@@ -80,7 +80,7 @@ def difference(a: Mapping[int, Evaluation], b: Mapping[int, Evaluation]) -> Pair
     shared = shared_episodes(a, b)
     if shared is None:
         return None
-    return paired_difference(shared.first, shared.second, shared.task_ids, shared.seeds)
+    return paired_difference(shared.first, shared.second, shared.units, shared.seeds)
 
 
 def column_difference(
@@ -103,14 +103,14 @@ def column_difference(
     kept = np.isfinite(shared[0]) & np.isfinite(shared[1])
     if not kept.any():
         return None
-    first, second, task_ids, seeds = (part[kept] for part in shared)
-    return paired_difference(first, second, task_ids, seeds)
+    first, second, units, seeds = (part[kept] for part in shared)
+    return paired_difference(first, second, units, seeds)
 
 
 def exact_difference(a: Mapping[int, Evaluation], b: Mapping[int, Evaluation]) -> McNemar | None:
     """McNemar's test of the policies at hand on the episodes that both played; None if none."""
     shared = shared_episodes(a, b)
-    return None if shared is None else mcnemar(shared.first, shared.second, shared.task_ids)
+    return None if shared is None else mcnemar(shared.first, shared.second, shared.units)
 
 
 def step_difference(
@@ -120,10 +120,10 @@ def step_difference(
     shared = _shared(a, b, _steps)
     if shared is None:
         return None
-    right_a, answers_a, right_b, answers_b, task_ids, seeds = shared
+    right_a, answers_a, right_b, answers_b, units, seeds = shared
     if not ((answers_a > 0) & (answers_b > 0)).any():
         return None
-    return paired_ratio_difference((right_a, answers_a), (right_b, answers_b), task_ids, seeds)
+    return paired_ratio_difference((right_a, answers_a), (right_b, answers_b), units, seeds)
 
 
 def shared_episodes(a: Mapping[int, Evaluation], b: Mapping[int, Evaluation]) -> Shared | None:
@@ -131,8 +131,8 @@ def shared_episodes(a: Mapping[int, Evaluation], b: Mapping[int, Evaluation]) ->
     shared = _shared(a, b, lambda outcomes: (outcomes.success,))
     if shared is None:
         return None
-    first, second, task_ids, seeds = shared
-    return Shared(first=first, second=second, task_ids=task_ids, seeds=seeds)
+    first, second, units, seeds = shared
+    return Shared(first=first, second=second, units=units, seeds=seeds)
 
 
 def _steps(outcomes: Outcomes) -> tuple[np.ndarray, ...] | None:
@@ -146,7 +146,7 @@ def _shared(
     b: Mapping[int, Evaluation],
     columns: Callable[[Outcomes], tuple[np.ndarray, ...] | None],
 ) -> list[np.ndarray] | None:
-    """Columns of a, the same of b, task ids, training seeds of the episodes that both played."""
+    """Columns of a, the same of b, units, training seeds of the episodes that both played."""
     rows: list[tuple[np.ndarray, ...]] = []
     for seed in sorted(a.keys() & b.keys()):
         first, second = a[seed].episodes, b[seed].episodes
@@ -158,7 +158,7 @@ def _shared(
         same = first.task_ids[i] == second.task_ids[j]
         i, j = i[same], j[same]
         values = [*(column[i] for column in before), *(column[j] for column in after)]
-        rows.append((*values, first.task_ids[i], np.full(i.size, seed)))
+        rows.append((*values, first.units[i], np.full(i.size, seed)))
     rows = [row for row in rows if row[0].size]
     return [np.concatenate(part) for part in zip(*rows, strict=True)] if rows else None
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...agents.config import called
 from ..episode_columns import TERM_PREFIX
+from ..statistics import Cluster, units
 from .games import CARDS, WALKS, GameWords
 from .words import CellWords, arm_words, cell_words, titled_words
 
@@ -29,6 +30,7 @@ class NotARun(ValueError):
 class Outcomes:
     """One evaluation, episode by episode.
 
+    units: by what intervals cluster: the task, or its hand of cards whatever the target.
     seeds: the environment's reset seed; two policies met the same task under the same seed.
     recognized: 1, 0, or -1 where nothing was to be read. All arrays are [n].
     outcome: of the last answer; None where runs did not keep it.
@@ -40,6 +42,7 @@ class Outcomes:
     """
 
     task_ids: np.ndarray
+    units: np.ndarray
     seeds: np.ndarray
     success: np.ndarray
     recognized: np.ndarray
@@ -65,6 +68,7 @@ class Evaluation:
     """One policy on one cell under one metric. `compute`: those COMPUTE_FIELDS that are known.
 
     answers, answers_right: over all walks; None in other games and in runs that did not count.
+    cluster: of the episodes.
     """
 
     train_seed: int
@@ -81,6 +85,7 @@ class Evaluation:
     arrays: Path | None
     answers: int | None = None
     answers_right: int | None = None
+    cluster: Cluster = Cluster.hand
 
     @property
     def rate(self) -> float:
@@ -96,8 +101,10 @@ class Evaluation:
                 success = np.asarray(stored["success"], dtype=bool)
                 unread = np.full(success.size, -1, dtype=np.int8)
                 answers, answers_right = _steps(stored)
+                task_ids = np.asarray(stored["task_id"]).astype(str)
                 return Outcomes(
-                    task_ids=np.asarray(stored["task_id"]).astype(str),
+                    task_ids=task_ids,
+                    units=units(task_ids, self.cluster),
                     seeds=np.asarray(stored["seed"]),
                     success=success,
                     recognized=np.asarray(stored.get("recognized", unread)),
@@ -130,6 +137,7 @@ class Run:
     metrics: (training seed, arm) -> lines of its metrics.jsonl.
     spent: training seed -> stage of the base -> what it cost (`base/spent.json`).
     notes: plain sentences on what is missing or damaged.
+    cluster: what is one observation.
     policies, sources: of several evaluations side by side (`joint`), arm -> what the policy is
         called, and the run folder it was measured in; empty in a run of its own.
     """
@@ -143,6 +151,7 @@ class Run:
     episode_files: tuple[tuple[int, Path], ...]
     is_done: bool
     notes: tuple[str, ...] = field(default=())
+    cluster: Cluster = Cluster.hand
     policies: Mapping[str, str] = field(default_factory=dict)
     sources: Mapping[str, Path] = field(default_factory=dict)
 

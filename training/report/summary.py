@@ -27,6 +27,7 @@ from .analysis import TableRow, table
 from .comparisons import sight
 from .load import load_run
 from .measures import measures
+from .method import unit_note
 from .results import Run
 from .training_tasks import NOT_RECORDED, overlap_notes
 
@@ -54,6 +55,8 @@ def summary_lines(run: Run, rows: Sequence[TableRow]) -> list[str]:
     seeds = max(rate.num_seeds for row in rows for rate in row.rates.values())
     over = "tasks and training seeds" if seeds >= MIN_SEEDS else "tasks"
     lines += _attempts(run, arms)
+    unit = unit_note(run).removeprefix("Tasks are ").partition(",")[0].rstrip(".")
+    over = over.replace("tasks", f"tasks ({unit})") if unit else over
     return [*lines, f"brackets: 95 % intervals over {over}"]
 
 

@@ -207,6 +207,6 @@ def _solved_rate(last: Mapping[int, Evaluation], attempts: int) -> Interval:
     solved = [found for part in known if (found := _solved(part, attempts)) is not None]
     return clustered_rate(
         np.concatenate(solved),
-        np.concatenate([part.task_ids for part in known]),
-        np.repeat(list(last), [part.task_ids.size for part in known]),
+        np.concatenate([part.units for part in known]),
+        np.repeat(list(last), [part.units.size for part in known]),
     )

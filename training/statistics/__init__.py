@@ -6,6 +6,7 @@ mcnemar          two policies on the same tasks, exactly
 attempts         pass@k and pass^k of several attempts at a task
 multiplicity     Holm, Benjamini and Hochberg: several comparisons at once
 power            the difference that a comparison can see, and the tasks that a smaller one needs
+units            which episodes are one observation: a hand, or a hand with its target
 clusters         tasks crossed with seeds; quantiles: Student's distribution
 """
 
@@ -23,10 +24,12 @@ from .rates import (
     mean_over_seeds,
     wilson,
 )
+from .units import Cluster, units
 from .values import Interval, PairedDifference, Precision
 
 __all__ = [
     "MIN_SEEDS",
+    "Cluster",
     "Interval",
     "McNemar",
     "PairedDifference",
@@ -49,5 +52,6 @@ __all__ = [
     "paired_ratio_difference",
     "pass_at_k",
     "pass_hat_k",
+    "units",
     "wilson",
 ]
