@@ -84,20 +84,27 @@ class Shelf(Protocol):
 
 
 _shelves: ContextVar[Sequence[Shelf]] = ContextVar("shelves")
+_compiled: Sequence[Shelf] = ()  # the same for compiled steps: torch.compile reads no ContextVar
 
 
 @contextmanager
 def sharing_prompts(model: Any, shelves: Sequence[Shelf]) -> Iterator[None]:
-    """Within it the language model attends through `shelves`, its cache's layers."""
+    """Within it the language model attends through `shelves`, its cache's layers.
+
+    What is compiled must not do so in two threads at once.
+    """
+    global _compiled
     config = model.config.get_text_config()
     before = config._attn_implementation
-    token = _shelves.set(shelves)
+    token, last = _shelves.set(shelves), _compiled
+    _compiled = shelves
     _set_attention(model, config, NAME)
     try:
         yield
     finally:
         _set_attention(model, config, before)
         _shelves.reset(token)
+        _compiled = last
 
 
 def _set_attention(model: Any, config: Any, name: str) -> None:
@@ -122,7 +129,8 @@ def _attend(
     attention_mask: of pictures only, [B, 1, n, P]; ids are masked by the cache's layout.
     Raises ValueError for what this attention has not: a narrower window, capped scores.
     """
-    shelf = _shelves.get()[module.layer_idx]
+    shelves = _compiled if torch.compiler.is_compiling() else _shelves.get()
+    shelf = shelves[module.layer_idx]
     length = shelf.prompt_keys.shape[2] + (key.shape[2] if shelf.grows else 0)
     if sliding_window is not None and sliding_window < length:
         raise ValueError(f"a conversation must fit the window of {sliding_window}; got {length}")

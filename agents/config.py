@@ -164,6 +164,8 @@ class PolicyConfig:
     freeze_vision: keep the vision tower and its projector as they are; a picture is then seen once.
     gradient_checkpointing: compute activations again in the backward pass: less memory, more time.
     compile: torch.compile for training, which pays in runs of many steps; sampling stays as it is.
+    compile_decode: torch.compile for sampling, in steps of fixed shapes over a cache that stays;
+        for GPUs, where a step is mostly launching.
     """
 
     name: str
@@ -183,6 +185,7 @@ class PolicyConfig:
     freeze_vision: bool = False
     gradient_checkpointing: bool = False
     compile: bool = False
+    compile_decode: bool = False
     api: ApiConfig = field(default_factory=ApiConfig)
 
     def __post_init__(self) -> None:
@@ -194,6 +197,8 @@ class PolicyConfig:
             wanted = "false with policy.compile"
             _require(not recomputed, "policy.gradient_checkpointing", wanted, recomputed)
             _require(rank == 0, "policy.lora.rank", "0 with policy.compile", rank)
+            together = self.compile_decode
+            _require(not together, "policy.compile_decode", wanted, together)
         if self.base_url is not None:
             chat_url(self.base_url)
 

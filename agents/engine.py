@@ -11,7 +11,7 @@ beside it, nor on when.
 
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 
@@ -21,6 +21,7 @@ from .chat import Prompt, decode_answer
 from .compiled import uncompiled
 from .config import SamplingConfig
 from .decoding import DecodingLayers
+from .fixed import FixedStep
 from .policy import Policy
 from .prefill import PromptStore, read_on
 from .running import RunningRows
@@ -59,6 +60,7 @@ class Engine(Generic[Ticket]):
         self._banned = torch.tensor(policy.banned_ids, dtype=torch.long, device=policy.device)
         self._ends = torch.tensor(policy.end_ids, device=policy.device)
         self._layers: DecodingLayers | None = None
+        self._fixed: FixedStep | None = None  # where the policy's steps are of fixed shapes
 
     @property
     def is_hungry(self) -> bool:
@@ -114,6 +116,7 @@ class Engine(Generic[Ticket]):
             before=before,
             going_on=going_on,
         )
+        self._fixed = None
         self._num_batch = self._num_running = len(next_up.batch)
         for seat in next_up.batch:
             seat.running = True
@@ -183,10 +186,7 @@ class Engine(Generic[Ticket]):
         assert batch is not None
         head = self.policy.model.get_output_embeddings()
         limit = self.sampling.max_new_tokens
-        if self._layers is None:
-            self._layers = DecodingLayers([self.policy.model.get_decoder(), head])
-        shared = sharing_prompts(self.policy.model, self._prompts.cache.layers)
-        with self._layers.in_use(), shared:
+        with self._ready(batch, head) as read:
             while True:
                 new_ids = batch.draw(head, self._banned, self.sampling)
                 if self.on_tokens is not None:
@@ -195,9 +195,25 @@ class Engine(Generic[Ticket]):
                 answers = self._end(batch, ended.nonzero()[:, 0])
                 batch.running &= ~ended
                 if self._num_running > 0:
-                    batch.read(self.policy, self._prompts, new_ids)
+                    read(new_ids)
                 if answers:
                     return answers
+
+    @contextmanager
+    def _ready(self, batch: RunningRows, head: Any) -> Iterator[Callable[[torch.Tensor], None]]:
+        """Within it the model decodes; gives what reads one more token of every row."""
+        model, cache, decoder = self.policy.model, self._prompts.cache, self.policy.decoder
+        if decoder is not None and (self._fixed is None or not self._fixed.holds(cache)):
+            self._fixed = decoder.begin(batch, self._prompts)
+        fixed = self._fixed
+        if fixed is not None:
+            with sharing_prompts(model, fixed.cache.layers):
+                yield lambda new_ids: batch.advance(fixed.read(batch, new_ids))
+            return
+        if self._layers is None:
+            self._layers = DecodingLayers([model.get_decoder(), head])
+        with self._layers.in_use(), sharing_prompts(model, cache.layers):
+            yield lambda new_ids: batch.read(self.policy, self._prompts, new_ids)
 
     def _end(self, batch: RunningRows, places: torch.Tensor) -> list[tuple[Ticket, Completion]]:
         """Hand out what the rows at `places` have said; they keep their rows."""

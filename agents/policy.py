@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -36,6 +36,9 @@ from .tokens import banned_ids, end_ids, reads_parts_only
 from .types import ContextMode
 from .vision import VisionFamily
 
+if TYPE_CHECKING:
+    from .fixed import FixedDecoder
+
 __all__ = ["BuildConfig", "Policy", "PolicyConfig", "load_policy"]
 
 logger = logging.getLogger(__name__)
@@ -50,6 +53,7 @@ class Policy:
     vision: pictures -> tensors; None for text.
     text_as_parts: the chat template reads lists of parts only, no plain strings.
     end_ids: ids that end an answer; the first is the one that SFT teaches.
+    decoder: steps of fixed shapes, where answers are drawn by compiled ones.
     banned_ids: ids never sampled (special, image, padding and out-of-vocabulary ids).
     """
 
@@ -65,6 +69,7 @@ class Policy:
         max_images: int | None = None,
     ) -> None:
         self.model = model
+        self.decoder: FixedDecoder | None = None
         self.tokenizer = tokenizer
         self.processor = processor
         self.context = ContextMode(context)
@@ -199,6 +204,10 @@ def load_policy(config: PolicyConfig) -> Policy:
         recompute_activations(model)
     if config.compile:
         compile_blocks(model)
+    if config.compile_decode:
+        from .fixed import compiled_decoder  # which knows policies
+
+        policy.decoder = compiled_decoder(model)
     logger.info(
         "policy %s: %d parameters, %d of them trainable, on %s",
         config.called, policy.num_parameters, policy.num_trained, device,

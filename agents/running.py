@@ -102,6 +102,17 @@ class RunningRows:
 
     def read(self, policy: Policy, prompts: PromptStore, new_ids: torch.Tensor) -> None:
         """Read one more token per row. new_ids: [B]"""
+        self.advance(self._read(policy, prompts, new_ids))
+
+    def advance(self, states: torch.Tensor) -> None:
+        """Note that one more token per row has been read. states: [B, D]"""
+        low, high = self.columns
+        self.states = states
+        self.own += 1
+        self.position += 1
+        self.columns = (low + 1, high + 1)
+
+    def _read(self, policy: Policy, prompts: PromptStore, new_ids: torch.Tensor) -> torch.Tensor:
         low, high = self.columns
         mask = None
         if low < high:
@@ -114,13 +125,10 @@ class RunningRows:
             width=high + 1,
             mask=mask,
         )
-        self.states = hidden_states(
+        return hidden_states(
             policy.model,
             new_ids[:, None],
             position_ids=self.position[:, None],
             cache=prompts.cache,
             **self.more,
         )[:, -1]
-        self.own += 1
-        self.position += 1
-        self.columns = (low + 1, high + 1)

@@ -52,6 +52,8 @@ def check_policy(policy: Policy, sharding: Sharding) -> None:
     """ValueError for what has not been tried or cannot work."""
     if is_compiled(policy.model):
         raise ValueError("policy.compile must be false with distributed.sharding; got true")
+    if policy.decoder is not None and sharding is Sharding.deepspeed_zero3:
+        raise ValueError("policy.compile_decode must be false with deepspeed_zero3; got true")
     sees = policy.vision is not None and policy.vision.frozen
     if sees and sharding is Sharding.deepspeed_zero3:
         raise ValueError(

@@ -75,6 +75,8 @@ def shard(policy: Policy, workers: "Workers", sharding: Sharding = Sharding.fsdp
     """
     if is_compiled(policy.model):
         raise ValueError("policy.compile must be false with distributed.sharding; got true")
+    if policy.decoder is not None:  # its graphs know where whole weights lie
+        raise ValueError("policy.compile_decode must be false with distributed.sharding; got true")
     mesh = init_device_mesh(policy.device.type, (workers.size,))
     seeing = policy.vision_parameters()
     whole = set(seeing) if policy.vision is not None and policy.vision.frozen else set()

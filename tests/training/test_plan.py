@@ -13,6 +13,7 @@ from cardinal_gym.agents.chat import encode_first
 from cardinal_gym.agents.config import BuildConfig, Family, LoraConfig, PolicyConfig, SamplingConfig
 from cardinal_gym.agents.engine import Engine
 from cardinal_gym.agents.families.pretrained import pretrained
+from cardinal_gym.agents.fixed import FixedDecoder
 from cardinal_gym.agents.policy import Policy, load_policy
 from cardinal_gym.agents.scoring import hidden_states
 from cardinal_gym.agents.types import StreamKey
@@ -24,7 +25,13 @@ from cardinal_gym.training.launch import compose_experiment
 from cardinal_gym.training.loop import TrainState
 from cardinal_gym.training.plan_config import DEVICES, PlanConfig
 from cardinal_gym.training.planning.estimate import estimate, suggestions
-from cardinal_gym.training.planning.memory import activations, block_bytes, kv_cache, memory
+from cardinal_gym.training.planning.memory import (
+    activations,
+    block_bytes,
+    kv_cache,
+    memory,
+    static_cache,
+)
 from cardinal_gym.training.planning.roofline import Rates, decode_s, step_time
 from cardinal_gym.training.planning.shape import shape_of
 from cardinal_gym.training.planning.table import as_text
@@ -125,10 +132,13 @@ def saved_bytes(policy: Policy, ids: torch.Tensor) -> int:
     return sum(found.values())
 
 
-def test_the_cache_takes_what_the_engine_allocates() -> None:
+@pytest.mark.parametrize("in_fixed_shapes", [False, True])
+def test_the_cache_takes_what_the_engine_allocates(in_fixed_shapes: bool) -> None:
     config = tiny(Family.qwen3)
     policy = load_policy(config)
     policy.end_ids = ()  # every answer runs to its limit
+    if in_fixed_shapes:
+        policy.decoder = FixedDecoder(policy.model, compiled=False)
     engine: Engine[int] = Engine(policy, SamplingConfig(max_new_tokens=WORK.answer))
     for i in range(WORK.episodes):
         text = " ".join(["rule", *"2345678"[i // WORK.members :][:5]])
@@ -136,14 +146,18 @@ def test_the_cache_takes_what_the_engine_allocates() -> None:
         engine.submit(i, prompt, StreamKey(seed=0, step=0, group=i // 4, member=i % 4))
     while not engine.advance():
         pass
+    work, shape = replace(WORK, prompt=len(prompt.ids)), shape_of(config)
     layers = engine._prompts.cache.layers
-    held = sum(
-        tensor.nbytes
-        for layer in layers
-        for tensor in (layer.prompt_keys, layer.prompt_values, layer.own_keys, layer.own_values)
+    held = sum(each.prompt_keys.nbytes + each.prompt_values.nbytes for each in layers)
+    own = sum(each.own_keys.nbytes + each.own_values.nbytes for each in layers)
+    assert kv_cache(shape, work, 1, None, own=not in_fixed_shapes) == held + (
+        0 if in_fixed_shapes else own
     )
-    work = replace(WORK, prompt=len(prompt.ids))
-    assert kv_cache(shape_of(config), work, 1, None) == held
+    if policy.decoder is not None:
+        store = policy.decoder._store
+        assert store is not None
+        kept = sum(each.nbytes for pair in store.own + store.shared for each in pair)
+        assert static_cache(shape, work, 1) == kept > held + own
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ float32. With gradient checkpointing one block's are there at a time, and every 
 
 from dataclasses import dataclass
 
+from ...agents.fixed import next_power, whole_columns
 from ...agents.scoring import MAX_LOGITS
 from ..config import ExperimentConfig
 from ..distributed_config import STAGES, Offload, Sharding
@@ -39,13 +40,14 @@ class Memory:
     activations: int
     vision: int
     logits: int
+    static_cache: int
     kv_cache: int
     prefill: int
     drawing: int
 
     @property
     def always(self) -> int:
-        return self.weights + self.optimizer + self.reference
+        return self.weights + self.optimizer + self.reference + self.static_cache
 
     @property
     def update(self) -> int:
@@ -86,7 +88,8 @@ def memory(config: ExperimentConfig, shape: Shape, work: Workload, tower: Tower 
         activations=activations(shape, tokens, checkpointing=config.policy.gradient_checkpointing),
         vision=_pictures(config, shape, work, tower, rows),
         logits=min(masked * shape.vocab, MAX_LOGITS) * 4 * LOGIT_COPIES_TRAINING,
-        kv_cache=kv_cache(shape, work, devices, tower),
+        static_cache=static_cache(shape, work, devices) if config.policy.compile_decode else 0,
+        kv_cache=kv_cache(shape, work, devices, tower, own=not config.policy.compile_decode),
         prefill=_prefill(shape, work, devices, tower),
         drawing=rows_decoded(work, devices) * shape.vocab * LOGIT_BYTES_DRAWING,
     )
@@ -160,17 +163,38 @@ def rows_decoded(work: Workload, devices: int) -> int:
     return min(ROWS_AT_ONCE, -(-work.episodes // devices))
 
 
-def kv_cache(shape: Shape, work: Workload, devices: int, tower: Tower | None) -> int:
-    """Keys and values: of each distinct prompt once, of each row what it adds."""
-    rows = rows_decoded(work, devices)
-    prompts = -(-rows // work.members) if not work.row_per_turn or work.turns == 1 else rows
-    own = work.answer if work.row_per_turn else work.own_tokens
-    tokens = prompts * min(work.prompt, work.row_tokens) + rows * own
+def kv_cache(
+    shape: Shape, work: Workload, devices: int, tower: Tower | None, *, own: bool = True
+) -> int:
+    """Keys and values: of each distinct prompt once, of each row what it adds if `own` is true."""
+    rows, prompts = rows_decoded(work, devices), _num_prompts(work, devices)
+    tokens = prompts * min(work.prompt, work.row_tokens) + rows * _own_tokens(work) * own
     per_token = shape.layers * shape.key_value * shape.weight_bytes
     seen = 0
     if tower is not None and shape.cross_layers:
         seen = prompts * tower.patches * shape.cross_layers * shape.key_value * shape.weight_bytes
     return tokens * per_token + seen
+
+
+def static_cache(shape: Shape, work: Workload, devices: int) -> int:
+    """What `policy.compile_decode` keeps between rollouts too: rows and prompts, rounded up."""
+    rows, prompts = (
+        next_power(count) for count in (rows_decoded(work, devices), _num_prompts(work, devices))
+    )
+    tokens = prompts * whole_columns(min(work.prompt, work.row_tokens))
+    tokens += rows * whole_columns(_own_tokens(work))
+    return tokens * shape.layers * shape.key_value * shape.weight_bytes
+
+
+def _num_prompts(work: Workload, devices: int) -> int:
+    """Prompts that the rows of one device continue."""
+    rows = rows_decoded(work, devices)
+    return -(-rows // work.members) if not work.row_per_turn or work.turns == 1 else rows
+
+
+def _own_tokens(work: Workload) -> int:
+    """Of each row, beside its prompt."""
+    return work.answer if work.row_per_turn else work.own_tokens
 
 
 def _prefill(shape: Shape, work: Workload, devices: int, tower: Tower | None) -> int:

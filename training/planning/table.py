@@ -73,6 +73,7 @@ def _memory(found: Estimate) -> list[Row]:
         ("put together", memory.gathered_rollout, "rollout: all weights"),
         ("optimizer", memory.optimizer, "AdamW: two moments"),
         ("reference", memory.reference, "for the KL penalty"),
+        ("static cache", memory.static_cache, "policy.compile_decode: kept between rollouts"),
         ("gradients", memory.gradients, "update"),
         ("activations", memory.activations, f"update; {again}"),
         ("pictures", memory.vision, "update"),
