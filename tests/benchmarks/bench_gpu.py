@@ -3,28 +3,22 @@
 Random weights of the 3 B and 11 B policies in bfloat16, built in place, so nothing is downloaded.
 Decoding is held against the time in which the memory can deliver the weights and the cache, and
 training against the peak rate of matrix products (MFU: 6 operations per parameter and token), both
-from `training.plan_config`; memory against what `cardinal plan` says.
+from `training.plan_config`; memory against what `cardinal plan` says. `test_gpu_workloads.py` runs
+all of it on a CPU with tiny shapes.
 """
 
-import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 import torch
 from cardinal_gym.agents.adapters import recompute_activations
-from cardinal_gym.agents.chat import Prompt
-from cardinal_gym.agents.config import Dtype, PolicyConfig, SamplingConfig
-from cardinal_gym.agents.families.pretrained import pretrained, without_weights
-from cardinal_gym.agents.generation import generate
+from cardinal_gym.agents.config import Dtype, PolicyConfig
+from cardinal_gym.agents.families.pretrained import pretrained
+from cardinal_gym.agents.fixed import compiled_decoder
 from cardinal_gym.agents.policy import Policy
-from cardinal_gym.agents.rows import Row, collate
-from cardinal_gym.agents.scoring import token_logprobs
-from cardinal_gym.agents.tokenizer import build_tokenizer
-from cardinal_gym.agents.types import StreamKey
 from cardinal_gym.training.plan_config import DEVICES, Device
-from cardinal_gym.training.planning.memory import activations
-from cardinal_gym.training.planning.shape import shape_of
+from cardinal_gym.training.planning.shape import Shape, shape_of
+from gpu_workloads import Sizes, decoding, kept_and_planned, random_policy, training
 
 pytestmark = [
     pytest.mark.gpu,
@@ -32,126 +26,64 @@ pytestmark = [
 ]
 
 NAMES = ("qwen2_5_vl_3b", "llama_3_2_11b_vision")
-ROWS, PROMPT, NEW = 64, 256, 64
-TRAIN_ROWS, TRAIN_TOKENS = 8, 1024
+SIZES = Sizes()
 
 
 @pytest.fixture(scope="module", params=NAMES)
 def policy(request: pytest.FixtureRequest) -> Iterator[Policy]:
-    made = random_policy(request.param, torch.device("cuda"), torch.bfloat16)
+    config = pretrained(request.param).config
+    made = random_policy(config, torch.device("cuda"), torch.bfloat16)
     yield made
     made.model.to("meta")
     torch.cuda.empty_cache()
 
 
 def test_decoding_against_the_bandwidth(policy: Policy) -> None:
-    seconds = timed(lambda: decode(policy))
-    floor = NEW * decoded_bytes(policy) / (machine().bandwidth_gb_s * 1e9)
-    print(
-        f"\n{policy.family.value}: {ROWS * NEW / seconds:,.0f} tokens/s, {floor / seconds:.0%} of "
-        f"what the memory's bandwidth allows"
-    )
-    assert 0.02 < floor / seconds <= 1.0  # more than all is a mistake in the count
+    found = decoding(policy, SIZES, machine())
+    tell(f"{policy.family.value}: {found.tokens_s:,.0f} tokens/s, {found.share:.0%} of bandwidth")
+    assert 0.02 < found.share <= 1.0  # more than all is a mistake in the count
+
+
+def test_compiled_decoding_is_no_slower(policy: Policy) -> None:
+    plain = decoding(policy, SIZES, machine())
+    if policy.family.value == "mllama":
+        pytest.skip("its decoding is not compiled")
+    policy.decoder = compiled_decoder(policy.model)
+    try:
+        found = decoding(policy, SIZES, machine())
+    finally:
+        policy.decoder = None
+    faster = found.tokens_s / plain.tokens_s
+    tell(f"{policy.family.value}, compiled: {found.tokens_s:,.0f} tokens/s, {faster:.2f} times")
+    assert faster > 0.9
+    assert found.share <= 1.0
 
 
 def test_training_against_the_peak(policy: Policy) -> None:
     recompute_activations(policy.model)
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    seconds = timed(lambda: train(policy))
-    used = torch.cuda.max_memory_allocated() - before
-    tokens = TRAIN_ROWS * TRAIN_TOKENS
-    mfu = 6 * read_parameters(policy) * tokens / seconds / (machine().tflops_16 * 1e12)
-    print(
-        f"\n{policy.family.value}: {tokens / seconds:,.0f} trained tokens/s, MFU {mfu:.0%}; "
-        f"{used / 2**30:.1f} GiB beside the weights"
+    found = training(policy, SIZES, machine())
+    tell(
+        f"{policy.family.value}: {found.tokens_s:,.0f} trained tokens/s, MFU {found.share:.0%}; "
+        f"{found.used / 2**30:.1f} GiB beside the weights"
     )
-    assert 0.05 < mfu <= 1.0
+    assert 0.05 < found.share <= 1.0
 
 
 def test_memory_is_what_the_plan_says(policy: Policy) -> None:
-    name = next(n for n in NAMES if pretrained(n).config.model_type == model_type(policy))
-    config = PolicyConfig(name=name, path=pretrained(name).hub, dtype=Dtype.bfloat16)
-    shape, tokens = shape_of(config), TRAIN_ROWS * TRAIN_TOKENS
-    assert sum(p.nbytes for p in policy.model.parameters()) == shape.parameters.total * 2
+    shape = planned(policy)
+    size = sum(parameter.nbytes for parameter in policy.model.parameters())
+    assert size == shape.parameters.total * shape.weight_bytes
     recompute_activations(policy.model)
-    policy.model.zero_grad(set_to_none=True)
-    torch.cuda.empty_cache()
-    before = torch.cuda.memory_allocated()
-    token_logprobs(policy, collate(policy, rows()))
-    torch.cuda.reset_peak_memory_stats()
-    logp = token_logprobs(policy, collate(policy, rows()))
-    kept = torch.cuda.memory_allocated() - before
-    expected = activations(shape, tokens, checkpointing=True)
-    print(f"\n{name}: {kept / 2**30:.2f} GiB kept, {expected / 2**30:.2f} GiB planned at most")
-    assert logp.requires_grad
+    kept, expected = kept_and_planned(policy, SIZES, shape)
+    tell(f"{policy.family.value}: {kept / 2**30:.2f} GiB kept, {expected / 2**30:.2f} planned")
     assert 0.2 * expected < kept < 1.2 * expected
 
 
-def random_policy(name: str, device: torch.device, dtype: torch.dtype) -> Policy:
-    """A named policy with weights from a normal distribution and a small tokenizer."""
-    told = pretrained(name)
-    model = without_weights(told.config).to(dtype).to_empty(device=device)
-    model.tie_weights()  # a copy to another device parts them
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.normal_(std=0.02)
-        for buffer in model.buffers():  # rotary frequencies, with angles that stay small
-            buffer.uniform_(0.0, 0.5) if buffer.is_floating_point() else buffer.zero_()
-    tokenizer = build_tokenizer(4096)
-    policy = Policy(model.eval(), tokenizer, max_context=4096)
-    policy.banned_ids = tuple(sorted({*policy.banned_ids, *policy.end_ids}))
-    return policy
-
-
-def decode(policy: Policy) -> None:
-    """ROWS answers to prompts that no two rows share."""
-    prompts = []
-    for row in range(ROWS):
-        ids = tuple(10 + (row + i) % 100 for i in range(PROMPT))
-        prompts.append(Prompt(ids=ids, images=(), new_ids=ids))
-    streams = [StreamKey(seed=0, step=0, group=row, member=0) for row in range(ROWS)]
-    done = generate(policy, prompts, streams, SamplingConfig(max_new_tokens=NEW))
-    assert all(len(completion.token_ids) == NEW for completion in done)
-
-
-def rows() -> list[Row]:
-    ids = [10 + i % 100 for i in range(TRAIN_TOKENS)]
-    mask = [0] * (TRAIN_TOKENS - NEW) + [1] * NEW
-    return [Row(ids=ids, mask=mask, logprobs=[0.0] * TRAIN_TOKENS)] * TRAIN_ROWS
-
-
-def train(policy: Policy) -> None:
-    token_logprobs(policy, collate(policy, rows())).sum().backward()
-    policy.model.zero_grad(set_to_none=True)
-
-
-def read_parameters(policy: Policy) -> int:
-    """Of the layers that text passes: Mllama leaves cross-attention out without a picture."""
-    layers = [
-        layer for layer in policy.model.get_decoder().layers if not hasattr(layer, "cross_attn")
-    ]
-    return sum(p.numel() for layer in layers for p in layer.parameters())
-
-
-def decoded_bytes(policy: Policy) -> int:
-    """Least bytes of one decoding step: weights, head and the keys and values of the prompts."""
-    text = policy.model.config.get_text_config()
-    head = policy.model.get_output_embeddings().weight.numel()
-    heads = text.num_key_value_heads * (text.hidden_size // text.num_attention_heads)
-    cross = len(getattr(text, "cross_attention_layers", None) or ())
-    cache = ROWS * (PROMPT + NEW // 2) * 2 * heads * (text.num_hidden_layers - cross)
-    return policy.model.dtype.itemsize * (read_parameters(policy) + head + cache)
-
-
-def timed(work: Callable[[], Any]) -> float:
-    """Seconds, after one warm-up."""
-    work()
-    torch.cuda.synchronize()
-    start = time.perf_counter()
-    work()
-    torch.cuda.synchronize()
-    return time.perf_counter() - start
+def planned(policy: Policy) -> Shape:
+    """What `cardinal plan` counts with."""
+    kind = policy.model.config.model_type
+    name = next(n for n in NAMES if pretrained(n).config.model_type == kind)
+    return shape_of(PolicyConfig(name=name, path=pretrained(name).hub, dtype=Dtype.bfloat16))
 
 
 def machine() -> Device:
@@ -163,5 +95,5 @@ def machine() -> Device:
     return found[0]
 
 
-def model_type(policy: Policy) -> str:
-    return str(policy.model.config.model_type)
+def tell(line: str) -> None:
+    print(f"\n{line}")
