@@ -32,6 +32,7 @@ from .compiled import compile_blocks
 from .config import BuildConfig, Dtype, PolicyConfig
 from .families import family_of
 from .hub import check_reachable
+from .implementations import check_attention
 from .tokens import banned_ids, end_ids, reads_parts_only
 from .types import ContextMode
 from .vision import VisionFamily
@@ -172,6 +173,7 @@ def load_policy(config: PolicyConfig) -> Policy:
     does not exist, a gated model, and a model class that no family covers.
     """
     device = torch_device(config.device)
+    check_attention(config, device)
     if config.path is not None:
         model, tokenizer, processor = _from_pretrained(config.path, config)
     elif config.build is not None and config.lora.rank:
