@@ -10,6 +10,7 @@ Files are replaced atomically (temporary file in the same folder, fsync, rename,
 folder): Ctrl-C, kill -9 or a full disk leave either the old or the new content, never half of it.
 """
 
+import dataclasses
 import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -58,12 +59,15 @@ class RunFolder:
         config: Mapping[str, Any],
         volatile: Collection[str] = VOLATILE_KEYS,
         wait_s: float = 0.0,
+        defaults: Mapping[str, Any] | None = None,
     ) -> "RunFolder":
         """Create the folder, or open it again if `resume`, and lock it.
 
         config: nested, resolved; Enums, Paths, tuples and dataclasses are stored as plain values.
         volatile: dotted keys that a resumption may change; a name covers everything below it.
         wait_s: how long to wait for another process that is using the folder.
+        defaults: nested; what settings stood for before they existed (see `defaults_of`): a run of
+            an older version, whose configuration lacks them, may go on while they are at them.
 
         Raises ValueError in one line if the folder holds a run and `resume` is false, if its
         configuration differs, if it is no run folder, or if another process is writing it.
@@ -82,7 +86,7 @@ class RunFolder:
         try:
             folder.check_free(resume)  # again: another process may have been faster
             remove_leftovers(folder.root)
-            folder._keep_config(plain(config), volatile)
+            folder._keep_config(plain(config), volatile, plain(defaults or {}))
             folder._record_environment()
         except BaseException:
             folder.close()
@@ -156,10 +160,12 @@ class RunFolder:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _keep_config(self, config: Mapping[str, Any], volatile: Collection[str]) -> None:
+    def _keep_config(
+        self, config: Mapping[str, Any], volatile: Collection[str], defaults: Mapping[str, Any]
+    ) -> None:
         """Store the configuration of a new run; refuse another one for a run that has one."""
         if self.config_path.exists():
-            _refuse_changes(self.root, self.config, config, volatile)
+            _refuse_changes(self.root, self.config, config, volatile, defaults)
         else:
             text = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
             atomic_write_text(self.config_path, text)
@@ -187,14 +193,33 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def defaults_of(config: Any) -> dict[str, Any]:
+    """Nested: the default of every setting of a dataclass and of the dataclasses in it."""
+    found: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            found[field.name] = defaults_of(value)
+        elif field.default is not dataclasses.MISSING:
+            found[field.name] = field.default
+        elif field.default_factory is not dataclasses.MISSING:
+            found[field.name] = field.default_factory()
+    return found
+
+
 def _refuse_changes(
-    root: Path, stored: Mapping[str, Any], given: Mapping[str, Any], volatile: Collection[str]
+    root: Path,
+    stored: Mapping[str, Any],
+    given: Mapping[str, Any],
+    volatile: Collection[str],
+    defaults: Mapping[str, Any],
 ) -> None:
     """ValueError naming every key whose value is not the stored one."""
-    old, new = flatten(stored), flatten(given)
+    old, new = {**flatten(defaults), **flatten(stored)}, flatten(given)
+    known = new.keys() | flatten(stored).keys()
     changes = []
     for key in dict.fromkeys([*old, *new]):
-        if any(key == name or key.startswith(f"{name}.") for name in volatile):
+        if key not in known or any(key == name or key.startswith(f"{name}.") for name in volatile):
             continue
         # by repr: 1 and 1.0 and True are different settings, and NaN equals itself
         before, after = (repr(side[key]) if key in side else "absent" for side in (old, new))

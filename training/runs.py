@@ -19,7 +19,7 @@ from .overlap import write_overlap
 from .peers import watched
 from .progress import ProgressReporter
 from .report import report, summary
-from .run_folder import RunFolder
+from .run_folder import RunFolder, defaults_of
 from .run_place import run_root
 from .sharding import check_sharding
 
@@ -55,7 +55,9 @@ def opened(
         return
     dealt = dealt or check(config, command)
     plain = {"command": command, **dataclasses.asdict(config), "resume": False}
-    with RunFolder.open(root, resume=config.resume, config=plain) as folder:
+    with RunFolder.open(
+        root, resume=config.resume, config=plain, defaults=defaults_of(config)
+    ) as folder:
         write_overlap(root, dealt, config.policy)
         workers.wait()
         yield folder

@@ -10,6 +10,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 from cardinal_gym.training.files import atomic_write_bytes, atomic_write_json, atomic_write_text
 from cardinal_gym.training.locks import FolderLock
-from cardinal_gym.training.run_folder import RunFolder
+from cardinal_gym.training.run_folder import RunFolder, defaults_of
 
 CONFIG = {"lr": 1e-4, "env": {"target": 24, "faces": ("J", "Q")}, "resume": False}
 
@@ -68,6 +69,45 @@ def test_resume_names_every_changed_key_with_both_values(tmp_path: Path) -> None
     assert "new=1 (was absent)" in message
     assert "target" not in message
     assert "\n" not in message
+
+
+@dataclass
+class Sampling:
+    temperature: float = 1.0
+    compiled: bool = False  # say, of a newer version
+
+
+@dataclass
+class Config:
+    lr: float = 1e-4
+    sampling: Sampling = field(default_factory=Sampling)
+    names: list[str] = field(default_factory=lambda: ["a"])
+
+
+def test_a_run_of_a_version_without_a_setting_goes_on_while_that_is_at_its_default(
+    tmp_path: Path,
+) -> None:
+    older = {"lr": 2e-4, "sampling": {"temperature": 0.5}}
+    RunFolder.open(tmp_path / "a", resume=False, config=older).close()
+    config = Config(lr=2e-4, sampling=Sampling(0.5))
+
+    def resume() -> None:
+        now, defaults = asdict(config), defaults_of(config)
+        RunFolder.open(tmp_path / "a", resume=True, config=now, defaults=defaults).close()
+
+    resume()
+    config.sampling.compiled = True
+    with pytest.raises(ValueError, match=r"got sampling.compiled=True \(was False\): choose"):
+        resume()
+
+
+def test_a_default_does_not_stand_for_a_stored_value(tmp_path: Path) -> None:
+    RunFolder.open(tmp_path / "a", resume=False, config=asdict(Config(lr=2e-4))).close()
+    config = Config()
+    with pytest.raises(ValueError, match=r"lr=0.0001 \(was 0.0002\)"):
+        RunFolder.open(
+            tmp_path / "a", resume=True, config=asdict(config), defaults=defaults_of(config)
+        )
 
 
 def test_resume_without_a_run_starts_one(tmp_path: Path) -> None:

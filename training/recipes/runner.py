@@ -21,7 +21,7 @@ from ..files import remove_leftovers
 from ..jobs import Job, run_jobs
 from ..locks import FolderLock
 from ..progress import ProgressReporter
-from ..run_folder import RunFolder
+from ..run_folder import RunFolder, defaults_of
 from ..run_place import run_root
 from ..trackers import check_trackers
 from .config import RecipeConfig
@@ -44,7 +44,9 @@ def run_recipe(config: RecipeConfig) -> Path:
     root = run_root(config)
     RunFolder(root).check_free(config.resume)
     stored = {"command": "run", **dataclasses.asdict(config), "resume": False}
-    with RunFolder.open(root, resume=config.resume, config=stored) as folder:
+    with RunFolder.open(
+        root, resume=config.resume, config=stored, defaults=defaults_of(config)
+    ) as folder:
         jobs = recipe_jobs(config, plan, root)
         processes = num_processes(config)
         run_jobs(jobs, processes=processes, folder=root / "jobs", threads=config.threads)
