@@ -27,6 +27,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 from tqdm import tqdm
@@ -105,6 +106,8 @@ def run_spread(
             elastic_launch(config, _as_rank)(work, arguments, status, told, os.getpid())
         except ChildFailedError as error:
             blamed = _blamed(error.get_first_failure()[1], told, num_processes)
+        except SignalException as error:  # this process is told to end
+            blamed = Failed(f"stopped by {error.sigval.name}; {ADVICE}")
         if blamed is not None:
             gc.collect()  # the launcher's queues, whose semaphores would outlive this process
             raise blamed

@@ -18,6 +18,7 @@ from cardinal_gym.training.files import atomic_write_json
 from cardinal_gym.training.jobs import devices_of
 from cardinal_gym.training.spreading import check_spreading, launch_config, run_spread
 from safetensors.torch import load_file
+from torch.distributed.elastic.multiprocessing.api import SignalException
 from toys import experiment
 
 TOY = (
@@ -107,6 +108,17 @@ def die(folder: Path, status: Path) -> None:
     if os.environ["RANK"] == "1":
         os.kill(os.getpid(), signal.SIGKILL)
     Workers("cpu").wait()
+
+
+def test_a_job_that_is_told_to_end_says_so_and_is_no_bug(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> Any:
+        raise SignalException("got signal", sigval=signal.SIGINT)
+
+    monkeypatch.setattr(spreading, "elastic_launch", lambda *_: interrupted)
+    with pytest.raises(Failed, match=r"^stopped by SIGINT; the same command with resume=true"):
+        run_spread(tell_rank, (tmp_path,), tmp_path / "status.json", 2)
 
 
 @pytest.mark.slow

@@ -29,6 +29,7 @@ from .words import (
     OVERLAP_ABOUT,
     PAIR_WORDS,
     PAPER,
+    SEES_ABOUT,
     cell_sentence,
     cell_sizes,
     counts,
@@ -78,6 +79,7 @@ def render(
         readings=[_reading(names[row.study], row) for row in found.readings],
         matches=[_match(names[study], match) for study, match in found.matches],
         overlap_about=OVERLAP_ABOUT,
+        sees_about=SEES_ABOUT,
         overlaps=[(row.label, row.words.title, overlap_words(row).replace("*", ""), row.is_bad,
                    "recorded in the run" if row.is_recorded else "dealt again")
                   for row in found.overlaps],
@@ -209,6 +211,7 @@ def _css() -> str:
         f"@media screen and (prefers-color-scheme: dark) {{ :root {{ color-scheme: dark; {dark} }} "
         f"}}\n{shared}\n.verdict {{ font-weight: 700; }} tr.further th {{ font-weight: 400; }}\n"
         ".sees { white-space: normal; min-width: 15ch; max-width: 21ch; }\n"
+        ".wraps { white-space: normal; }\n"
         ".broad { max-width: 1120px; overflow-x: auto; } .broad svg { min-width: 760px; }\n"
         "@media print { .broad { overflow: visible; } .broad svg { min-width: 0; } "
         "details::details-content { content-visibility: visible; block-size: auto; } }\n"

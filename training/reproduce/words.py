@@ -39,7 +39,8 @@ SMALL = (
 )
 SEES_ABOUT = (
     "“Sees” is the smallest true difference that such data show with 80% power at p < .05 before "
-    "correction; in brackets what a smaller one would need, with the rest as it is."
+    "correction; in brackets what a smaller one would need, with the rest as it is. Tasks are "
+    "hands, whatever their target, or routes: episodes of one are not independent of each other."
 )
 OVERLAP_ABOUT = (
     "The first distinct evaluation tasks of each cell against the first 256 training tasks of "
