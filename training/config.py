@@ -198,7 +198,8 @@ class ExperimentConfig:
     sft, grpo, evaluate: the stages of a run; grpo is the other arm of `compare`.
     pretrain, warmup: null leaves the stage out; a policy with a `path` is never pretrained.
     seeds: number of training seeds of `compare` (seed, seed + 1, ...).
-    processes: how many arms `compare` trains at the same time; null: one per core.
+    processes: how many arms `compare` trains at the same time; null: one per core, or a single one
+        that distributed.num_processes train together.
     checkpoint_updates: also save after so many updates within a step of many, with the rollout that
         they train on; null: only between steps, and a step that is killed plays its rollout again.
     """
