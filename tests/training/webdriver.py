@@ -68,6 +68,9 @@ class Browser:
     def open_report(self, page: Path) -> None:
         """Open a report and wait until its episodes are unpacked."""
         self.open(page)
+        self.await_report()
+
+    def await_report(self) -> None:
         give_up = time.monotonic() + START_S
         while not self.run("return 'ready' in document.getElementById('episodes').dataset"):
             if time.monotonic() > give_up:
@@ -106,11 +109,19 @@ class Browser:
     def resize(self, width: int, height: int) -> None:
         self._send("POST", f"{self._session}/window/rect", {"width": width, "height": height})
 
+    def visit(self, url: str) -> None:
+        """Open an address of this machine."""
+        self._send("POST", f"{self._session}/url", {"url": url})
+
+    def command(self, name: str, **params: object) -> Any:
+        """One of DevTools' own commands."""
+        command = {"cmd": name, "params": params}
+        return self._send("POST", f"{self._session}/goog/cdp/execute", command)
+
     def emulate(self, **features: str) -> None:
         """Media features, e.g. prefers_color_scheme="dark"."""
         named = [{"name": k.replace("_", "-"), "value": v} for k, v in features.items()]
-        command = {"cmd": "Emulation.setEmulatedMedia", "params": {"features": named}}
-        self._send("POST", f"{self._session}/goog/cdp/execute", command)
+        self.command("Emulation.setEmulatedMedia", features=named)
 
     def console(self) -> list[str]:
         """Messages of the page and of the browser about it, warnings and worse."""

@@ -21,6 +21,7 @@ COLOURS: dict[str, tuple[str, str]] = {
     "muted": ("#5b616e", "#a4abb8"),
     "grid": ("#e3e6eb", "#2b303a"),
     "paper": ("#fefefe", "#14161b"),
+    "chosen": ("#f0f2f5", "#23272f"),  # ground of a list's chosen row, on which names are readable
     "base": ("#6b7280", "#9aa3b2"),
     "sft": ("#c44601", "#ff8f4d"),
     "grpo": ("#0567a8", "#5fb3f5"),
