@@ -48,12 +48,20 @@ def check_deepspeed(sharding: Sharding) -> None:
         raise ValueError(MISSING.format(sharding.value))
 
 
-def check_policy(policy: Policy, sharding: Sharding) -> None:
+def check_policy(policy: Policy, sharding: Sharding, head: nn.Module | None = None) -> None:
     """ValueError for what has not been tried or cannot work."""
     if is_compiled(policy.model):
         raise ValueError("policy.compile must be false with distributed.sharding; got true")
     if policy.decoder is not None and sharding is Sharding.deepspeed_zero3:
         raise ValueError("policy.compile_decode must be false with deepspeed_zero3; got true")
+    parts = [policy.model, *([head] if head is not None else [])]
+    dtypes = {str(each.dtype).removeprefix("torch.") for m in parts for each in m.parameters()}
+    if len(dtypes) > 1:
+        raise ValueError(
+            f"with {sharding.value} all weights must be of one dtype; got "
+            f"{' and '.join(sorted(dtypes))} (critics and adapters are float32): set "
+            "policy.dtype=float32, or distributed.sharding=fsdp2 or zero2"
+        )
     sees = policy.vision is not None and policy.vision.frozen
     if sees and sharding is Sharding.deepspeed_zero3:
         raise ValueError(
@@ -79,7 +87,7 @@ class Zero:
         workers: "Workers",
         config: DistributedConfig,
     ) -> None:
-        check_policy(policy, config.sharding)
+        check_policy(policy, config.sharding, head)
         if workers.device.type == "cpu":
             os.environ.setdefault("DS_ACCELERATOR", "cpu")
         import deepspeed  # takes seconds, and is an extra
@@ -275,7 +283,10 @@ def _settings(
         "train_micro_batch_size_per_gpu": 1,  # of no effect: batches are made here
         "managed_gradient_accumulation": False,  # a step is when `step` is called
         "gradient_clipping": max_grad_norm,
-        "bf16": {"enabled": next(model.parameters()).dtype is torch.bfloat16},
+        "bf16": {
+            "enabled": next(model.parameters()).dtype is torch.bfloat16,
+            "check_grad_overflow": True,
+        },
         "zero_optimization": zero,
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,  # it would have to be compiled

@@ -32,8 +32,11 @@ from toys import (
 )
 from two_processes import in_processes
 
+pytestmark = pytest.mark.timeout(900)  # one fixture does all the work of two processes
+
 CRITIC: dict[str, Any] = {"advantage": AdvantageKind.gae, "credit": Credit.turn_return}
 STAGES = [Sharding.deepspeed_zero1, Sharding.deepspeed_zero2, Sharding.deepspeed_zero3]
+OFFLOADED = [(STAGES[1], Offload.optimizer), (STAGES[2], Offload.weights)]
 
 has_deepspeed = importlib.util.find_spec("deepspeed") is not None
 slow = pytest.mark.slow  # they start processes
@@ -42,15 +45,20 @@ needs_deepspeed = pytest.mark.skipif(
 )
 
 
-def config(steps: int) -> GrpoConfig:
-    """Two updates a step, several micro-batches each, with a critic and a clipped gradient."""
+def config(steps: int, **algorithm: Any) -> GrpoConfig:
+    """Two updates a step, several micro-batches each, with a clipped gradient."""
     small = optim(1e-3, micro_batch_tokens=60, max_grad_norm=0.05)
-    return grpo_config(steps, **CRITIC, groups_per_step=3, group_size=4, epochs=2, optim=small)
+    return grpo_config(steps, **algorithm, groups_per_step=3, group_size=4, epochs=2, optim=small)
 
 
-def stage_of(steps: int, distributed: DistributedConfig) -> tuple[Stage, TrainState]:
+def stage_of(
+    steps: int, distributed: DistributedConfig, dtype: torch.dtype = torch.float32
+) -> tuple[Stage, TrainState]:
     deepspeed_zero.MAX_KEPT = 0  # stage 3 splits small weights as well
-    stage, state = grpo_stage(tiny_policy(), bandit, config(steps))
+    policy = tiny_policy()
+    policy.model.to(dtype)
+    algorithm = CRITIC if dtype is torch.float32 else {}
+    stage, state = grpo_stage(policy, bandit, config(steps, **algorithm))
     state.hand_over(stage, distributed)
     return stage, state
 
@@ -67,19 +75,25 @@ def steps_taken(workers: Workers, distributed: DistributedConfig) -> dict[str, A
 
 
 def trained(
-    workers: Workers, folder: Path, distributed: DistributedConfig, stop_after: int | None = None
+    workers: Workers,
+    folder: Path,
+    distributed: DistributedConfig,
+    stop_after: int | None = None,
+    dtype: torch.dtype = torch.float32,
 ) -> torch.Tensor:
     """Train for four steps, resuming what is there; the weights in the end."""
-    stage, state = stage_of(4, distributed)
+    stage, state = stage_of(4, distributed, dtype)
     if stop_after is not None:
         state.budget = BudgetConfig(steps=stop_after)
     train(stage, state, folder, checkpoint_every=1, keep_checkpoints=2)
     return whole_weights_of(state)
 
 
-def refusals(workers: Workers, distributed: DistributedConfig) -> dict[str, Any]:
+def refusals(
+    workers: Workers, distributed: DistributedConfig, dtype: torch.dtype = torch.float32
+) -> dict[str, Any]:
     """A gradient and a loss that are not finite, each in one process alone."""
-    _, state = stage_of(2, distributed)
+    _, state = stage_of(2, distributed, dtype)
     before, found = whole_weights_of(state), {}
     ids, model = torch.tensor([[5, 6, 7]]), state.policy.model
     for kind in ("gradient", "loss"):
@@ -110,6 +124,15 @@ def pictures(distributed: DistributedConfig) -> dict[str, torch.Tensor]:
     return found
 
 
+def in_16_bits(workers: Workers, root: Path, distributed: DistributedConfig) -> dict[str, Any]:
+    """What stops and goes on, and what goes through; AdamW moves weights in fp32."""
+    dtype, folder = torch.bfloat16, root / f"16 bits of {distributed.sharding.value}"
+    whole = trained(workers, folder / "whole", distributed, dtype=dtype)
+    trained(workers, folder / "half", distributed, stop_after=2, dtype=dtype)
+    half = trained(workers, folder / "half", distributed, dtype=dtype)
+    return {"whole": whole, "half": half, "refusals": refusals(workers, distributed, dtype)}
+
+
 def all_at_once(workers: Workers, folder: str) -> dict[str, Any]:
     """One start of the processes for all tests: starting them is what costs."""
     root, found = Path(folder), {}
@@ -124,11 +147,13 @@ def all_at_once(workers: Workers, folder: str) -> dict[str, Any]:
         found[f"first half of {sharding.value}"] = trained(workers, half, distributed, stop_after=2)
         found[f"second half of {sharding.value}"] = trained(workers, half, distributed)
         trained(workers, root / f"for one by {sharding.value}", distributed, stop_after=2)
-    offloaded = DistributedConfig(sharding=STAGES[1], offload=Offload.optimizer)
-    found["offloaded"] = steps_taken(workers, offloaded)
+    for sharding, offload in OFFLOADED:
+        offloaded = DistributedConfig(sharding=sharding, offload=offload)
+        found[f"offloaded by {sharding.value}"] = steps_taken(workers, offloaded)
     for sharding in STAGES[1:]:
         distributed = DistributedConfig(sharding=sharding)
         found[f"pictures of {sharding.value}"] = pictures(distributed)
+        found[f"16 bits of {sharding.value}"] = in_16_bits(workers, root, distributed)
     _, state = stage_of(2, distributed)
     save_policy(state.policy, root / "policy", workers)
     found["saved"] = whole_weights_of(state)
@@ -222,9 +247,27 @@ def test_two_processes_go_on_where_one_without_deepspeed_stopped(
 
 @slow
 @needs_deepspeed
-def test_moments_in_the_hosts_memory_make_no_difference(by_two: list[dict[str, Any]]) -> None:
-    wanted = by_two[0][f"steps of {STAGES[1].value}"]["weights"]
-    torch.testing.assert_close(by_two[0]["offloaded"]["weights"], wanted, rtol=1e-4, atol=2e-6)
+@pytest.mark.parametrize("stage", [stage for stage, _ in OFFLOADED])
+def test_what_is_in_the_hosts_memory_makes_no_difference(
+    stage: Sharding, by_two: list[dict[str, Any]]
+) -> None:
+    wanted = by_two[0][f"steps of {stage.value}"]["weights"]
+    found = by_two[0][f"offloaded by {stage.value}"]["weights"]
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=2e-6)
+
+
+@slow
+@needs_deepspeed
+@pytest.mark.parametrize("stage", STAGES[1:])
+def test_bfloat16_resumes_bit_for_bit_and_skips(
+    stage: Sharding, by_two: list[dict[str, Any]]
+) -> None:
+    for found in (each[f"16 bits of {stage.value}"] for each in by_two):
+        assert found["whole"].dtype is torch.bfloat16
+        assert torch.equal(found["half"], found["whole"])
+        for kind in ("gradient", "loss"):
+            assert found["refusals"][kind]["updates/skipped"] == 1.0
+            assert found["refusals"][f"unchanged by {kind}"]
 
 
 @slow
@@ -239,6 +282,15 @@ def test_without_deepspeed_one_line_says_what_to_install(monkeypatch: pytest.Mon
     check_deepspeed(Sharding.fsdp2)
     with pytest.raises(ValueError, match=r"deepspeed_zero2 needs DeepSpeed: pip install .*\[deep"):
         check_deepspeed(Sharding.deepspeed_zero2)
+
+
+def test_weights_of_two_dtypes_are_refused() -> None:
+    policy, head = tiny_policy(), torch.nn.Linear(2, 1)
+    check_policy(policy, STAGES[1], head)
+    policy.model.to(torch.bfloat16)
+    check_policy(policy, STAGES[1])
+    with pytest.raises(ValueError, match=r"of one dtype; got bfloat16 and float32 \(critics"):
+        check_policy(policy, STAGES[1], head)
 
 
 def test_a_frozen_tower_is_refused_by_stage_3() -> None:
