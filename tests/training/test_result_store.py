@@ -1,5 +1,6 @@
 """The results database: whole shards or nothing, many writers, and no file that is not its own."""
 
+import json
 import math
 import multiprocessing
 import os
@@ -16,13 +17,16 @@ from cardinal_gym.agents.rollout import rollout
 from cardinal_gym.agents.types import Agent, Episode, Status
 from cardinal_gym.envs.general_points.config import GeneralPointsConfig
 from cardinal_gym.training import result_schema, result_store
+from cardinal_gym.training.config import SuiteConfig
 from cardinal_gym.training.demonstrations import bare_env
 from cardinal_gym.training.episode_records import pack, replayed, unpack
+from cardinal_gym.training.kept_results import KeptResults
 from cardinal_gym.training.result_keys import (
     PolicyKey,
     cell_details,
     digest,
     policy_key,
+    results_version,
     sampling_details,
 )
 from cardinal_gym.training.result_store import ResultStore
@@ -346,3 +350,21 @@ def test_a_locked_database_is_told_after_a_while(
         ResultStore(path).play(SOMEBODY, CELL, SAMPLING)
     holder.execute("ROLLBACK")
     holder.close()
+
+
+def test_a_folder_of_another_version_or_policy_is_not_gone_on_with(tmp_path: Path) -> None:
+    kept = KeptResults(ResultStore(tmp_path / "results.sqlite"), SOMEBODY, SuiteConfig())
+    kept.refuse_mixing(tmp_path / "evals")
+    kept.refuse_mixing(tmp_path / "evals")  # the same again may be resumed
+    path = tmp_path / "evals" / "policy.json"
+    record = json.loads(path.read_text())
+    assert record["version"] == results_version()
+    path.write_text(json.dumps({**record, "version": "0.0.1/1"}))
+    with pytest.raises(ValueError, match=r"must be of one version; got those of 0.0.1/1, and this"):
+        kept.refuse_mixing(tmp_path / "evals")
+    path.write_text(json.dumps({**record, "digest": "another"}))
+    with pytest.raises(ValueError, match=r"must be of one policy; got those of another"):
+        kept.refuse_mixing(tmp_path / "evals")
+    path.write_text(json.dumps({k: v for k, v in record.items() if k != "version"}))
+    kept.refuse_mixing(tmp_path / "evals")  # folders of before it was noted
+    kept.store.close()
