@@ -39,9 +39,10 @@ from .pretraining import pretrained
 from .progress import ProgressReporter
 from .run_folder import RunFolder
 from .sft_files import FileDemonstrations
-from .sharding import for_reference, gathered, save_policy, spread
+from .sharding import for_reference, gathered, spread
 from .supervised import Demonstrations, SupervisedStage
 from .trackers import Trackers, make_trackers
+from .whole_tensors import save_policy
 
 ARMS = ("sft", "grpo")
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from .checkpoint import Checkpoint, capture_rng, latest_checkpoint, restore_rng, save_checkpoint
 from .metrics import Ledger, MetricsLog, cpu_s_until
-from .sharding import is_spread, split_like, split_moments, whole, whole_head, whole_weights
+from .sharding import is_spread
+from .whole_tensors import split_like, split_moments, whole, whole_head, whole_weights
 
 if TYPE_CHECKING:
     from .loop import Stage, TrainState

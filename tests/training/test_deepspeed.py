@@ -18,8 +18,9 @@ from cardinal_gym.training.demonstrations import OracleDemonstrations
 from cardinal_gym.training.distributed import Workers
 from cardinal_gym.training.distributed_config import DistributedConfig, Offload, Sharding
 from cardinal_gym.training.loop import Stage, TrainState, train
-from cardinal_gym.training.sharding import computing, gathered, save_policy
+from cardinal_gym.training.sharding import computing, gathered
 from cardinal_gym.training.supervised import SupervisedStage
+from cardinal_gym.training.whole_tensors import save_policy
 from toys import (
     bandit,
     experiment,

@@ -10,7 +10,7 @@ from cardinal_gym.agents.policy import Policy, load_policy
 from cardinal_gym.training.config import BudgetConfig
 from cardinal_gym.training.distributed import Workers
 from cardinal_gym.training.loop import Stage, TrainState, train
-from cardinal_gym.training.sharding import save_policy
+from cardinal_gym.training.whole_tensors import save_policy
 from torch.distributed.tensor import DTensor
 from toys import bandit, gradients, grpo_config, grpo_stage, optim, tiny_policy, weights
 from two_processes import in_processes

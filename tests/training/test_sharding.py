@@ -15,8 +15,9 @@ from cardinal_gym.training.demonstrations import OracleDemonstrations
 from cardinal_gym.training.distributed import Workers
 from cardinal_gym.training.distributed_config import Sharding
 from cardinal_gym.training.loop import Stage, TrainState, train
-from cardinal_gym.training.sharding import check_sharding, computing, gathered, save_policy, shard
+from cardinal_gym.training.sharding import check_sharding, computing, gathered, shard
 from cardinal_gym.training.supervised import SupervisedStage
+from cardinal_gym.training.whole_tensors import save_policy
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 from toys import (
