@@ -36,7 +36,7 @@ COMMANDS = {
     "export": Command("export", "write oracle episodes as a file of chat messages with pictures"),
     "play": Command("play", "play any environment in the terminal"),
     "data": Command("data", "check a data set that was downloaded: counts, problems, pictures"),
-    "report": Command("report", "write the report of a run folder"),
+    "report": Command("report", "write the report of a run, or of evaluations side by side"),
     "results": Command("results", "what evaluations have been kept, as a table or CSV"),
     "view": Command("view", "show episodes of a run folder, with pictures"),
 }
@@ -83,6 +83,7 @@ def help_text() -> str:
         [
             "Usage: cardinal COMMAND [group=choice ...] [setting=value ...]",
             "       cardinal report|view RUN_FOLDER",
+            "       cardinal report EVALUATION EVALUATION ...",
             "       cardinal results [DATABASE]",
             "       cardinal data check FOLDER",
             "       cardinal --version",
