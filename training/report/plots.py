@@ -22,6 +22,7 @@ Curves = dict[tuple[str, str], list[Curve]]
 
 SLIDE = (13.333, 7.5)  # inches, 16:9
 PX_PER_INCH = 96
+INCHES_PER_CHAR = 0.075  # of a name beside an axis
 SLIDE_DPI = 144  # 1920 x 1080
 TITLE_CHARS = 23  # that fit above one of its panels
 FOOTER_CHARS = 150  # that fit into a line of the slide's foot
@@ -82,7 +83,9 @@ class Plotter:
             f"differences_{metric}",
             lambda axes: figures.draw_differences(axes, shown, self.run.arm_words),
             f"Paired differences between arms, {self.run.game.metric(metric)}.",
-            frame=figures.wide_frame(figures.differences_height(shown), right=1.9),
+            frame=figures.wide_frame(
+                figures.differences_height(shown), left=self._room(pairs=True), right=1.9
+            ),
         )
 
     def training(self) -> list[Plot]:
@@ -111,7 +114,9 @@ class Plotter:
             f"outcomes_{metric}",
             lambda axes: legend.extend(details.draw_outcomes(axes, self.run, shown)),
             "Share of final episodes by the outcome of the last answer.",
-            frame=figures.wide_frame(details.outcomes_height(shown), bottom=0.05),
+            frame=figures.wide_frame(
+                details.outcomes_height(shown), left=self._room(), bottom=0.05
+            ),
         )
         return replace(plot, legend=tuple(legend))
 
@@ -149,7 +154,9 @@ class Plotter:
             f"stepdifferences_{metric}",
             lambda axes: figures.draw_differences(axes, shown, self.run.arm_words),
             f"Paired differences of accuracy per step, {self.run.game.metric(metric)}.",
-            frame=figures.wide_frame(figures.differences_height(shown), right=1.9),
+            frame=figures.wide_frame(
+                figures.differences_height(shown), left=self._room(pairs=True), right=1.9
+            ),
         )
 
     def slide(
@@ -235,6 +242,12 @@ class Plotter:
         self.bar.show(self.bar.step + 1)
         shown = inline_svg(document, escape(label, quote=True))
         return Plot(name, shown, document, png, width_px=round(frame.width * PX_PER_INCH))
+
+    def _room(self, *, pairs: bool = False) -> float:
+        """Inches that the names of arms, or of pairs of them, need at the left of a figure."""
+        names = [len(self.run.arm_words(arm)) for arm in self.run.policies]
+        longest = max(names, default=0) * 2 + 3 if pairs else max(names, default=0)
+        return min(4.0, max(1.05, 0.2 + INCHES_PER_CHAR * longest))
 
     def _curves(self, cell: str, metric: str) -> list[Curve]:
         return self.curves.get((cell, metric), [])

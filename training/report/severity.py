@@ -50,7 +50,7 @@ def draw_severity(axes: Axes, run: Run, ladder: Ladder, lines: dict[str, Line]) 
     highest = max(rate.high for line in lines.values() for _, rate in line)
     percent_axis(axes.yaxis)
     axes.set_ylim(-0.015, min(1.03, highest * 1.06 + 0.01))
-    axes.set_xlim(-0.04 * far, 1.12 * far)
+    axes.set_xlim(-0.04 * far, _right_end(run, lines) * far)
     _ticks(axes, run, ladder, far)
     ends = [(arm, line[-1][0], line[-1][1].estimate) for arm, line in lines.items()]
     name_ends(axes, [end for end in ends if end[1] == far], run.arm_words, run.policies)
@@ -67,6 +67,13 @@ def spoken(run: Run, ladder: Ladder, lines: dict[str, Line]) -> str:
         for arm, line in lines.items()
     ]
     return f"{ladder.title}. {'; '.join(told)}."
+
+
+def _right_end(run: Run, lines: dict[str, Line]) -> float:
+    """Where the axis ends, in units of the last severity, so that names at lines' ends fit."""
+    longest = max(len(run.arm_words(arm)) for arm in lines)
+    share = min(0.4, (0.3 + 0.09 * longest) / (FRAME.width - FRAME.left - FRAME.right))
+    return max(1.12, (1 + 0.04 * share) / (1 - share))
 
 
 def _ticks(axes: Axes, run: Run, ladder: Ladder, far: float) -> None:
