@@ -26,7 +26,8 @@ def describe_environment() -> dict[str, Any]:
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     environment: dict[str, Any] = {
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        # `cardinal eval` is two words, which a shell must be able to read again
+        "command": shlex.join([*Path(sys.argv[0]).name.split(" "), *sys.argv[1:]]),
         "python": platform.python_version(),
         "packages": versions,
         "platform": platform.platform(),

@@ -219,6 +219,9 @@ def test_results_of_another_version_are_not_taken_for_ones_own(
     monkeypatch.setattr(result_keys, "RESULTS_VERSION", 2)
     run_evaluation(configured(tmp_path, "name=new", *small))
     assert numbers(played) == [[0, 1, 2, 3], [4, 5]]
+    with pytest.raises(ValueError, match=r"^results in .*/old/.* must be of one version; got .*/1"):
+        run_evaluation(configured(tmp_path, "name=old", "resume=true", *small))
+    monkeypatch.setattr(result_keys, "RESULTS_VERSION", 1)
     file = root / "seed_0/evals/cells/base_000000_id_greedy_single.json"
     file.write_text('{"cell": "id", "colour": "red"}')
     with pytest.raises(ValueError, match=r"^results must be those of this version; got .*single.j"):

@@ -105,7 +105,7 @@ def _time(found: Estimate) -> list[Row]:
             f"{_rate(devices * time.train_tokens_s)} tokens/s together; {rate}",
         ),
         ("step", _seconds(time.step_s), "environments step meanwhile"),
-        ("compute", f"{_rate(time.tflop)} TFLOP", _budget(found)),
+        ("compute", f"{_rate(time.tflop)} TFLOP a step", _budget(found)),
     ]  # fmt: skip
 
 

@@ -5,6 +5,8 @@ import io
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from ..statistics import Interval, McNemar, PairedDifference
 from .analysis import OutcomeRow, Spending, TableRow
 from .cells import Ladder
@@ -13,7 +15,7 @@ from .effects import Effect
 from .matching import Match
 from .measures import Measure
 from .plots import Curves
-from .results import COMPUTE_FIELDS, Run
+from .results import COMPUTE_FIELDS, Evaluation, Run
 
 Rows = Iterable[Sequence[object]]
 _RATE = ("rate", "low", "high", "n", "num_tasks", "num_seeds")
@@ -141,13 +143,18 @@ def evaluations_csv(run: Run) -> str:
     return _csv(
         head,
         (
-            [e.train_seed, e.arm, e.step, e.cell, e.metric, e.successes, e.n, e.num_tasks,
+            [e.train_seed, e.arm, e.step, e.cell, e.metric, e.successes, e.n, _num_units(e),
              *("" if count is None else count
                for count in (e.recognized, e.answers, e.answers_right)[: 1 + len(steps)]),
              *(f"{e.compute[k]:.6g}" if k in e.compute else "" for k in COMPUTE_FIELDS)]
             for e in run.evaluations
         ),
     )  # fmt: skip
+
+
+def _num_units(each: Evaluation) -> int:
+    """What is one observation elsewhere too; tasks as counted where episodes are not kept."""
+    return each.num_tasks if each.episodes is None else np.unique(each.episodes.units).size
 
 
 def matched_csv(matches: Sequence[Match]) -> str:

@@ -127,7 +127,12 @@ def _of(pooled: _Pooled, limit: int | None) -> Iterable[tuple[str, bool, Interva
         known = None if column is None else np.isfinite(column)
         if column is None or known is None or not known.any():
             continue
-        yield name, False, clustered_mean(column[known], units[0][known], units[1][known])
+        values = column[known]
+        by = units[0][known], units[1][known]
+        if np.isin(values, (0.0, 1.0)).all():  # a rate: its interval stays in it, and has a width
+            yield name, False, clustered_rate(values > 0, *by)
+        else:
+            yield name, False, clustered_mean(values, *by)
 
 
 def _free(name: str) -> Callable[[Outcomes], np.ndarray | None]:

@@ -61,7 +61,8 @@ def _told(record: Mapping[str, Any]) -> tuple[str, bool]:
     elif before["unit"] not in ("", record["unit"]):
         parts.append(f"its run {before['run']} trained on other tasks ({before['unit']})")
     if not parts:
-        parts.append("this policy was trained on nothing")
+        words = "Overlap of training and evaluation tasks: this policy was trained on nothing."
+        return words, False
     return f"Overlap of training and evaluation ({size}): {'; '.join(parts)}.", bool(bad)
 
 
