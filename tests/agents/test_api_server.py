@@ -25,9 +25,7 @@ from transformers.utils.import_utils import is_serve_available
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(
-        not is_serve_available(), reason='needs pip install "transformers[serving]"'
-    ),
+    pytest.mark.skipif(not is_serve_available(), reason="needs pip install -e .[serving]"),
 ]
 
 START_S = 240.0  # torch and the model are loaded first
