@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from ..config import ExperimentConfig
 from ..distributed_config import Sharding
+from ..progress import progress
 from .clock import Clock, duration
 from .config import BASE, ReproduceConfig, reproduce_root
 from .full_size import evaluation_seconds, job_estimate, part_seconds
@@ -47,7 +48,7 @@ def _full_size(runs: Sequence[PlannedRun]) -> list[str]:
          "memory of a device", "device hours")
     ]  # fmt: skip
     total = 0.0
-    for run in runs:
+    for run in progress(runs, "estimate", unit="run"):  # seconds each: models are built, empty
         found = job_estimate(run.config)
         seconds = {part: part_seconds(found, part) for part in ("warmup", *run.arms)}
         measuring = sum(evaluation_seconds(found, part) for part in (BASE, *run.arms))
