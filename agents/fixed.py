@@ -7,8 +7,7 @@ at most `MAX_SHAPES`, and on CUDA replays it without Python (mode "reduce-overhe
 
 Keys, values and all else that a step reads stand at the same place in memory from one rollout to
 the next, as a replay wants it: they are kept between rollouts, prompts a second time, and only
-grow.
-It is the same attention over the same cache as otherwise (see `attention`), so answers and
+grow. It is the same attention over the same cache as otherwise (see `attention`), so answers and
 log-probabilities are the same but for rounding.
 
 Not for cross-attention to pictures (Mllama), nor where weights are split over processes.

@@ -7,8 +7,7 @@ from typing import Any
 
 import jinja2
 
-from ..report import page as run_page
-from ..report.style import css_variables, inline_svg
+from ..report.style import inline_svg, page_css
 from .figures import Drawn
 from .tables import Table, all_tables
 
@@ -31,7 +30,7 @@ def render(found: Mapping[str, Any], figures: Sequence[Drawn]) -> str:
         headline=found["about"] or found["recipe"],
         figures=[inline_svg(each.svg, escape(each.told, quote=True)) for each in figures],
         tables=_labelled(all_tables(found)),
-        css=_css(),
+        css=page_css() + OWN_CSS,
     )
 
 
@@ -51,14 +50,3 @@ def _parts(cell: str) -> tuple[str, str]:
     """`.62 [.55, .69]` as `.62` and the interval; a metric's name without its quotes."""
     value, bracket, interval = cell.partition(" [")
     return value.strip("`"), f"[{interval}" if bracket else ""
-
-
-def _css() -> str:
-    """The style of a run's report, in both themes, and what is this page's own."""
-    bright, dark = css_variables()
-    shared = (files(run_page.__package__ or "") / "page.css").read_text(encoding="utf-8")
-    return (
-        f":root {{ color-scheme: light; {bright} }}\n"
-        f"@media screen and (prefers-color-scheme: dark) {{ :root {{ color-scheme: dark; {dark} }} "
-        f"}}\n{shared}\n{OWN_CSS}"
-    )

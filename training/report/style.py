@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.resources import files
 
 import matplotlib
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -163,4 +164,14 @@ def css_variables() -> tuple[str, str]:
     return (
         " ".join(f"--{name}: {pair[0]};" for name, pair in COLOURS.items()),
         " ".join(f"--{name}: {pair[1]};" for name, pair in COLOURS.items()),
+    )
+
+
+def page_css() -> str:
+    """The look of a run's report, for pages without its scripts: the system's theme decides."""
+    bright, dark = css_variables()
+    return (
+        f":root {{ color-scheme: light; {bright} }}\n"
+        f"@media screen and (prefers-color-scheme: dark) {{ :root {{ color-scheme: dark; {dark} }} "
+        f"}}\n{(files(__package__) / 'page.css').read_text(encoding='utf-8')}\n"
     )

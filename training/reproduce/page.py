@@ -7,10 +7,9 @@ from typing import Any
 
 import jinja2
 
-from ..report import page as run_page
 from ..report.matching import Match
 from ..report.plots import Plot
-from ..report.style import css_variables
+from ..report.style import page_css
 from ..report.words import arm_words, percent, percent_interval, points_interval, signed
 from ..statistics import Interval, PairedDifference
 from .config import POLICIES, ReproduceConfig
@@ -44,6 +43,15 @@ from .words import (
     size_words,
 )
 
+OWN_CSS = (
+    ".verdict { font-weight: 700; } tr.further th { font-weight: 400; }\n"
+    ".sees { white-space: normal; min-width: 15ch; max-width: 21ch; }\n"
+    ".wraps { white-space: normal; }\n"
+    ".broad { max-width: 1120px; overflow-x: auto; } .broad svg { min-width: 760px; }\n"
+    "@media print { .broad { overflow: visible; } .broad svg { min-width: 0; } "
+    "details::details-content { content-visibility: visible; block-size: auto; } }\n"
+)
+
 
 def render(
     config: ReproduceConfig,
@@ -64,7 +72,7 @@ def render(
     cells = [*published_cells(found), *further_cells(found)]
     names = {name: study.title or name for name, study in config.studies.items()}
     return environment.from_string(template).render(
-        css=_css(),
+        css=page_css() + OWN_CSS,
         paper=PAPER,
         title=f"reproduce/{config.name}",
         headline=headline(found),
@@ -200,22 +208,6 @@ def _change(found: PairedDifference | None) -> dict[str, str]:
         "p": holm_words(found),
         "sees": sees_words(found),
     }
-
-
-def _css() -> str:
-    """The style of a run's report, in both themes, and what is this page's own."""
-    bright, dark = css_variables()
-    shared = (files(run_page.__package__ or "") / "page.css").read_text(encoding="utf-8")
-    return (
-        f":root {{ color-scheme: light; {bright} }}\n"
-        f"@media screen and (prefers-color-scheme: dark) {{ :root {{ color-scheme: dark; {dark} }} "
-        f"}}\n{shared}\n.verdict {{ font-weight: 700; }} tr.further th {{ font-weight: 400; }}\n"
-        ".sees { white-space: normal; min-width: 15ch; max-width: 21ch; }\n"
-        ".wraps { white-space: normal; }\n"
-        ".broad { max-width: 1120px; overflow-x: auto; } .broad svg { min-width: 760px; }\n"
-        "@media print { .broad { overflow: visible; } .broad svg { min-width: 0; } "
-        "details::details-content { content-visibility: visible; block-size: auto; } }\n"
-    )
 
 
 def _data_uri(text: str) -> str:
