@@ -240,7 +240,7 @@ def test_arms_do_not_wait_for_each_other(tmp_path: Path) -> None:
     config = recipe("distill", tmp_path)
     config.seeds = 2
     needs = {job.name: job.needs for job in recipe_jobs(config, planned(config), tmp_path)}
-    assert len(needs) == 20
+    assert len(needs) == 24
     assert needs["seed 1 rl"] == ("seed 1 base",)
     assert needs["seed 0 distilled"] == ("seed 0 base", "seed 0 traces")
 
