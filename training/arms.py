@@ -31,7 +31,7 @@ from .evaluate import MakeAgent, evaluate
 from .files import atomic_write_json
 from .judging.pay import pay_of
 from .kept_results import KeptResults
-from .length_request import with_length_requests
+from .length_request import hindsight_requests, with_length_requests
 from .loop import Stage, TrainState, train, trained_parameters
 from .metrics import Ledger
 from .policy_gradient import GrpoStage
@@ -206,6 +206,7 @@ class SeedRun:
             revision_fraction=sft.revision_fraction,
             max_wrong_attempts=sft.max_wrong_attempts,
             count=sft.num_demonstrations,
+            requests=hindsight_requests(policy, sft, self.config.grpo.length, seed=self.seed),
         )
 
     def _train(self, stage: Stage, policy: Policy, arm: str, *, milestones: int) -> TrainState:

@@ -60,6 +60,7 @@ def check_run(config: ExperimentConfig, command: str) -> DealtTasks:
         )
     if "grpo" in stages:
         check_reward(config)
+    check_requests(config, stages)
     check_trackers(config.trackers)
     check_tasks(config.env, config.suite, config.evaluate)
     check_sight(config)
@@ -153,6 +154,17 @@ def check_room(config: ExperimentConfig, stages: Collection[str], policy: Policy
             raise ValueError(
                 f"{name} must be at most {max(limit - prompt, 0)}, what prompts of {prompt} tokens "
                 f"leave of {limit_name} ({limit}); got {count}"
+            )
+
+
+def check_requests(config: ExperimentConfig, stages: Collection[str]) -> None:
+    """ValueError for demonstrations that are asked for a length where RL would ask for none."""
+    for stage in ("warmup", "sft"):
+        share = getattr(config, stage).length_requests if stage in stages else 0
+        if share and not config.grpo.length.asks:
+            raise ValueError(
+                f"{stage}.length_requests must be 0 unless grpo.length.kind is l1_exact or l1_max; "
+                f"got {share}"
             )
 
 

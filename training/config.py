@@ -149,6 +149,9 @@ class SftConfig:
         export; null generates episodes.
     num_demonstrations: how many different episodes are generated; more steps pass over them again,
         as training on a collected data set does. null: no episode comes twice.
+    length_requests: share of the oracle's episodes whose prompt asks for the number of tokens that
+        they have, in the words of `grpo.length.request`, so that a policy knows what RL with
+        `grpo.length.kind=l1_exact` or `l1_max` will ask it.
     """
 
     budget: BudgetConfig = field(default_factory=lambda: BudgetConfig(steps=300))
@@ -159,12 +162,18 @@ class SftConfig:
     max_wrong_attempts: int = 3
     data: str | None = None
     num_demonstrations: int | None = None
+    length_requests: float = 0.0
 
     def __post_init__(self) -> None:
         require_positive(self, "batch_size", "max_wrong_attempts")
         if self.num_demonstrations is not None:
             require_positive(self, "num_demonstrations")
-        require_fraction(self, "revision_fraction")
+        require_fraction(self, "revision_fraction", "length_requests")
+        if self.data is not None and self.length_requests:
+            raise ValueError(
+                "length_requests must be 0 with data, whose prompts stay as they are; "
+                f"got {self.length_requests}"
+            )
 
 
 @dataclass(kw_only=True, slots=True)
@@ -246,6 +255,14 @@ class ExperimentConfig:
             )
         if self.env is not None:
             self.suite = self.suite.fitted(self.env)
+        request = self.grpo.length.request
+        for name in ("warmup", "sft"):
+            asks = getattr(getattr(self, name), "length_requests", 0) > 0
+            if asks and "{tokens}" not in request:
+                raise ValueError(
+                    f"grpo.length.request must contain {{tokens}} with {name}.length_requests; "
+                    f"got {request!r}"
+                )
         judge = getattr(self.env, "refuse_paid_stalling", None)
         credit = self.grpo.credit
         if judge is not None and credit is not Credit.trajectory:  # the others add rewards up

@@ -7,7 +7,7 @@ part of what the policy reads and are never imitated: the loss mask covers the r
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count as count_up
-from typing import Any
+from typing import Any, Protocol
 
 import gymnasium as gym
 import numpy as np
@@ -60,16 +60,28 @@ class OracleEpisodes:
         self._max_wrong = min(max_wrong_attempts, env.max_turns - 1)
         self._passes = None if count is None else Passes(count, seed, "passes")
 
+    def position(self, index: int) -> int:
+        """The number of the episode that comes at this index: the same at every pass over it."""
+        return index if self._passes is None else self._passes.position(index)
+
     def conversation(self, index: int) -> Conversation:
-        if self._passes is not None:
-            index = self._passes.position(index)
+        index = self.position(index)
         rng = task_rng(self._seed, self._stream, index)
         wrong = num_wrong_attempts(rng, self._revision_fraction, self._max_wrong)
         return oracle_conversation(self._env, task_seed(self._seed, self._stream, index), wrong)
 
 
+class Requests(Protocol):
+    """Adds to a demonstration's prompt what it is asked for; number: the episode's."""
+
+    def asked(self, conversation: Conversation, number: int) -> Conversation: ...
+
+
 class OracleDemonstrations:
-    """The rows of `OracleEpisodes`; the settings are the same."""
+    """The rows of `OracleEpisodes`; the settings are the same.
+
+    requests: what prompts ask for beside the task; None: nothing.
+    """
 
     def __init__(
         self,
@@ -81,8 +93,10 @@ class OracleDemonstrations:
         revision_fraction: float,
         max_wrong_attempts: int,
         count: int | None = None,
+        requests: Requests | None = None,
     ) -> None:
         self._policy = policy
+        self._requests = requests
         self._episodes = OracleEpisodes(
             env,
             stream=stream,
@@ -93,8 +107,14 @@ class OracleDemonstrations:
         )
 
     def rows(self, indices: Sequence[int]) -> list[Row]:
-        conversations = (self._episodes.conversation(index) for index in indices)
+        conversations = map(self._conversation, indices)
         return [row for each in conversations for row in encode_rows(self._policy, each)]
+
+    def _conversation(self, index: int) -> Conversation:
+        conversation = self._episodes.conversation(index)
+        if self._requests is None:
+            return conversation
+        return self._requests.asked(conversation, self._episodes.position(index))
 
 
 def bare_env(env: Any) -> LanguageEnv:

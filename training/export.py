@@ -22,6 +22,11 @@ logger = logging.getLogger(__name__)
 @command("export", on_interrupt="interrupted; nothing was written")
 def main(config: ExperimentConfig) -> None:
     chosen = config.export
+    if config.sft.length_requests:
+        raise ValueError(
+            "sft.length_requests must be 0 to export: lengths are counted by the policy that is "
+            f"trained, and a file is for any; got {config.sft.length_requests}"
+        )
     folder = run_root(config) if chosen.path is None else Path(chosen.path).expanduser()
     check_writable(folder, "output_dir" if chosen.path is None else "export.path")
     from .sft_files import export_demonstrations

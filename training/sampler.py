@@ -4,7 +4,7 @@ import numpy as np
 
 _STREAMS = {
     "pretrain": 1, "warmup": 2, "sft": 3, "grpo": 4, "evaluate": 5, "vision": 6, "file": 7,
-    "text": 8, "passes": 9,
+    "text": 8, "passes": 9, "requests": 10,
 }  # fmt: skip
 
 

@@ -82,6 +82,11 @@ def test_a_server_that_is_asked_in_tiny_words_is_told_of(caplog: pytest.LogCaptu
         ),
         ("env.split=all", "sft", r"tasks of warmup \(env.split=all\): training and evaluation"),
         ("sft.data=nowhere.jsonl", "sft", "sft.data: demonstrations must be a file .*nowhere"),
+        (
+            "warmup.length_requests=0.5",
+            "grpo",
+            "warmup.length_requests must be 0 unless grpo.length.kind is l1_exact or l1_max; got",
+        ),
         ("policy.path=/nowhere", "grpo", "policy folder must exist; got '/nowhere'"),
         ("policy.device=gpu", "compare", "policy.device must be auto, cpu, cuda or cuda:<n>; got"),
         (

@@ -76,6 +76,7 @@ def planned(config: RecipeConfig) -> list[PlannedStage]:
     plan: dict[str, PlannedStage] = {}
     for name, stage in config.stages.items():
         plan[name] = _planned(config, name, stage, plan)
+    _check_requests(list(plan.values()))
     return list(plan.values())
 
 
@@ -175,6 +176,26 @@ def _check_data(name: str, stage: StageConfig, before: Mapping[str, PlannedStage
     which = f"of kind {' or '.join(kind.value for kind in wanted)}"
     if stage.data is not None or stage.kind in LEARNS_VERDICTS:
         _require(f"stages.{name}.data", stage.data or "none", made, which)
+
+
+def _check_requests(plan: list[PlannedStage]) -> None:
+    """Whether demonstrations that are asked for a length can be, and are followed by one that asks.
+
+    Only what the recipe itself asks counts: a stage of RL that pays for it, or an evaluation.
+    """
+    asks = any(
+        each.stage.asked_tokens or (each.kind is StageKind.grpo and each.config.grpo.length.asks)
+        for each in plan
+    )
+    for each in plan:
+        share = each.config.sft.length_requests if each.kind is StageKind.sft else 0
+        key = f"stages.{each.name}.sft.length_requests"
+        if share and each.stage.data is not None:
+            raise ValueError(f"{key} must be 0 with data, whose prompts stay as they are; "
+                             f"got {share}")  # fmt: skip
+        if share and not asks:
+            raise ValueError(f"{key} must be 0 in a recipe that asks for no length later "
+                             f"(grpo.length.kind, asked_tokens); got {share}")  # fmt: skip
 
 
 def _require(key: str, name: str, known: list[str], which: str) -> None:

@@ -31,7 +31,7 @@ from ..files import atomic_write_json
 from ..judging.identity import check_identity, identity
 from ..judging.pay import Scorer, load_reward_model, own_judge, pay_of, read_about
 from ..judging.verdicts import VERDICTS_NAME, JudgedAnswer
-from ..length_request import with_length_requests
+from ..length_request import hindsight_requests, with_length_requests
 from ..loop import Stage, TrainState, train, trained_parameters
 from ..metrics import Ledger
 from ..policy_gradient import GrpoStage
@@ -228,6 +228,7 @@ class SeedPipeline:
             revision_fraction=sft.revision_fraction,
             max_wrong_attempts=sft.max_wrong_attempts,
             count=sft.num_demonstrations,
+            requests=hindsight_requests(policy, sft, stage.config.grpo.length, seed=seed),
         )
 
     def _train(self, stage: PlannedStage, work: Stage, policy: Policy) -> dict[str, Any]:
