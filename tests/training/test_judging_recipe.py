@@ -71,7 +71,7 @@ def test_the_recipe_runs_to_its_summary(finished: tuple[RecipeConfig, SeedPipeli
 def test_what_a_model_would_pay_stands_beside_what_is_right() -> None:
     """Two seeds on two tasks: the model takes one wrong answer of three for right."""
     data = {
-        "success": np.array([1, 0, 0, 0]), "task_id": np.array(["a", "b", "a", "b"]),
+        "success": np.array([1, 0, 0, 0]), "unit": np.array(["a", "b", "a", "b"]),
         "run_seed": np.array([0, 0, 1, 1]), "score_head": np.array([0.9, 0.6, 0.2, 0.1]),
     }  # fmt: skip
     (found,) = judged(data).values()

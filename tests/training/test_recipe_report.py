@@ -17,7 +17,9 @@ from cardinal_gym.training.recipes.plan import planned
 from cardinal_gym.training.recipes.report import report_again
 from cardinal_gym.training.recipes.summary import summary
 from cardinal_gym.training.recipes.tables import all_tables
+from cardinal_gym.training.report import main
 from cardinal_gym.training.report.results import NotARun
+from cardinal_gym.training.statistics import Cluster
 from test_recipe_summary import recipe, write_results
 
 
@@ -55,6 +57,29 @@ def test_a_folder_without_a_measured_seed_or_of_another_command_is_told(tmp_path
     next((root / "seed_0" / "measured").glob("rl_*.npz")).unlink()
     with pytest.raises(NotARun, match=r"stages.measured must have been measured; got no complete"):
         report_again(root)
+
+
+def test_a_hand_is_one_observation_whatever_its_target_unless_asked(tmp_path: Path) -> None:
+    root = finished(tmp_path)
+    for path in (root / "seed_0" / "measured").glob("*.npz"):
+        columns = dict(np.load(path))
+        columns["task_id"] = ["1-2|3", "1-2|2", "1-5|5", "1-5|6"]
+        np.savez(path, **columns)
+    told = {}
+    for cluster in ("hand", "task"):
+        assert main([str(root), "--cluster", cluster]) == 0
+        (evaluation,) = json.loads((root / "recipe.json").read_text())["evaluations"]
+        row = evaluation["policies"][0]
+        told[cluster] = evaluation["unit"], row["num_units"], row["tokens"]["num_tasks"]
+        assert f"| n | {evaluation['unit']} |" in (root / "recipe.md").read_text()
+        assert f"95 %, over {evaluation['unit']}; differences" in (
+            (root / "report" / "index.html").read_text()
+        )
+    assert told == {"hand": ("hands", 2, 2), "task": ("hands with their targets", 4, 4)}
+    stored = yaml.safe_load((root / "config.yaml").read_text())
+    stored["env"]["id"] = "cardinal/StreetNav-v0"
+    (root / "config.yaml").write_text(yaml.safe_dump(stored, sort_keys=False))
+    assert read_outline(root).game.units[Cluster.task] == "routes"
 
 
 def test_stages_of_another_version_are_read_as_far_as_they_are_known(tmp_path: Path) -> None:
@@ -108,7 +133,7 @@ def test_stages_side_by_side_are_compared_over_all_of_training_by_seed(tmp_path:
 def test_tokens_saved_are_a_ratio_of_means_with_the_paired_spread() -> None:
     rng = np.random.default_rng(0)
     shared: dict[str, Any] = {
-        "task_id": np.repeat([f"task {i}" for i in range(200)], 3),
+        "unit": np.repeat([f"task {i}" for i in range(200)], 3),
         "run_seed": np.tile([0, 1, 2], 200),
     }
     before = rng.uniform(20, 100, 600)

@@ -61,6 +61,7 @@ def test_the_summary_holds_rates_gains_lengths_and_costs(tmp_path: Path) -> None
     found = json.loads((tmp_path / "recipe.json").read_text())
     (evaluation,) = found["evaluations"]
     warm, rl = evaluation["policies"]
+    assert (evaluation["unit"], warm["n"], warm["num_units"]) == ("hands", 4, 4)
     assert (warm["success"]["estimate"], rl["success"]["estimate"]) == (0.5, 0.75)
     assert warm["tokens"]["estimate"] == 55.0
     assert (warm["tokens_right"]["estimate"], warm["tokens_wrong"]["estimate"]) == (40.0, 70.0)

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from ..report.figures import percent_axis
 from ..report.plots import png_bytes
 from ..report.style import ArmStyle, drawing, light, svg_text
+from .tables import spanned
 
 Row = Mapping[str, Any]
 Styles = Mapping[str, ArmStyle]  # by stage
@@ -76,12 +77,16 @@ def _of_evaluation(recipe: str, evaluation: Row, styles: Styles) -> list[Drawn]:
     rows, gains = evaluation["policies"], evaluation["gains"]
     place = rows[0]["place"]
     first = [row for row in rows if row["place"] == place]
-    size = f"n = {first[0]['n']} each, {len(evaluation['seeds'])} seeds"
+    size = (
+        f"n = {first[0]['n']} each, {first[0]['num_units']} {evaluation['unit']}, "
+        f"{len(evaluation['seeds'])} seeds"
+    )
+    spans = f"{size}; 95 % over {spanned(evaluation)}"
     if any("asked" in row for row in rows):
         draw = partial(_asked, rows=rows, size=size, styles=styles)
         told = "Tokens used and success, by the number of tokens asked for."
         return [_drawn(f"{recipe}_asked", told, draw, 3.8)]
-    draw = partial(_policies, rows=first, size=size, styles=styles)
+    draw = partial(_policies, rows=first, spans=spans, styles=styles)
     told = "Success and tokens of every policy, with intervals."
     drawn = [_drawn(f"{recipe}_policies", told, draw, _height(first))]
     shown = [gain for gain in gains if gain["place"] == place]
@@ -115,7 +120,7 @@ def _height(rows: Sequence[Any]) -> float:
     return 1.3 + 0.32 * len(rows)
 
 
-def _policies(figure: Figure, rows: Sequence[Row], size: str, styles: Styles) -> None:
+def _policies(figure: Figure, rows: Sequence[Row], spans: str, styles: Styles) -> None:
     left, right = _pair(figure)
     for place, row in enumerate(rows):
         style = styles[row["policy"]]
@@ -124,7 +129,7 @@ def _policies(figure: Figure, rows: Sequence[Row], size: str, styles: Styles) ->
     _name_rows(left, [row["policy"] for row in rows])
     percent_axis(left.xaxis)
     left.set_title("success")
-    left.set_xlabel(f"{size}; 95 % intervals over tasks and seeds")
+    left.set_xlabel(spans)
     right.set_title("tokens an answer")
     right.set_xlim(left=0)
 

@@ -56,7 +56,7 @@ def tokens_saved(a: Pooled, b: Pooled) -> Interval:
     before, after = a["num_tokens"].astype(float), b["num_tokens"].astype(float)
     ratio = after.mean() / before.mean()
     lines = 1.0 - ratio - (after - ratio * before) / before.mean()  # mean 1 - ratio
-    return clustered_mean(lines, a["task_id"], a["run_seed"])
+    return clustered_mean(lines, a["unit"], a["run_seed"])
 
 
 def _gain(first: str, second: str, place: str, a: Pooled, b: Pooled) -> dict[str, object]:
@@ -66,9 +66,7 @@ def _gain(first: str, second: str, place: str, a: Pooled, b: Pooled) -> dict[str
         "from": first,
         "to": second,
         "place": place,
-        "success": plain(
-            paired_difference(a["success"], b["success"], a["task_id"], a["run_seed"])
-        ),
+        "success": plain(paired_difference(a["success"], b["success"], a["unit"], a["run_seed"])),
         "tokens": plain(_means(a, b, "num_tokens")),
         "tokens_wrong": plain(_means(a, b, "num_tokens", wrong)),
         "tokens_saved": plain(tokens_saved(a, b)),
@@ -83,19 +81,19 @@ def _means(a: Pooled, b: Pooled, name: str, kept: np.ndarray | None = None) -> I
     if not kept.any():
         return None
     change = b[name].astype(float) - a[name]
-    return clustered_mean(change[kept], a["task_id"][kept], a["run_seed"][kept])
+    return clustered_mean(change[kept], a["unit"][kept], a["run_seed"][kept])
 
 
 def _rates(a: Pooled, b: Pooled, name: str) -> Interval | None:
     """Of episodes in which there is any."""
     if name not in a or name not in b:
         return None
-    return paired_difference(a[name] > 0, b[name] > 0, a["task_id"], a["run_seed"])
+    return paired_difference(a[name] > 0, b[name] > 0, a["unit"], a["run_seed"])
 
 
 def _ratios(a: Pooled, b: Pooled, parts: str, wholes: str) -> Interval | None:
     if wholes not in a or not ((a[wholes] > 0) & (b[wholes] > 0)).any():
         return None
     return paired_ratio_difference(
-        (a[parts], a[wholes]), (b[parts], b[wholes]), a["task_id"], a["run_seed"]
+        (a[parts], a[wholes]), (b[parts], b[wholes]), a["unit"], a["run_seed"]
     )

@@ -76,7 +76,7 @@ def pooled_outcomes(
 def _judged(
     data: Mapping[str, np.ndarray], scores: np.ndarray
 ) -> dict[str, Interval | float | None]:
-    right, tasks, seeds = data["success"].astype(bool), data["task_id"], data["run_seed"]
+    right, tasks, seeds = data["success"].astype(bool), data["unit"], data["run_seed"]
     says = scores >= THRESHOLD
     areas = [
         area_under_curve(scores[seeds == seed], right[seeds == seed]) for seed in np.unique(seeds)

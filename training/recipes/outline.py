@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from ..report.games import CARDS, GameWords, game_of
 from .config import (
     LEAVES_POLICY,
     STARTS_FROM_POLICY,
@@ -45,13 +46,16 @@ class StageOutline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outline:
-    """A recipe as its summary sees it. tflops: what the shares of stages refer to."""
+    """A recipe as its summary sees it. tflops: what the shares of stages refer to. game: in whose
+    words it is told.
+    """
 
     recipe: str
     about: str
     tflops: float
     seeds: tuple[int, ...]
     stages: tuple[StageOutline, ...]
+    game: GameWords = CARDS
 
 
 def outline_of(config: RecipeConfig, plan: Sequence[PlannedStage]) -> Outline:
@@ -63,6 +67,7 @@ def outline_of(config: RecipeConfig, plan: Sequence[PlannedStage]) -> Outline:
         tflops=config.tflops,
         seeds=tuple(range(config.seed, config.seed + config.seeds)),
         stages=_outlines(stages, list(config.suite.cells)),
+        game=game_of(config.env.id),
     )
 
 
@@ -87,6 +92,7 @@ def read_outline(root: Path) -> Outline:
         tflops=float(stored["tflops"]),
         seeds=tuple(range(stored["seed"], stored["seed"] + stored["seeds"])),
         stages=_outlines(stages, list(stored["suite"]["cells"])),
+        game=game_of(str(stored["env"]["id"])),
     )
 
 

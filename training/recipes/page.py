@@ -9,7 +9,7 @@ import jinja2
 
 from ..report.style import inline_svg, page_css
 from .figures import Drawn
-from .tables import Table, all_tables
+from .tables import Table, all_tables, spanned
 
 OWN_CSS = (
     ".broad { max-width: 1020px; overflow-x: auto; margin: 26px 0; } "
@@ -30,6 +30,7 @@ def render(found: Mapping[str, Any], figures: Sequence[Drawn]) -> str:
         headline=found["about"] or found["recipe"],
         figures=[inline_svg(each.svg, escape(each.told, quote=True)) for each in figures],
         tables=_labelled(all_tables(found)),
+        spans=" / ".join(dict.fromkeys(map(spanned, found["evaluations"]))),
         css=page_css() + OWN_CSS,
     )
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from ..arms import seed_folder
-from ..statistics import Interval
+from ..statistics import Cluster, Interval, units
 from .measures import Measured, read_measured
 
-Pooled = dict[str, np.ndarray]  # of all seeds, with `run_seed`; one entry per episode
+Pooled = dict[str, np.ndarray]  # of all seeds, with `run_seed` and `unit`; one entry per episode
 
 
 def measured_path(root: Path, seed: int, stage: str, policy: str, place: str) -> Path:
@@ -20,13 +20,24 @@ def measured_path(root: Path, seed: int, stage: str, policy: str, place: str) ->
     return seed_folder(root, seed) / stage / f"{policy}_{place}.npz"
 
 
-def pooled(root: Path, seeds: Sequence[int], stage: str, policy: str, place: str) -> Pooled:
-    """One policy's episodes at one place, seed after seed."""
+def pooled(
+    root: Path,
+    seeds: Sequence[int],
+    stage: str,
+    policy: str,
+    place: str,
+    cluster: Cluster = Cluster.hand,
+) -> Pooled:
+    """One policy's episodes at one place, seed after seed.
+
+    cluster: what `unit`, by which intervals cluster, names; files hold the finer `task_id`.
+    """
     parts: list[Measured] = []
     for seed in seeds:
         part = read_measured(measured_path(root, seed, stage, policy, place))
         parts.append({**part, "run_seed": np.full(len(part["success"]), seed)})
-    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    found = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    return {**found, "unit": units(found["task_id"], cluster)}
 
 
 def plain(value: Interval | None) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..files import atomic_write_bytes, atomic_write_text
 from ..report.results import NotARun
+from ..statistics import Cluster
 from .figures import all_figures
 from .outline import Outline, read_outline
 from .page import render
@@ -21,12 +22,13 @@ FIGURES = "report/figures"
 INDEX = "report/index.html"
 
 
-def write_report(outline: Outline, root: Path) -> str:
+def write_report(outline: Outline, root: Path, cluster: Cluster = Cluster.hand) -> str:
     """Write all of it below `root`; returns the text of `recipe.md`, without its figures.
 
+    cluster: what intervals take for one observation.
     Raises ValueError in one line where no seed has been measured to its end.
     """
-    found = summary(outline, root)
+    found = summary(outline, root, cluster)
     figures = all_figures(found)
     folder = root / FIGURES
     folder.mkdir(parents=True, exist_ok=True)
@@ -38,14 +40,14 @@ def write_report(outline: Outline, root: Path) -> str:
     return as_text(found)
 
 
-def report_again(root: Path) -> Path:
+def report_again(root: Path, cluster: Cluster = Cluster.hand) -> Path:
     """The report of a recipe's folder, finished or not; returns the page's path.
 
     Raises NotARun, a ValueError in one line, for any other folder, and where no seed has been
     measured to its end.
     """
     try:
-        write_report(read_outline(root), root)
+        write_report(read_outline(root), root, cluster)
     except ValueError as error:
         raise NotARun(str(error)) from error
     return root / INDEX

@@ -2,9 +2,9 @@
 
 For every policy that an `evaluate` stage measured: its rates and means with intervals; the
 difference from the policy that it began with, on the same tasks; and what it cost. `pairs` adds
-comparisons. Methods are those of the lab (`training/statistics`): tasks and training seeds are two
-crossed levels; fewer than three seeds speak of the given policies only. With several comparisons
-at once p-values are Holm's.
+comparisons. Methods are those of the lab (`training/statistics`): units (hands of cards whatever
+their target, routes) and training seeds are two crossed levels; fewer than three seeds speak of the
+given policies only. With several comparisons at once p-values are Holm's.
 """
 
 import json
@@ -17,6 +17,7 @@ import numpy as np
 from ..arms import seed_folder
 from ..files import atomic_write_json, atomic_write_text
 from ..statistics import (
+    Cluster,
     Interval,
     clustered_mean,
     clustered_rate,
@@ -75,9 +76,11 @@ def write_files(found: dict[str, Any], root: Path, figures: Sequence[str] = ()) 
     return text
 
 
-def summary(outline: Outline, root: Path) -> dict[str, Any]:
+def summary(outline: Outline, root: Path, cluster: Cluster = Cluster.hand) -> dict[str, Any]:
     """All numbers. Only seeds whose evaluations are complete are counted; ValueError where there
     is none.
+
+    cluster: what intervals take for one observation.
     """
     seeds, stages = outline.seeds, outline.stages
     measured = [stage for stage in stages if stage.kind is StageKind.evaluate]
@@ -92,11 +95,13 @@ def summary(outline: Outline, root: Path) -> dict[str, Any]:
         ),
         "costs": [_cost(each, root, seeds) for each in stages if each not in measured],
         "reward_models": held_out_agreement(stages, root, seeds),
-        "evaluations": [_evaluation(stage, outline, root) for stage in measured],
+        "evaluations": [_evaluation(stage, outline, root, cluster) for stage in measured],
     }
 
 
-def _evaluation(stage: StageOutline, outline: Outline, root: Path) -> dict[str, Any]:
+def _evaluation(
+    stage: StageOutline, outline: Outline, root: Path, cluster: Cluster
+) -> dict[str, Any]:
     begins = {each.name: each.start for each in outline.stages}
     compared = [
         (start, name)
@@ -110,11 +115,18 @@ def _evaluation(stage: StageOutline, outline: Outline, root: Path) -> dict[str, 
     rows: list[dict[str, Any]] = []
     found: list[dict[str, Any]] = []
     for place, asked in stage.places:
-        data = {name: pooled(root, complete, stage.name, name, place) for name in stage.policies}
+        data = {name: pooled(root, complete, stage.name, name, place, cluster)
+                for name in stage.policies}  # fmt: skip
         rows += [_row(name, place, asked, data[name]) for name in stage.policies]
         found += gains(pairs, place, data)
     add_holm(found)
-    return {"stage": stage.name, "seeds": complete, "policies": rows, "gains": found}
+    return {
+        "stage": stage.name,
+        "seeds": complete,
+        "unit": outline.game.units[cluster],
+        "policies": rows,
+        "gains": found,
+    }
 
 
 def _is_complete(stage: StageOutline, root: Path, seed: int) -> bool:
@@ -127,7 +139,7 @@ def _is_complete(stage: StageOutline, root: Path, seed: int) -> bool:
 
 def _row(name: str, place: str, asked: int | None, data: Pooled) -> dict[str, Any]:
     found: dict[str, Any] = {"policy": name, "place": place, "n": len(data["success"])}
-    found["num_tasks"] = len(np.unique(data["task_id"]))
+    found["num_units"] = len(np.unique(data["unit"]))
     found |= {key: plain(estimate(data)) for key, estimate in MEASURES.items()}
     right = data["success"].astype(bool)
     found["tokens_right"] = plain(_mean(data, data["num_tokens"], right))
@@ -154,7 +166,7 @@ def _cost(stage: StageOutline, root: Path, seeds: Sequence[int]) -> dict[str, An
 
 
 def _rate(data: Pooled, values: np.ndarray) -> Interval:
-    return clustered_rate(values.astype(bool), data["task_id"], data["run_seed"])
+    return clustered_rate(values.astype(bool), data["unit"], data["run_seed"])
 
 
 def _mean(data: Pooled, values: np.ndarray, kept: np.ndarray | None = None) -> Interval | None:
@@ -162,14 +174,14 @@ def _mean(data: Pooled, values: np.ndarray, kept: np.ndarray | None = None) -> I
     kept = np.ones(len(values), dtype=bool) if kept is None else kept
     if not kept.any():
         return None
-    return clustered_mean(values[kept], data["task_id"][kept], data["run_seed"][kept])
+    return clustered_mean(values[kept], data["unit"][kept], data["run_seed"][kept])
 
 
 def _ratio(data: Pooled, parts: str, wholes: str) -> Interval | None:
     """Of sums over all episodes; None where nothing was said."""
     if wholes not in data or not data[wholes].sum():
         return None
-    return clustered_ratio(data[parts], data[wholes], data["task_id"], data["run_seed"])
+    return clustered_ratio(data[parts], data[wholes], data["unit"], data["run_seed"])
 
 
 def _plain_all(values: Mapping[str, Interval | float | None]) -> dict[str, Any]:

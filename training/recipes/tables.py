@@ -64,27 +64,34 @@ def as_text(found: Mapping[str, Any], figures: Sequence[str] = ()) -> str:
 
 def _evaluation(evaluation: Mapping[str, Any]) -> list[Table]:
     seeds, rows = evaluation["seeds"], evaluation["policies"]
-    speaks = "" if len(seeds) >= MIN_SEEDS else f"; fewer than {MIN_SEEDS} seeds: of these policies"
     title = (
-        f"{evaluation['stage']}: {len(seeds)} seed{'s' * (len(seeds) != 1)}, 95 % intervals{speaks}"
+        f"{evaluation['stage']}: {len(seeds)} seed{'s' * (len(seeds) != 1)}, "
+        f"95 % intervals over {spanned(evaluation)}"
     )
+    if len(seeds) < MIN_SEEDS:
+        title += f"; fewer than {MIN_SEEDS} seeds: of these policies"
     shown = _columns(rows)
     thoughts = [name for name in shown if name in OF_THOUGHTS]
     others = [name for name in shown if name not in OF_THOUGHTS]
     gains = evaluation["gains"]
     return [
-        _policies(title, rows, others),
-        _policies("", rows, thoughts) if thoughts else Table("", (), ()),
+        _policies(title, rows, others, evaluation["unit"]),
+        _policies("", rows, thoughts, evaluation["unit"]) if thoughts else Table("", (), ()),
         _gains(gains),
         _further(gains, [name for name in shown if name in (*OF_TOOLS, *OF_THOUGHTS)]),
         _judged(rows),
     ]
 
 
-def _policies(title: str, rows: Sequence[Row], names: Sequence[str]) -> Table:
-    head = ("policy", "place", "n", *(TITLES[name] for name in names))
+def spanned(evaluation: Row) -> str:
+    """What its intervals span: `hands and seeds`; fewer than three seeds are not spanned."""
+    return f"{evaluation['unit']}{' and seeds' * (len(evaluation['seeds']) >= MIN_SEEDS)}"
+
+
+def _policies(title: str, rows: Sequence[Row], names: Sequence[str], unit: str) -> Table:
+    head = ("policy", "place", "n", unit, *(TITLES[name] for name in names))
     return Table(title, head, tuple(
-        (row["policy"], row["place"], str(row["n"]),
+        (row["policy"], row["place"], str(row["n"]), str(row["num_units"]),
          *(shown(row.get(name), is_rate=name not in IN_NUMBERS) for name in names))
         for row in rows
     ))  # fmt: skip

@@ -46,7 +46,7 @@ def build_report(run_folder: Path, cluster: Cluster = Cluster.hand) -> Path:
     if run.config.get("command") == "run":  # a recipe, which tells of its stages
         from ..recipes.report import report_again  # not above: it draws with this package
 
-        return report_again(run.folder)
+        return report_again(run.folder, cluster)
     return _write(run, run.folder / REPORT_FOLDER)
 
 

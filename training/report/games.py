@@ -3,13 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..statistics import Cluster
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GameWords:
     """metrics, definitions: by name of a metric: on a button, and as a sentence.
 
     read: recognition, beside a rate.  read_heading, read_note, read_axis, read_spoken: of its
-    figure.  alike: which episodes are of one task.
+    figure.  alike: which episodes are of one task.  units: what is one observation, in the plural.
     """
 
     metrics: Mapping[str, str]
@@ -20,6 +22,7 @@ class GameWords:
     read_axis: str
     read_spoken: str
     alike: str
+    units: Mapping[Cluster, str]
 
     def metric(self, name: str) -> str:
         return self.metrics.get(name, name.replace("_", " "))
@@ -43,6 +46,7 @@ CARDS = GameWords(
     read_axis="share of episodes: ○ cards read rightly, ● hand solved",
     read_spoken="Cards read rightly and hands solved, per arm and cell.",
     alike="Episodes that deal the same hand",
+    units={Cluster.hand: "hands", Cluster.task: "hands with their targets"},
 )
 WALKS = GameWords(
     metrics={
@@ -66,4 +70,10 @@ WALKS = GameWords(
     read_axis="share of walks: ○ every picture read rightly, ● destination reached",
     read_spoken="Walks with every picture read rightly and walks solved, per arm and cell.",
     alike="Episodes that walk the same route",
+    units={Cluster.hand: "routes", Cluster.task: "routes"},
 )
+
+
+def game_of(env_id: str) -> GameWords:
+    """Of an environment's id."""
+    return WALKS if "StreetNav" in env_id else CARDS

@@ -11,7 +11,7 @@ import numpy as np
 from ...agents.config import called
 from ..episode_columns import TERM_PREFIX
 from ..statistics import Cluster, units
-from .games import CARDS, WALKS, GameWords
+from .games import CARDS, WALKS, GameWords, game_of
 from .words import CellWords, arm_words, cell_words, titled_words
 
 ARM_ORDER = ("base", "sft", "grpo")
@@ -194,7 +194,7 @@ class Run:
         """How to speak of what was played."""
         name = _path(self.config, "env", "id")
         if isinstance(name, str):
-            return WALKS if "StreetNav" in name else CARDS
+            return game_of(name)
         return WALKS if any(each.answers is not None for each in self.evaluations) else CARDS
 
     @property
