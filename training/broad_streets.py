@@ -3,12 +3,15 @@
 A foundation model knows what "left" means before it is trained to answer in compass names. So a
 tiny base walks under every rule and wording; what training then leaves out is unseen in training
 alone, as in the study. Pairs of rule and wording can be withheld from the base too, and looks are
-unless they are named. Its cities are none in which policies are trained or measured.
+unless they are named. Its cities are none in which policies are trained or measured. With a map the
+base meets every number of calls from none to the budget, so that it knows walks with and without.
 """
 
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from ..agents.policy import Policy
 from ..agents.rows import Row
@@ -27,15 +30,21 @@ from .demonstrations import (
 )
 from .sampler import task_rng, task_seed
 
+_CALLS = 1_001  # names the stream that numbers of calls come from
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Walk:
-    """One broad task: what the environment is set to."""
+    """One broad task: what the environment is set to.
+
+    maps: calls of the map; None: as many as the experiment allows.
+    """
 
     rule: Rule
     wording: Wording
     city_seed: int
     look: Any  # as in the environment's configuration
+    maps: int | None = None
 
 
 class BroadEpisodes:
@@ -48,14 +57,23 @@ class BroadEpisodes:
         self._seed = seed
         self._stream = stream
         self._walks = broad_walks(env, config)
+        self._budget = env.tools.map.budget
         self._envs = StreetEnvs(env)
 
     def conversation(self, index: int) -> Conversation:
         rng = task_rng(self._seed, self._stream, index)
         config = self._config
-        env = self._envs[self._walks[int(rng.integers(len(self._walks)))]]
+        walk = self._walks[int(rng.integers(len(self._walks)))]
+        env = self._envs[dataclasses.replace(walk, maps=self._draw_maps(index))]
         wrong = num_wrong_attempts(rng, config.revision_fraction, config.max_wrong_attempts)
         return oracle_conversation(env, task_seed(self._seed, self._stream, index), wrong)
+
+    def _draw_maps(self, index: int) -> int | None:
+        """Calls of the map on walk `index`; a stream of its own, so that the walks stay."""
+        if not self._budget:
+            return None
+        rng = np.random.default_rng([self._seed, _CALLS, index])
+        return int(rng.integers(self._budget + 1))
 
 
 class BroadWalks:
@@ -83,12 +101,16 @@ class StreetEnvs:
 
     def __init__(self, env: StreetNavConfig) -> None:
         self._env = env
-        self._made: dict[tuple[Rule, Wording, int], LanguageEnv] = {}  # a city has one look
+        self._made: dict[tuple[Rule, Wording, int, int | None], LanguageEnv] = {}  # one look a city
 
     def __getitem__(self, walk: Walk) -> LanguageEnv:
-        key = walk.rule, walk.wording, walk.city_seed
+        key = walk.rule, walk.wording, walk.city_seed, walk.maps
         if key not in self._made:
             city = dataclasses.replace(self._env.city, seed=walk.city_seed)
+            tools = self._env.tools
+            if walk.maps is not None:
+                own = dataclasses.replace(tools.map, budget=walk.maps)
+                tools = dataclasses.replace(tools, map=own)
             shifted = self._env.shifted(
                 rule=walk.rule,
                 wording=walk.wording,
@@ -97,6 +119,7 @@ class StreetEnvs:
                 city=city,
                 look=walk.look,
                 split=Split.all,
+                tools=tools,
             )
             self._made[key] = bare_env(shifted)
         return self._made[key]

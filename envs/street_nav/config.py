@@ -7,7 +7,15 @@ from enum import Enum
 from typing import Any
 
 from ..core import MAX_TEXT_CHARS
-from ..settings import Modality, PromptStyle, Split, did_you_mean, member, require_number
+from ..settings import (
+    Modality,
+    PromptStyle,
+    Split,
+    did_you_mean,
+    member,
+    require_flag,
+    require_number,
+)
 from .actions import Rule
 from .answer import AnswerFormat
 from .city.config import CityConfig, RouteConfig
@@ -102,6 +110,8 @@ class StreetNavConfig:
     attempts: answers allowed at one place of the rail; the last wrong one ends the episode.
     max_turns: answers in one episode.
     success_m: free movement: how near to the destination one must stop.
+    compass: observations say where the agent looks if the wording needs it, and in free movement;
+        without one, an agent knows it from its own turns, or from a map that it asks for.
     history: answers of the past that an observation repeats; None: all of them.
     tools: what may be asked before an answer; calls are turns of their own with their own budgets.
     """
@@ -125,6 +135,7 @@ class StreetNavConfig:
     attempts: int = 2
     max_turns: int = 256
     success_m: float = 25.0
+    compass: bool = True
     history: int | None = None
     views: ViewConfig = field(default_factory=ViewConfig)
     tools: StreetNavTools = field(default_factory=StreetNavTools)
@@ -138,6 +149,7 @@ class StreetNavConfig:
         if self.history is not None:
             _require_int("history", self.history, 0, 1_000_000)
         require_number("discount", self.discount, "in [0, 1]", 0.0, 1.0)
+        require_flag("compass", self.compass)
         require_number("success_m", self.success_m, "positive", MIN_SUCCESS_M, math.inf)
         if (self.world is WorldKind.virl) != (self.data_dir is not None):
             raise ValueError(

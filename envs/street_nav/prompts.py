@@ -11,7 +11,8 @@ With a map the task says how often it may be asked (`rule absolute maps 2 ...`),
     ... now nothing map heading east ways east west intersection 80 east Otter Bank 60 northeast
 
 In image mode neither says what the picture shows: landmarks, intersections, and the ways on. Where
-the wording is `other`, and in free movement, the observation states where the agent looks.
+the wording is `other`, and in free movement, the observation states where the agent looks, unless
+`compass` is false.
 Departure from the study's code: the feedback never holds a part of the solution.
 """
 
@@ -36,7 +37,8 @@ class Script:
         self.voice = Voice(TURN_RULES[config.rule], config.wording, config.prompt)
         self._is_compact = config.prompt is PromptStyle.compact
         self._is_image = config.modality is Modality.image
-        self._states_heading = self.voice.states_heading or config.mode is Mode.free
+        is_needed = self.voice.states_heading or config.mode is Mode.free
+        self._states_heading = is_needed and config.compass
         self._history = config.history
         self._task = self._compact_task(config) if self._is_compact else _study_task(config)
         self._request = "" if self._is_compact else _study_request(config)

@@ -143,6 +143,28 @@ def test_a_walk_depends_on_seed_stream_and_index_alone() -> None:
     assert one.conversation(3) != episodes(config, seed=1).conversation(3)
 
 
+def test_with_a_map_the_base_knows_the_same_walks_with_it_and_without() -> None:
+    config = told(TWO)
+    assert config.pretrain is not None
+    tools = {"map": {"budget": 2, "oracle_share": 1.0}}
+    mapped = BroadEpisodes(config.env.shifted(tools=tools), config.pretrain, seed=0)
+    plain = episodes(config)
+    calls = []
+    for index in range(40):
+        one, two = mapped.conversation(index), plain.conversation(index)
+        assert one.task_id == two.task_id
+        calls.append(sum("map" in answer for answer in one.answers))
+        offered = one.observations[0].text.split(" maps ")[1:]
+        assert [text.split()[0] for text in offered] == ([str(calls[-1])] if calls[-1] else [])
+    assert set(calls) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("setting", ["env.compass=false", "env.tools.map.budget=1"])
+def test_a_base_without_a_compass_or_with_a_map_is_another(setting: str) -> None:
+    assert _digest(_recipe(told(TWO), 0)) != _digest(_recipe(told(TWO, setting), 0))
+    assert "compass" not in _recipe(told(TWO), 0)["env"]  # those of before keep their names
+
+
 def digest(rows: list[Row]) -> str:
     text = json.dumps([(row.ids, row.mask, len(row.images)) for row in rows])
     return hashlib.sha256(text.encode()).hexdigest()

@@ -172,6 +172,32 @@ def test_demonstrations_hold_the_oracles_calls_at_its_places() -> None:
     assert len(conversation.answers) == len(env.route.waypoints) + 3 + 2
 
 
+@pytest.mark.parametrize("prompt", ["study", "compact"])
+@pytest.mark.parametrize(("mode", "wording"), [("rail", "other"), ("free", "both")])
+def test_without_a_compass_only_the_map_says_where_one_looks(
+    prompt: str, mode: str, wording: str
+) -> None:
+    fields = {"prompt": prompt, "mode": mode, "wording": wording, "oracle_share": 0.0}
+    seen, blind = walking(**fields), walking(compass=False, **fields)
+    over = False
+    first = [env.reset(seed=3)[0]["text"] for env in (seen, blind)]
+    assert ["heading" in text for text in first] == [True, False]
+    asked = blind.step(ASK)[0]["update"]
+    looks = surroundings(WORLD, blind.walk.scene.node, blind.walk.scene.facing, 120.0).heading
+    assert f"{'heading' if prompt == 'compact' else 'you look'} {looks}" in asked
+    while not over:
+        observation, _, over, _, info = blind.step(blind.oracle_action())
+        assert observation["update"] == "" or "heading" not in observation["update"]
+    assert info["success"]
+
+
+def test_a_compass_changes_nothing_where_words_need_none() -> None:
+    texts = [walking(compass=has).reset(seed=3)[0]["text"] for has in (True, False)]
+    assert texts[0] == texts[1]
+    with pytest.raises(ValueError, match=r"compass must be true or false; got 'no'"):
+        walking(compass="no")
+
+
 def test_the_tiny_vocabulary_has_every_word() -> None:
     tokenizer = build_tokenizer(vocabulary=Vocabulary.street_tools)
     env = StreetNavEnv(
