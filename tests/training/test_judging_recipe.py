@@ -81,7 +81,10 @@ def test_what_a_model_would_pay_stands_beside_what_is_right() -> None:
     assert found["wrong_paid"].estimate == pytest.approx(1 / 3)
     assert found["auc"] == 1.0  # the second seed has no right answer to compare
     seeds = [{"correct": {"n": 3, "accuracy": 1.0}}, {"correct": {"n": 1, "accuracy": 0.0}}]
-    assert pooled_outcomes([*seeds, {}]) == {"correct": {"n": 4, "accuracy": 0.75}}
+    told = pooled_outcomes([*seeds, {}])["correct"]
+    assert (told["n"], told["accuracy"]) == (4, 0.75)
+    assert told["interval"]["low"] < 0.75 < told["interval"]["high"] <= 1
+    assert pooled_outcomes(seeds[:1])["correct"]["interval"] is None  # one seed has no spread
     always = judged({**data, "success": np.ones(4)})["head"]
     assert (always["wrong_paid"], always["auc"]) == (None, None)
 

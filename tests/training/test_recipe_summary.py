@@ -79,10 +79,11 @@ def test_the_summary_holds_rates_gains_lengths_and_costs(tmp_path: Path) -> None
     assert trained["metrics"]["success"]["first"] == pytest.approx(0.15)
     assert trained["metrics"]["success"]["last"] == pytest.approx(1.95)
     assert trained["metrics"]["success"]["change"] is None  # one seed has no spread
+    assert trained["metrics"]["success"]["over_seeds"] == {"first": None, "last": None}
     costs = {cost["stage"]: cost["tflops"] for cost in found["costs"]}
     assert costs == {"base": None, "warm": None, "rl": 2.5}
     assert "fewer than 3 seeds" in text
-    assert "| rl | warm | id@50 | +0.250 [" in text
+    assert "| rl | warm | id@50 | 4 | +0.250 [" in text
     assert "| rl | grpo | warm | 2.5 |  | 12 | 300 |" in text
 
 

@@ -15,7 +15,13 @@ import numpy as np
 
 from ..arms import seed_folder
 from ..judging.agreement import THRESHOLD, area_under_curve
-from ..statistics import Interval, clustered_mean, clustered_rate, mean_over_seeds
+from ..statistics import (
+    Interval,
+    clustered_mean,
+    clustered_rate,
+    clustered_ratio,
+    mean_over_seeds,
+)
 from .config import StageKind
 from .judging import AGREEMENT_NAME
 from .measures import SCORE_PREFIX
@@ -62,14 +68,19 @@ def held_out_agreement(
 
 def pooled_outcomes(
     by_seed: Sequence[Mapping[str, Mapping[str, float]]],
-) -> dict[str, dict[str, float]]:
-    """Of each outcome n over all seeds, and how often the model agreed with the rule."""
-    found: dict[str, dict[str, float]] = {}
+) -> dict[str, dict[str, Any]]:
+    """Of each outcome n over all seeds, and how often the model agreed with the rule; `interval`
+    takes what one seed judged for one observation, and is None for one seed.
+    """
+    found: dict[str, dict[str, Any]] = {}
     for name in sorted({name for seed in by_seed for name in seed}):
         parts = [seed[name] for seed in by_seed if name in seed]
-        count = sum(part["n"] for part in parts)
-        agreed = sum(part["n"] * part["accuracy"] for part in parts)
-        found[name] = {"n": count, "accuracy": agreed / count}
+        counts = [part["n"] for part in parts]
+        agreed = [round(part["n"] * part["accuracy"]) for part in parts]
+        several = len(parts) > 1
+        over = clustered_ratio(agreed, counts, range(len(parts))) if several else None
+        accuracy = sum(agreed) / sum(counts)
+        found[name] = {"n": sum(counts), "accuracy": accuracy, "interval": plain(over)}
     return found
 
 

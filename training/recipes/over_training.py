@@ -32,8 +32,8 @@ COMPARED = (  # between stages that are a pair
 def over_training(root: Path, stage: str, seeds: Sequence[int]) -> dict[str, Any]:
     """By metric: means of the first and of the last tenth of the steps, and the curve between.
 
-    change: of the last less the first, Student's interval over seeds, None for one seed. by_seed:
-    both ends of every seed. curve: see `curve`.
+    over_seeds: Student's intervals of both ends. change: of the last less the first, with its own.
+    All of them are None for one seed. by_seed: both ends of every seed. curve: see `curve`.
     """
     logs = [read_jsonl(seed_folder(root, seed) / stage / "metrics.jsonl") for seed in seeds]
     found = {name: told for name in METRICS if (told := _metric(name, logs)) is not None}
@@ -101,10 +101,14 @@ def _metric(name: str, logs: Sequence[Sequence[Mapping[str, Any]]]) -> dict[str,
     known = [end for end in ends if end is not None]
     if not known:
         return None
-    first, last = (float(np.mean(values)) for values in zip(*known, strict=True))
+    first, last = zip(*known, strict=True)
     return {
-        "first": first,
-        "last": last,
+        "first": float(np.mean(first)),
+        "last": float(np.mean(last)),
+        "over_seeds": {
+            "first": plain(mean_over_seeds(first)),
+            "last": plain(mean_over_seeds(last)),
+        },
         "change": plain(mean_over_seeds([after - before for before, after in known])),
         "by_seed": known,
         "curve": curve([[row.get(name) for row in rows] for rows in logs]),

@@ -1,8 +1,8 @@
 """Rejection sampling: a policy answers training tasks, and its right answers become demonstrations.
 
 Source: DeepSeek-R1 (arXiv 2501.12948, section 2.3.3: several answers a prompt, the right ones kept,
-thoughts in mixed languages filtered out). Departure: a thought's steps are checked as well, which
-cards allow.
+thoughts in mixed languages filtered out). Departure: with `sound` a thought's steps are checked as
+well, which cards allow.
 
 The file is one of chat messages (`chat_records`), as an export of the oracle's episodes is, so
 that any trainer can read it.

@@ -98,10 +98,10 @@ def _policies(title: str, rows: Sequence[Row], names: Sequence[str], unit: str) 
 
 
 def _gains(gains: Sequence[Row]) -> Table:
-    head = ("gain of", "over", "place", "success", "p (Holm)", "tokens", "tokens if both are wrong",
-            "tokens saved")  # fmt: skip
+    head = ("gain of", "over", "place", "n", "success", "p (Holm)", "tokens",
+            "tokens if both are wrong", "tokens saved")  # fmt: skip
     return Table("", head, tuple(
-        (gain["to"], gain["from"], gain["place"],
+        (gain["to"], gain["from"], gain["place"], str(gain["success"]["n"]),
          shown(gain["success"], is_rate=True, signed=True), f"{gain['p_holm']:.3f}",
          shown(gain["tokens"], is_rate=False, signed=True),
          shown(gain["tokens_wrong"], is_rate=False, signed=True),
@@ -147,7 +147,7 @@ def _reward_models(models: Sequence[Row]) -> list[Table]:
             for model in models
         )),
         Table("", ("stage", "answers whose outcome is", "n", "agrees"), tuple(
-            (model["stage"], name, str(part["n"]), f"{part['accuracy']:.3f}")
+            (model["stage"], name, str(part["n"]), mean(part["accuracy"], part["interval"], ".3f"))
             for model in models
             for name, part in model["by_outcome"].items()
         )),
@@ -169,11 +169,11 @@ def _judged(rows: Sequence[Row]) -> Table:
 
 def _training(stages: Sequence[Row]) -> Table:
     """How RL changed what it sampled."""
-    title = "Over RL training: the first and the last tenth of the steps, sampled"
-    head = ("stage", "steps", "metric", "first", "last", "change, 95 % over seeds", "last, by seed")
+    title = "Over RL training: the first and the last tenth of the steps, sampled (95 % over seeds)"
+    head = ("stage", "steps", "metric", "first", "last", "change", "last, by seed")
     return Table(title, head, tuple(
-        (stage["stage"], "/".join(map(str, stage["steps"])), f"`{name}`", f"{found['first']:.3g}",
-         f"{found['last']:.3g}",
+        (stage["stage"], "/".join(map(str, stage["steps"])), f"`{name}`",
+         *(mean(found[end], found["over_seeds"][end], ".3g") for end in ("first", "last")),
          shown(found["change"], is_rate=False, signed=True, digits=".3g"),
          " / ".join(f"{last:.3g}" for _, last in found["by_seed"]))
         for stage in stages
