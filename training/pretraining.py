@@ -19,6 +19,7 @@ from typing import Any
 from ..agents.config import LoraConfig
 from ..agents.policy import Policy, load_policy, torch_device
 from ..envs.general_points.config import GeneralPointsConfig
+from ..envs.general_points.thought import forget_once
 from ..envs.settings import Modality
 from ..envs.street_nav.config import StreetNavConfig
 from .broad_cards import BroadTasks
@@ -166,6 +167,7 @@ def _recipe(config: ExperimentConfig, seed: int) -> dict[str, Any]:
         env.pop("tools")
     if env.get("compass") is True:  # and of before there were walks without one
         env.pop("compass")
+    forget_once(env.get("thought"))  # and of before thoughts checked themselves several times
     if isinstance(config.env, GeneralPointsConfig):
         env["rule"] = config.env.rule.operators  # broad tasks have faces of their own
     else:

@@ -19,6 +19,7 @@ from transformers.utils import cached_file
 from ..agents.adapters import base_of, is_adapter
 from ..agents.api.config import MEANS
 from ..agents.config import PolicyConfig, SamplingConfig
+from ..envs.general_points.thought import forget_once
 from ..envs.street_nav.config import StreetNavConfig
 from ..envs.street_nav.render.config import as_look
 from .files import plain
@@ -72,6 +73,7 @@ def cell_details(env: Any) -> dict[str, Any]:
         details.pop("tools")
     if details.get("compass") is True:  # and those of before there were walks without one
         details.pop("compass")
+    forget_once(details.get("thought"))  # and of before thoughts checked themselves several times
     return details
 
 

@@ -43,11 +43,14 @@ def think(task: Task, config: ThoughtConfig, rng: np.random.Generator) -> tuple[
     fewest, most = config.dead_ends
     search.tell(steps, num_dead_ends=int(rng.integers(fewest, most + 1)))
     if rng.random() < config.check:
-        search.mark(Mark.check)
-        for step in steps:
-            search.step(step)
-        search.mark(Mark.yes)
+        search.check(steps, _drawn(config.check_times, rng))
     return worths(task) + "".join(search.told), formula
+
+
+def _drawn(bounds: Sequence[int], rng: np.random.Generator) -> int:
+    """Uniform, both ends included; nothing is drawn where they are one."""
+    fewest, most = bounds
+    return fewest if fewest == most else int(rng.integers(fewest, most + 1))
 
 
 def worths(task: Task) -> str:
@@ -86,6 +89,14 @@ class _Search:
             self.step(equation)
             numbers = _after(numbers, equation)
         self.mark(Mark.yes)
+
+    def check(self, steps: Sequence[str], times: int) -> None:
+        """The steps of a solution once more, so many times."""
+        for _ in range(times):
+            self.mark(Mark.check)
+            for equation in steps:
+                self.step(equation)
+            self.mark(Mark.yes)
 
     def _dead_ends(self, numbers: Numbers, wanted: int, tried: set[str]) -> None:
         """Up to `wanted` last steps that miss the target, from these numbers on.

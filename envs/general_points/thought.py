@@ -43,6 +43,9 @@ FRENCH = {Mark.no: "non", Mark.back: "retour", Mark.yes: "oui", Mark.check: "ver
 MARKS = {word: mark for words in (ENGLISH, FRENCH) for mark, word in words.items()}
 
 
+ONCE = (1, 1)  # check_times of thoughts that check themselves once
+
+
 @dataclass(kw_only=True, slots=True)
 class ThoughtConfig:
     """How long and in which words the oracle thinks (`answer=tagged`).
@@ -51,20 +54,39 @@ class ThoughtConfig:
         for every answer; fewer where a hand has no more.
     words: the vocabulary of the marks.
     check: how often the steps are worked out once more before the answer, in [0, 1].
+    check_times: [fewest, most] times in a row that this is then done, drawn for every answer.
     """
 
     dead_ends: list[int] = field(default_factory=lambda: [0, 2])
     words: ThoughtWords = ThoughtWords.english
     check: float = 0.0
+    check_times: list[int] = field(default_factory=lambda: list(ONCE))
 
     def __post_init__(self) -> None:
         self.words = member(ThoughtWords, "thought.words", self.words)
-        self.dead_ends = as_list("thought.dead_ends", self.dead_ends, "[fewest, most]")
-        allowed = "[fewest, most], whole numbers from 0 on"
-        whole = all(isinstance(n, int) and not isinstance(n, bool) for n in self.dead_ends)
-        if len(self.dead_ends) != 2 or not whole or not 0 <= self.dead_ends[0] <= self.dead_ends[1]:
-            raise ValueError(f"thought.dead_ends must be {allowed}; got {self.dead_ends}")
+        self.dead_ends = _whole_range("dead_ends", self.dead_ends, 0)
+        self.check_times = _whole_range("check_times", self.check_times, 1)
         require_number("thought.check", self.check, "in [0, 1]", 0.0, 1.0)
+
+
+def forget_once(told: dict[str, Any] | None) -> None:
+    """Take `check_times` out of a thought's settings, as plain data, where it is the default.
+
+    For names that are made of settings: they stay what they were before there was this one.
+    """
+    if told is not None and tuple(told.get("check_times", ())) == ONCE:
+        del told["check_times"]
+
+
+def _whole_range(name: str, value: Any, least: int) -> list[int]:
+    """[fewest, most], or ValueError."""
+    found = as_list(f"thought.{name}", value, "[fewest, most]")
+    whole = all(isinstance(n, int) and not isinstance(n, bool) for n in found)
+    if len(found) != 2 or not whole or not least <= found[0] <= found[1]:
+        raise ValueError(
+            f"thought.{name} must be [fewest, most], whole numbers from {least} on; got {found}"
+        )
+    return found
 
 
 def as_thought(value: ThoughtConfig | Mapping[str, Any] | None) -> ThoughtConfig | None:

@@ -29,8 +29,9 @@ from hydra import compose, initialize_config_module
 from omegaconf import DictConfig
 
 RECIPES = groups()["recipe"]
-OWN_BASE = ("r1_zero", "tools")  # all others share one
-ALIKE = ("kimi_long2short", "l1_max", "length_bias")  # their stages are those of the others
+OWN_BASE = ("r1_zero", "tools", "tools_map")  # all others share one
+# their stages are those of the others
+ALIKE = ("kimi_long2short", "l1_max", "length_bias", "tools_map")
 QUICK_FIRST = [
     pytest.param(name, marks=pytest.mark.slow) if name in ALIKE else name
     for name in RECIPES
@@ -115,7 +116,7 @@ def test_no_recipe_trains_on_an_evaluation_task(name: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_all_recipes_but_two_share_a_base(name: str, tmp_path: Path) -> None:
+def test_recipes_share_a_base_unless_they_need_their_own(name: str, tmp_path: Path) -> None:
     base = next(s for s in planned(recipe(name, tmp_path)) if s.kind is StageKind.pretrain)
     common = planned(recipe("distill", tmp_path))[0]
     is_same = _recipe(base.config, 0) == _recipe(common.config, 0)
@@ -228,6 +229,15 @@ def test_a_base_without_thoughts_and_formats_keeps_its_name(tmp_path: Path) -> N
     described = _recipe(config, 0)
     assert "formats" not in described["pretrain"]
     assert "thought" not in described["env"]
+
+
+def test_thoughts_that_check_themselves_once_keep_the_names_of_their_bases(tmp_path: Path) -> None:
+    config = planned(recipe("distill", tmp_path))[0].config
+    assert _recipe(config, 0)["env"]["thought"] == {
+        "dead_ends": [0, 2], "words": "english", "check": 0.0,
+    }  # fmt: skip
+    config.env.thought.check_times = [1, 3]
+    assert _recipe(config, 0)["env"]["thought"]["check_times"] == [1, 3]
 
 
 def test_stages_of_a_kind_draw_different_tasks() -> None:

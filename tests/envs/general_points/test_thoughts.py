@@ -28,6 +28,7 @@ THOUGHTS = st.builds(
     dead_ends=st.tuples(st.integers(0, 2), st.integers(2, 6)).map(list),
     words=st.sampled_from(ThoughtWords),
     check=st.sampled_from([0.0, 0.5, 1.0]),
+    check_times=st.tuples(st.integers(1, 2), st.integers(2, 4)).map(list),
 )
 
 
@@ -67,6 +68,7 @@ def test_every_thing_that_a_thought_says_is_true_and_leads_to_its_formula(
     assert found.dead_ends <= config.dead_ends[1]
     assert found.hits == 1 + found.checks
     assert found.rechecks == found.checks * len(found.path)
+    assert found.checks == 0 or config.check_times[0] <= found.checks <= config.check_times[1]
     assert think(task, config, np.random.default_rng(seed)) == told
 
 
@@ -159,6 +161,20 @@ def test_more_dead_ends_are_asked_for_and_told() -> None:
     assert told[3][1] < 100
 
 
+def test_steps_are_worked_out_as_often_as_is_asked_for() -> None:
+    counts = set()
+    env = three_cards(dead_ends=[0, 0], check=0.8, check_times=[2, 4])
+    once = three_cards(dead_ends=[0, 0], check=0.8)
+    for seed in range(40):
+        for each in (env, once):
+            each.reset(seed=seed)
+        said, shorter = (thought_of(each.oracle_action()) or "" for each in (env, once))
+        assert read_trace(said, env._task).is_sound
+        assert said.startswith(shorter)  # nothing else is drawn differently
+        counts.add(read_trace(said, env._task).checks)
+    assert counts == {0, 2, 3, 4}
+
+
 def test_the_tiny_tokenizer_knows_every_word_and_writes_it_back() -> None:
     env = three_cards(dead_ends=[0, 3], words="mixed", check=0.5)
     words: set[str] = set()
@@ -222,7 +238,8 @@ def test_terms_of_the_thought_are_paid_where_they_have_weights() -> None:
         ({"dead_ends": 2}, "thought.dead_ends must be"),
         ({"words": "latin"}, "thought.words must be one of english, french, mixed; got 'latin'"),
         ({"check": 2}, r"thought.check must be in \[0, 1\]; got 2"),
-        ({"length": 2}, "thought must have fields among dead_ends, words, check; got"),
+        ({"check_times": [0, 2]}, r"thought.check_times must be .* from 1 on; got \[0, 2\]"),
+        ({"length": 2}, "thought must have fields among dead_ends, words, check, check_times; got"),
         ("long", "thought must be null or a mapping of its fields; got 'long'"),
     ],
 )
