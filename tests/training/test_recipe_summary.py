@@ -11,6 +11,7 @@ from cardinal_gym.envs.core import Observation
 from cardinal_gym.envs.general_points.config import GeneralPointsConfig
 from cardinal_gym.training.config import SuiteConfig
 from cardinal_gym.training.metrics import definition_of
+from cardinal_gym.training.recipes.asked_lengths import over_lengths
 from cardinal_gym.training.recipes.config import RecipeConfig
 from cardinal_gym.training.recipes.plan import planned
 from cardinal_gym.training.recipes.summary import write_summary
@@ -85,6 +86,43 @@ def test_the_summary_holds_rates_gains_lengths_and_costs(tmp_path: Path) -> None
     assert "fewer than 3 seeds" in text
     assert "| rl | warm | id@50 | 4 | +0.250 [" in text
     assert "| rl | grpo | warm | 2.5 |  | 12 | 300 |" in text
+
+
+@pytest.mark.parametrize("told", [0.0, 0.5, 1.0])
+def test_tokens_per_asked_token_are_the_slope_of_each_episode(told: float) -> None:
+    """A policy gives so much of each token asked beyond 60; another always the same."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 4, size=12)
+    labels = {"unit": np.repeat([*"abcd"], 3), "run_seed": np.tile([0, 1, 2], 4)}
+    measured = []
+    for asked in (40, 60, 90):
+        kept = {"num_tokens": 60 + told * (asked - 60) + noise, **labels}
+        deaf = {"num_tokens": 60 + noise, **labels}
+        measured.append((f"id@{asked}", asked, {"deaf": deaf, "kept": kept}))
+    found = over_lengths(measured, [("deaf", "kept")])
+    deaf, kept = found["policies"]
+    assert deaf["slope"]["estimate"] == pytest.approx(0, abs=1e-9)
+    assert kept["slope"]["estimate"] == pytest.approx(told)
+    assert kept["slope"]["low"] == pytest.approx(told)  # episodes differ in height alone
+    (gain,) = found["gains"]
+    assert gain["slope"]["estimate"] == pytest.approx(told)
+    assert (gain["n"], kept["n"], kept["asked"]) == (36, 36, [40, 60, 90])
+    distances = [np.abs(60 + told * (a - 60) + noise - a).mean() for a in (40, 60, 90)]
+    assert kept["missed_by"]["estimate"] == pytest.approx(np.mean(distances))
+    assert gain["missed_by"]["estimate"] == pytest.approx(
+        kept["missed_by"]["estimate"] - deaf["missed_by"]["estimate"]
+    )
+    within = np.mean([60 + told * (a - 60) + noise <= a for a in (40, 60, 90)])
+    assert kept["within"]["estimate"] == pytest.approx(within)
+
+
+def test_one_asked_length_has_no_slope() -> None:
+    data = {
+        "mine": {"num_tokens": np.array([5]), "unit": np.array(["a"]), "run_seed": np.array([0])}
+    }
+    nothing: dict[str, list[Any]] = {"policies": [], "gains": []}
+    assert over_lengths([("id", None, data)], []) == nothing
+    assert over_lengths([("id@50", 50, data)], []) == nothing
 
 
 def test_without_a_complete_seed_there_is_no_summary(tmp_path: Path) -> None:

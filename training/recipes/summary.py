@@ -24,6 +24,7 @@ from ..statistics import (
     clustered_ratio,
     mean_over_seeds,
 )
+from .asked_lengths import over_lengths
 from .config import RecipeConfig, StageKind
 from .gains import add_holm, gains
 from .gaming import held_out_agreement, judged
@@ -114,11 +115,13 @@ def _evaluation(
         raise ValueError(f"stages.{stage.name} must have been measured; got no complete seed")
     rows: list[dict[str, Any]] = []
     found: list[dict[str, Any]] = []
+    asking: list[tuple[str, int | None, dict[str, Pooled]]] = []
     for place, asked in stage.places:
         data = {name: pooled(root, complete, stage.name, name, place, cluster)
                 for name in stage.policies}  # fmt: skip
         rows += [_row(name, place, asked, data[name]) for name in stage.policies]
         found += gains(pairs, place, data)
+        asking.append((place, asked, data))
     add_holm(found)
     return {
         "stage": stage.name,
@@ -126,6 +129,7 @@ def _evaluation(
         "unit": outline.game.units[cluster],
         "policies": rows,
         "gains": found,
+        "lengths": over_lengths(asking, pairs),
     }
 
 

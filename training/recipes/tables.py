@@ -80,6 +80,7 @@ def _evaluation(evaluation: Mapping[str, Any]) -> list[Table]:
         _gains(gains),
         _further(gains, [name for name in shown if name in (*OF_TOOLS, *OF_THOUGHTS)]),
         _judged(rows),
+        *_lengths(evaluation.get("lengths", {})),
     ]
 
 
@@ -122,6 +123,31 @@ def _further(gains: Sequence[Row], names: Sequence[str]) -> Table:
         for gain in gains
     )  # fmt: skip
     return Table("", head, rows if names else ())
+
+
+def _lengths(found: Mapping[str, Sequence[Row]]) -> list[Table]:
+    """How closely asked lengths are kept, over all of them."""
+    kept, gains = found.get("policies", ()), found.get("gains", ())
+    head = ("cell", "n", "tokens per asked token", TITLES["missed_by"])
+    asked = sorted({count for row in kept for count in row["asked"]})
+    title = f"Over all asked lengths ({', '.join(map(str, asked))} tokens)"
+    return [
+        Table(title, ("policy", *head, TITLES["within"]), tuple(
+            (row["policy"], row["cell"], str(row["n"]), _slope(row["slope"]),
+             shown(row["missed_by"], is_rate=False), shown(row["within"], is_rate=True))
+            for row in kept
+        )),
+        Table("", ("gain of", "over", *head), tuple(
+            (gain["to"], gain["from"], gain["cell"], str(gain["n"]),
+             _slope(gain["slope"], signed=True),
+             shown(gain["missed_by"], is_rate=False, signed=True))
+            for gain in gains
+        )),
+    ]  # fmt: skip
+
+
+def _slope(value: Row | None, *, signed: bool = False) -> str:
+    return shown(value, is_rate=False, signed=signed, digits=".2f")
 
 
 def _columns(rows: Sequence[Row]) -> list[str]:
