@@ -165,8 +165,8 @@ def _recipe(config: ExperimentConfig, seed: int) -> dict[str, Any]:
         env.pop("thought", None)
     if "tools" in env and not config.env.tools.offered:  # and of before there were tools
         env.pop("tools")
-    if env.get("compass") is True:  # and of before there were walks without one
-        env.pop("compass")
+    if env.get("fog") is False:  # and of before there was fog
+        env.pop("fog")
     forget_once(env.get("thought"))  # and of before thoughts checked themselves several times
     if isinstance(config.env, GeneralPointsConfig):
         env["rule"] = config.env.rule.operators  # broad tasks have faces of their own

@@ -71,8 +71,8 @@ def cell_details(env: Any) -> dict[str, Any]:
         "tools" in details and not env.tools.offered
     ):  # cells of before there were tools keep their name
         details.pop("tools")
-    if details.get("compass") is True:  # and those of before there were walks without one
-        details.pop("compass")
+    if details.get("fog") is False:  # and those of before there was fog
+        details.pop("fog")
     forget_once(details.get("thought"))  # and of before thoughts checked themselves several times
     return details
 

@@ -110,8 +110,8 @@ class StreetNavConfig:
     attempts: answers allowed at one place of the rail; the last wrong one ends the episode.
     max_turns: answers in one episode.
     success_m: free movement: how near to the destination one must stop.
-    compass: observations say where the agent looks if the wording needs it, and in free movement;
-        without one, an agent knows it from its own turns, or from a map that it asks for.
+    fog: observations in words tell nothing of a place: no landmark, no intersection, no heading, no
+        ways on. What is there only a map tells.
     history: answers of the past that an observation repeats; None: all of them.
     tools: what may be asked before an answer; calls are turns of their own with their own budgets.
     """
@@ -135,7 +135,7 @@ class StreetNavConfig:
     attempts: int = 2
     max_turns: int = 256
     success_m: float = 25.0
-    compass: bool = True
+    fog: bool = False
     history: int | None = None
     views: ViewConfig = field(default_factory=ViewConfig)
     tools: StreetNavTools = field(default_factory=StreetNavTools)
@@ -149,13 +149,15 @@ class StreetNavConfig:
         if self.history is not None:
             _require_int("history", self.history, 0, 1_000_000)
         require_number("discount", self.discount, "in [0, 1]", 0.0, 1.0)
-        require_flag("compass", self.compass)
+        require_flag("fog", self.fog)
         require_number("success_m", self.success_m, "positive", MIN_SUCCESS_M, math.inf)
         if (self.world is WorldKind.virl) != (self.data_dir is not None):
             raise ValueError(
                 "data_dir must be the folder of a V-IRL data set with world=virl, and null with "
                 f"world=city; got {self.data_dir!r} with {self.world.value}"
             )
+        if self.fog and self.modality is Modality.image:
+            raise ValueError("fog must be false with modality=image: pictures are clear; got true")
         self._refuse_paid_stalling()
 
     @property

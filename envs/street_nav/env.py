@@ -59,7 +59,7 @@ class StreetNavEnv(LanguageEnv):
     A map tells where the agent is and looks, the streets that lead on, and intersections and
     landmarks within reach (`surroundings.py`): in words, or in image mode as a picture to the right
     of the views, black until it is asked for. It knows neither route nor action; it is shown until
-    the agent moves.
+    the agent moves. With `fog` the words tell nothing of a place, so that only a map does.
     `info` is for logs: task_id, split, rule, visual, wording, mode, num_places; after a step also
     turn, outcome, success, reward_terms, feedback, correct, recognized, instruction_right, place;
     with tools also tool, tool_calls and tool_errors;

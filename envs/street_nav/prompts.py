@@ -11,8 +11,8 @@ With a map the task says how often it may be asked (`rule absolute maps 2 ...`),
     ... now nothing map heading east ways east west intersection 80 east Otter Bank 60 northeast
 
 In image mode neither says what the picture shows: landmarks, intersections, and the ways on. Where
-the wording is `other`, and in free movement, the observation states where the agent looks, unless
-`compass` is false.
+the wording is `other`, and in free movement, the observation states where the agent looks. In fog
+it says that nothing is seen.
 Departure from the study's code: the feedback never holds a part of the solution.
 """
 
@@ -28,6 +28,7 @@ from .task import Scene
 from .wording import Voice
 
 VIEWS = "four street views"
+FOG = "Nothing can be seen in the fog"
 
 
 class Script:
@@ -37,8 +38,8 @@ class Script:
         self.voice = Voice(TURN_RULES[config.rule], config.wording, config.prompt)
         self._is_compact = config.prompt is PromptStyle.compact
         self._is_image = config.modality is Modality.image
-        is_needed = self.voice.states_heading or config.mode is Mode.free
-        self._states_heading = is_needed and config.compass
+        self._is_foggy = config.fog
+        self._states_heading = self.voice.states_heading or config.mode is Mode.free
         self._history = config.history
         self._task = self._compact_task(config) if self._is_compact else _study_task(config)
         self._request = "" if self._is_compact else _study_request(config)
@@ -53,6 +54,8 @@ class Script:
 
     def seen(self, scene: Scene) -> str:
         """What there is to perceive, in the words of `current observation`."""
+        if self._is_foggy:
+            return "nothing" if self._is_compact else FOG
         voice, facing = self.voice, scene.facing
         if self._is_compact:
             words = [f"{each.name} {voice.side(facing, each)}" for each in scene.sights]
@@ -64,6 +67,8 @@ class Script:
 
     def shown(self, scene: Scene, seen: str) -> str:
         """The observation at a place; in image mode without what the picture shows."""
+        if self._is_foggy:
+            return seen
         if self._is_compact:
             words = [] if self._is_image else [seen]
             words += [f"heading {scene.facing}"] * self._states_heading

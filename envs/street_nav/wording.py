@@ -5,11 +5,10 @@
     matching   turn to face north                        (only words of the rule in force)
     other      turn left by 97 degrees                   (only words of another rule)
 
-With `other` the observation states where the agent looks, in whole degrees (unless `compass` is
-false), and the description adds the angle or heading in whole degrees, so that the word asked for
-follows exactly. Where a landmark stands is said in the words of the same rule ("on your left
-front", "to the northwest", "at 10 o'clock", "at 315 degrees"); with `both` as in the study, from
-where the agent looks.
+With `other` the observation states where the agent looks, in whole degrees, and the description
+adds the angle or heading in whole degrees, so that the word asked for follows exactly. Where a
+landmark stands is said in the words of the same rule ("on your left front", "to the northwest",
+"at 10 o'clock", "at 315 degrees"); with `both` as in the study, from where the agent looks.
 
 Source of the sentences' form: V-IRL (https://arxiv.org/abs/2402.03310) as the study uses it.
 Departure: the study has `both` alone, which makes its test out of distribution a copying task.
@@ -48,7 +47,7 @@ def octant(degree: int) -> int:
 class Voice:
     """Says directions in the words that a rule and a wording prescribe.
 
-    states_heading: whether the words ask for a statement of where the agent looks.
+    states_heading: whether an observation must say where the agent looks.
     """
 
     def __init__(self, turns: TurnRule, wording: Wording, style: PromptStyle) -> None:

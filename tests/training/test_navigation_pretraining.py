@@ -159,10 +159,10 @@ def test_with_a_map_the_base_knows_the_same_walks_with_it_and_without() -> None:
     assert set(calls) == {0, 1, 2}
 
 
-@pytest.mark.parametrize("setting", ["env.compass=false", "env.tools.map.budget=1"])
-def test_a_base_without_a_compass_or_with_a_map_is_another(setting: str) -> None:
+@pytest.mark.parametrize("setting", ["env.fog=true", "env.tools.map.budget=1"])
+def test_a_base_in_fog_or_with_a_map_is_another(setting: str) -> None:
     assert _digest(_recipe(told(TWO), 0)) != _digest(_recipe(told(TWO, setting), 0))
-    assert "compass" not in _recipe(told(TWO), 0)["env"]  # those of before keep their names
+    assert "fog" not in _recipe(told(TWO), 0)["env"]  # those of before keep their names
 
 
 def digest(rows: list[Row]) -> str:

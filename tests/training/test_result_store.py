@@ -158,8 +158,8 @@ def test_a_digest_is_of_content() -> None:
     assert digest({"a": 1, "b": [1.5]}) == digest({"b": [1.5], "a": 1})
     assert digest(cell_details(WALK)) == digest(cell_details(WALK.shifted(look="harbor")))
     assert digest(cell_details(WALK)) != digest(cell_details(WALK.shifted(look="neon")))
-    assert "compass" not in cell_details(WALK)  # results of before there were walks without one
-    assert cell_details(WALK.shifted(compass=False))["compass"] is False
+    assert "fog" not in cell_details(WALK)  # results of before there was fog keep their name
+    assert cell_details(WALK.shifted(fog=True))["fog"] is True
     greedy = [SamplingConfig(greedy=True, temperature=t) for t in (0.5, 1.0)]
     assert len({digest(sampling_details(each, 7)) for each in greedy}) == 1
     assert digest(SAMPLING) != digest(sampling_details(SamplingConfig(), 8))
