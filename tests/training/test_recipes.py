@@ -1,5 +1,6 @@
 """Every recipe runs from its YAML to its summary, in toy sizes, and goes on where it stopped."""
 
+import dataclasses
 import functools
 import json
 from pathlib import Path
@@ -292,7 +293,10 @@ def refuse(env: Any, given: dict[str, Any]) -> None:
         ({"kind": "sft", "env": {"rule": "tens"}}, "stages.mine.env.rule must be one of faces_as"),
         ({"kind": "evaluate", "policies": ["rl"]}, "stages.mine.policies must be a stage before"),
         ({"kind": "evaluate", "pairs": [["base"]]}, r"stages.mine.pairs must be lists of two"),
-        ({"kind": "reject_sample", "reject": {"samples": 0}}, "stages.mine.samples must be posi"),
+        ({"kind": "sft", "share": "half"}, "stages.mine.share must be a number; got 'half'"),
+        ({"kind": "evaluate", "policies": "base"}, "stages.mine.policies must be a list"),
+        ({"kind": "reject_sample", "reject": {"samples": 0}}, "stages.mine.reject.samples must be"),
+        ({"kind": "reject_sample", "reject": {"smples": 3}}, "stages.mine.reject.smples is not a"),
     ],
 )
 def test_a_wrong_stage_is_told_in_one_line(
@@ -301,6 +305,22 @@ def test_a_wrong_stage_is_told_in_one_line(
     env, given = recipe("distill", tmp_path).env, {"base": {"kind": "pretrain"}, "mine": stage}
     with pytest.raises(ValueError, match=told):
         refuse(env, given)
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"sft": {"data": "/nowhere"}}, "stages.warm: sft.data: demonstrations must be a file"),
+        ({"env": {"modality": "image"}}, "stages.warm: env.modality must be text for .* got image"),
+    ],
+)
+def test_what_a_stage_is_given_from_outside_is_looked_at_first(
+    changed: dict[str, Any], told: str, tmp_path: Path
+) -> None:
+    stages = {"base": {"kind": "pretrain"}, "warm": {"kind": "sft", **changed}}
+    config = dataclasses.replace(recipe("ppo", tmp_path), stages=stages)
+    with pytest.raises(ValueError, match=told):
+        check_plan(planned(config))
 
 
 def test_without_a_base_there_is_nothing_to_start_from(tmp_path: Path) -> None:

@@ -9,9 +9,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
 from ..config import ExperimentConfig
 from ..field_checks import require_fraction, require_positive
 from ..judging.config import DpoConfig, RewardModelConfig, VerdictsConfig
+from ..override_errors import explain
 
 
 class StageKind(str, Enum):
@@ -156,12 +160,18 @@ def as_stage(name: str, stage: Any) -> StageConfig:
     kinds = [kind.value for kind in StageKind]
     if given["kind"] not in kinds:
         raise ValueError(f"{where}.kind must be one of {', '.join(kinds)}; got {given['kind']}")
-    given["kind"] = StageKind(given["kind"])
+    for key, settings in _OWN_SETTINGS.items():
+        if isinstance(given.get(key), Mapping):
+            given[key] = _typed(settings, given[key], f"{where}.{key}")
+    made: StageConfig = _typed(StageConfig, given, where)
+    return made
+
+
+def _typed(kind: type, given: Mapping[str, Any], where: str) -> Any:
+    """A dataclass from a mapping of its fields; ValueError, with the full key, for bad ones."""
     try:
-        for key, settings in _OWN_SETTINGS.items():
-            own = given.get(key, {})
-            if isinstance(own, Mapping):
-                given[key] = settings(**own)
-        return StageConfig(**given)
-    except (ValueError, TypeError) as error:
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), dict(given)))
+    except OmegaConfBaseException as error:
+        raise ValueError(f"{where}.{explain(error)}") from error
+    except ValueError as error:
         raise ValueError(f"{where}.{error}") from error

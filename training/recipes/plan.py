@@ -14,7 +14,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ..checks import check_room
+from ..checks import check_data, check_room, check_sight
 from ..config import ExperimentConfig
 from ..contamination import check_contamination
 from ..evaluate import check_tasks
@@ -81,7 +81,8 @@ def planned(config: RecipeConfig) -> list[PlannedStage]:
 
 
 def check_plan(plan: list[PlannedStage]) -> None:
-    """What needs tasks to be dealt: they must exist, fit, and not be evaluation tasks.
+    """What needs tasks to be dealt: they must exist, fit, and not be evaluation tasks; and what
+    stages are given from outside: demonstrations that can be read, pictures for who can see.
 
     Raises ValueError in one line with the stage's name.
     """
@@ -91,6 +92,9 @@ def check_plan(plan: list[PlannedStage]) -> None:
         try:
             if each.kind is StageKind.grpo and each.stage.judge is None:
                 check_reward(config)
+            if each.kind is StageKind.sft and each.stage.data is None:
+                check_data(config, ["sft"], None)
+            check_sight(config)
             check_room(config, ["grpo"] if each.kind is StageKind.grpo else [], None)
             if (stream, config.env) in seen:
                 continue
