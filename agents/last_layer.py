@@ -50,11 +50,15 @@ def computed_at(model: Any, wanted: torch.Tensor) -> Iterator[None]:
             handle.remove()
 
 
-def follow_places(model: Any) -> None:
-    """Have the last layer of `model` look up itself what is wanted: it may be compiled then."""
+def follow_places(model: Any) -> Places:
+    """Have the last layer of `model` look up itself what is wanted: it may be compiled then.
+
+    Returns where it does.
+    """
     last = model.get_decoder().layers[-1]
-    last.wanted_places = Places()
-    _hooks(model, last.wanted_places)
+    last.wanted_places = places = Places()
+    _hooks(model, places)
+    return places
 
 
 def _recomputes(model: Any) -> bool:

@@ -4,13 +4,15 @@ The head is applied only where the mask is 1, and logp = logit - logsumexp in fp
 the vocabulary is large, so that no [B, T, V] tensor ever exists.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Literal, overload
 
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from .first_layer import computed_once
 from .last_layer import computed_at
 from .policy import Policy
 from .rows import Batch
@@ -77,7 +79,8 @@ def batch_states(policy: Policy, batch: Batch, cache: Any = None) -> torch.Tenso
     if batch.packed is not None and cache is None:
         packed = batch.packed
         inputs = packed.inputs(policy)
-        with computed_at(policy.model, packed.pack(_ahead(batch.mask))):
+        wanted = packed.pack(_ahead(batch.mask))
+        with _lean(policy, packed.input_ids, wanted):
             return packed.unpack(hidden_states(policy.model, packed.input_ids, **inputs))
     inputs = {}
     if batch.padded_left:
@@ -89,7 +92,7 @@ def batch_states(policy: Policy, batch: Batch, cache: Any = None) -> torch.Tenso
     if policy.vision is not None and batch.vision:
         inputs |= policy.vision.inputs(policy.model, batch.vision)
     wanted = _ahead(batch.mask) if cache is None else _last(batch.mask)
-    with computed_at(policy.model, wanted):
+    with _lean(policy, batch.input_ids, wanted):
         return hidden_states(policy.model, batch.input_ids, cache=cache, **inputs)
 
 
@@ -108,6 +111,16 @@ def hidden_states(
 def positions(attention_mask: torch.Tensor) -> torch.Tensor:
     """Position of each token within its row, not counting padding. [B, T]"""
     return (attention_mask.cumsum(1) - 1).clamp(min=0)
+
+
+@contextmanager
+def _lean(policy: Policy, ids: torch.Tensor, wanted: torch.Tensor) -> Iterator[None]:
+    """Nothing twice in the first layer, nothing in vain in the last. ids, wanted: [B, T]."""
+    if policy.vision is not None:  # what stands for a picture has states of its own at every place
+        own = -1 - torch.arange(ids.numel(), device=ids.device).view_as(ids)
+        ids = torch.where(ids == policy.vision.image_token_id, own, ids)
+    with computed_once(policy.model, ids), computed_at(policy.model, wanted):
+        yield
 
 
 def _ahead(mask: torch.Tensor) -> torch.Tensor:

@@ -22,7 +22,7 @@ def gradients(policy: Policy, num_rows: int) -> tuple[torch.Tensor, list[torch.T
     for i in range(num_rows):
         image = None if policy.vision is None else picture(i)
         prompt = encode_first(policy, observation("target 24" + " cards" * i, image))
-        ids, mask = [*prompt.ids, 20, 21], [0] * len(prompt.ids) + [1, 1]
+        ids, mask = [*prompt.ids, *[20, 21] * 12], [0] * len(prompt.ids) + [1] * 24
         rows.append(Row(ids=ids, mask=mask, logprobs=[0.0] * len(ids), images=prompt.images))
     policy.model.zero_grad()
     logp = token_logprobs(policy, collate(policy, rows))
@@ -43,7 +43,8 @@ def test_compiled_blocks_have_the_same_gradients(family: Family) -> None:
     (answer,) = generate(policy, [prompt], streams(1), sampling)
     assert answer == generate(plain, [prompt], streams(1), sampling)[0]
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == before
-    for num_rows in (2, 3):
+    graphs = []
+    for num_rows in (2, 3, 5):
         (found, slopes), (wanted, straight) = (
             gradients(policy, num_rows),
             gradients(plain, num_rows),
@@ -52,7 +53,8 @@ def test_compiled_blocks_have_the_same_gradients(family: Family) -> None:
         for one, other in zip(slopes, straight, strict=True):
             scale = float(other.abs().max()) + 1e-3
             torch.testing.assert_close(one, other, rtol=1e-3, atol=2e-4 * scale)
-    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > before
+        graphs.append(torch._dynamo.utils.counters["stats"]["unique_graphs"])
+    assert before < graphs[0] == graphs[1] == graphs[2]  # one code for batches of all sizes
 
 
 def test_all_blocks_are_compiled_if_asked(tmp_path: Path) -> None:

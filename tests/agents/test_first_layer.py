@@ -1,0 +1,123 @@
+"""The first layer projects every id once, and that is what every place would have given."""
+
+import pytest
+import torch
+from cardinal_gym.agents import first_layer
+from cardinal_gym.agents.adapters import recompute_activations
+from cardinal_gym.agents.chat import encode_first
+from cardinal_gym.agents.config import Family
+from cardinal_gym.agents.first_layer import follow_occurrences
+from cardinal_gym.agents.policy import Policy
+from cardinal_gym.agents.rows import Batch, Row, collate
+from cardinal_gym.agents.scoring import token_logprobs
+from tinies import tiny
+from toy import observation, picture
+
+
+def batch_of(policy: Policy, with_pictures: bool = False, same: bool = False) -> Batch:
+    """same: the prompts are alike, so that rows may share them."""
+    rows = []
+    for i in range(3):
+        image = picture(i) if with_pictures else None
+        prompt = encode_first(
+            policy, observation("target 24" + " cards" * (0 if same else i), image)
+        )
+        ids = [*prompt.ids, *range(20, 60 + i), *range(20, 50)]
+        mask = [0] * len(prompt.ids) + [1] * (len(ids) - len(prompt.ids))
+        rows.append(Row(ids=ids, mask=mask, logprobs=[0.0] * len(ids), images=prompt.images))
+    return collate(policy, rows, share_prompts=same)
+
+
+def scores_and_slopes(policy: Policy, batch: Batch) -> dict[str, torch.Tensor]:
+    policy.model.zero_grad()
+    found = token_logprobs(policy, batch)
+    found.sum().backward()
+    slopes = {n: p.grad.clone() for n, p in policy.model.named_parameters() if p.grad is not None}
+    return {"scores": found.detach(), **slopes}
+
+
+def rows_projected(policy: Policy, batch: Batch) -> list[int]:
+    """How many rows queries, keys and values of the first layer were made from."""
+    read = []
+    attention = policy.model.get_decoder().layers[0].self_attn
+    handles = [
+        getattr(attention, name).register_forward_hook(
+            lambda _, given, found: read.append(given[0].numel() // given[0].shape[-1])
+        )
+        for name in first_layer.PROJECTIONS
+    ]
+    with torch.no_grad():
+        token_logprobs(policy, batch)
+    for handle in handles:
+        handle.remove()
+    return read
+
+
+@pytest.mark.parametrize("family", [Family.text, Family.qwen3, Family.qwen_vl, Family.mllama])
+@pytest.mark.parametrize("followed", [False, True])
+@pytest.mark.parametrize("same", [False, True])
+def test_projecting_once_changes_neither_scores_nor_gradients(
+    family: Family, followed: bool, same: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = tiny(family)
+    batch = batch_of(policy, same=same)
+    ids = batch.input_ids if batch.packed is None else batch.packed.input_ids
+    with monkeypatch.context() as everywhere:
+        everywhere.setattr(first_layer, "WORTHWHILE", 0.0)
+        wanted = scores_and_slopes(policy, batch)
+        assert rows_projected(policy, batch) == 3 * [ids.numel()]
+    if followed:
+        follow_occurrences(policy.model)
+    assert rows_projected(policy, batch) == 3 * [len(ids.unique())]
+    found = scores_and_slopes(policy, batch)
+    assert found.keys() == wanted.keys()
+    for name in wanted:
+        torch.testing.assert_close(found[name], wanted[name], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", [f for f in Family if f not in (Family.text, Family.qwen3)])
+def test_every_place_of_a_picture_is_projected(
+    family: Family, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = tiny(family)
+    assert policy.vision is not None
+    batch = batch_of(policy, with_pictures=True)
+    with monkeypatch.context() as everywhere:
+        everywhere.setattr(first_layer, "WORTHWHILE", 0.0)
+        wanted = scores_and_slopes(policy, batch)
+    monkeypatch.setattr(first_layer, "WORTHWHILE", 0.99)
+    of_pictures = batch.input_ids == policy.vision.image_token_id
+    assert of_pictures.any()
+    others = len(batch.input_ids[~of_pictures].unique())
+    assert rows_projected(policy, batch) == 3 * [others + int(of_pictures.sum())]
+    found = scores_and_slopes(policy, batch)
+    for name in wanted:
+        torch.testing.assert_close(found[name], wanted[name], rtol=1e-4, atol=1e-4)
+
+
+def test_ids_that_hardly_repeat_are_projected_place_by_place() -> None:
+    policy = tiny(Family.text)
+    row = Row(ids=list(range(10, 40)), mask=[0] * 5 + [1] * 25, logprobs=[0.0] * 30)
+    assert rows_projected(policy, collate(policy, [row])) == 3 * [30]
+
+
+def test_where_activations_are_computed_again_nothing_is_left_out() -> None:
+    policy = tiny(Family.text)
+    batch = batch_of(policy)
+    wanted = scores_and_slopes(policy, batch)
+    recompute_activations(policy.model)
+    found = scores_and_slopes(policy, batch)
+    for name in wanted:
+        torch.testing.assert_close(found[name], wanted[name], rtol=1e-4, atol=1e-4)
+
+
+def test_nothing_stays_behind() -> None:
+    policy = tiny(Family.text)
+    batch = batch_of(policy)
+    rows_projected(policy, batch)
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in policy.model.modules())
+    follow_occurrences(policy.model)
+    with torch.no_grad():
+        before = policy.model(input_ids=batch.input_ids).logits
+        rows_projected(policy, batch)
+        assert torch.equal(policy.model(input_ids=batch.input_ids).logits, before)
