@@ -4,7 +4,8 @@ A foundation model knows what "left" means before it is trained to answer in com
 tiny base walks under every rule and wording; what training then leaves out is unseen in training
 alone, as in the study. Pairs of rule and wording can be withheld from the base too, and looks are
 unless they are named. Its cities are none in which policies are trained or measured. With a map the
-base meets every number of calls from none to the budget, so that it knows walks with and without.
+base meets every number of calls from none to the budget, so that it knows walks with and without,
+and where there is fog, half of its walks are in clear air.
 """
 
 import dataclasses
@@ -30,14 +31,15 @@ from .demonstrations import (
 )
 from .sampler import task_rng, task_seed
 
-_CALLS = 1_001  # names the stream that numbers of calls come from
+_CALLS, _FOG = 1_001, 1_002  # name the streams that numbers of calls and the weather come from
+FOGGY = 0.5  # share of the base's walks that are in fog, where the experiment's are
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Walk:
     """One broad task: what the environment is set to.
 
-    maps: calls of the map; None: as many as the experiment allows.
+    maps: calls of the map; None: as many as the experiment allows. fog: as in the environment.
     """
 
     rule: Rule
@@ -45,6 +47,7 @@ class Walk:
     city_seed: int
     look: Any  # as in the environment's configuration
     maps: int | None = None
+    fog: bool = False
 
 
 class BroadEpisodes:
@@ -57,14 +60,15 @@ class BroadEpisodes:
         self._seed = seed
         self._stream = stream
         self._walks = broad_walks(env, config)
-        self._budget = env.tools.map.budget
+        self._budget, self._is_foggy = env.tools.map.budget, env.fog
         self._envs = StreetEnvs(env)
 
     def conversation(self, index: int) -> Conversation:
         rng = task_rng(self._seed, self._stream, index)
         config = self._config
         walk = self._walks[int(rng.integers(len(self._walks)))]
-        env = self._envs[dataclasses.replace(walk, maps=self._draw_maps(index))]
+        maps, fog = self._draw_maps(index), self._draw_fog(index)
+        env = self._envs[dataclasses.replace(walk, maps=maps, fog=fog)]
         wrong = num_wrong_attempts(rng, config.revision_fraction, config.max_wrong_attempts)
         return oracle_conversation(env, task_seed(self._seed, self._stream, index), wrong)
 
@@ -74,6 +78,11 @@ class BroadEpisodes:
             return None
         rng = np.random.default_rng([self._seed, _CALLS, index])
         return int(rng.integers(self._budget + 1))
+
+    def _draw_fog(self, index: int) -> bool:
+        """Whether walk `index` is in fog; a stream of its own too."""
+        rng = np.random.default_rng([self._seed, _FOG, index])
+        return self._is_foggy and bool(rng.random() < FOGGY)
 
 
 class BroadWalks:
@@ -101,10 +110,10 @@ class StreetEnvs:
 
     def __init__(self, env: StreetNavConfig) -> None:
         self._env = env
-        self._made: dict[tuple[Rule, Wording, int, int | None], LanguageEnv] = {}  # one look a city
+        self._made: dict[tuple[Any, ...], LanguageEnv] = {}  # a city has one look
 
     def __getitem__(self, walk: Walk) -> LanguageEnv:
-        key = walk.rule, walk.wording, walk.city_seed, walk.maps
+        key = walk.rule, walk.wording, walk.city_seed, walk.maps, walk.fog
         if key not in self._made:
             city = dataclasses.replace(self._env.city, seed=walk.city_seed)
             tools = self._env.tools
@@ -120,6 +129,7 @@ class StreetEnvs:
                 look=walk.look,
                 split=Split.all,
                 tools=tools,
+                fog=walk.fog,
             )
             self._made[key] = bare_env(shifted)
         return self._made[key]

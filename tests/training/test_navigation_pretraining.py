@@ -159,6 +159,20 @@ def test_with_a_map_the_base_knows_the_same_walks_with_it_and_without() -> None:
     assert set(calls) == {0, 1, 2}
 
 
+def test_of_a_foggy_experiment_the_base_walks_half_in_clear_air() -> None:
+    config = told(TWO)
+    assert config.pretrain is not None
+    foggy = BroadEpisodes(config.env.shifted(fog=True), config.pretrain, seed=0)
+    plain = episodes(config)
+    clear = 0
+    for index in range(60):
+        one, two = foggy.conversation(index), plain.conversation(index)
+        assert one.task_id == two.task_id
+        clear += one == two
+        assert one == two or all(seen.text.endswith("nothing") for seen in one.observations[:1])
+    assert 18 <= clear <= 42
+
+
 @pytest.mark.parametrize("setting", ["env.fog=true", "env.tools.map.budget=1"])
 def test_a_base_in_fog_or_with_a_map_is_another(setting: str) -> None:
     assert _digest(_recipe(told(TWO), 0)) != _digest(_recipe(told(TWO, setting), 0))

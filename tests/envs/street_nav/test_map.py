@@ -195,6 +195,23 @@ def test_in_fog_only_the_map_tells_of_a_place(prompt: str, mode: str) -> None:
     assert info["episode_return"] == told["episode_return"]
 
 
+def test_in_fog_the_same_words_stand_before_a_turn_and_on_the_way_and_the_map_tells_which() -> None:
+    """So asking pays: where it names the landmark of the description as here, a leg ends."""
+    env = walking(fog=True, prompt="compact", oracle_share=0.0, budget=100, reach_m=10)
+    seen: dict[bool, set[str]] = {True: set(), False: set()}
+    for seed in range(10):
+        env.reset(seed=seed)
+        env.step(env.oracle_action())  # of the first turn the description alone tells
+        while (action := env.walk.right_action()) != "stop()":  # this world's goals have no sign
+            ends = [each.sight for each in env.route.waypoints if each.kind.value != "passing"]
+            names = [sight.name for sight in ends if sight is not None]
+            seen[action == "forward()"].add(env._walk.shown)
+            told = env.step(ASK)[0]["update"]
+            assert any(f"{name} here" in told for name in names) == (action != "forward()")
+            env.step(env.oracle_action())
+    assert seen == {True: {"nothing"}, False: {"nothing"}}
+
+
 def test_fog_is_of_words() -> None:
     for value, modality in (("no", "text"), (True, "image")):
         with pytest.raises(ValueError, match="fog must be"):
