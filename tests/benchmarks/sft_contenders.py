@@ -30,13 +30,16 @@ def ids_of(index: int) -> list[int]:
 
 
 class Demonstrations:
-    """Row k is `ids_of(k)`."""
+    """Row k is `ids_of(k)`; all are drawn before the clock runs, as TRL's data set is."""
 
-    def rows(self, indices: Sequence[int]) -> list[Any]:
+    def __init__(self, count: int) -> None:
         from cardinal_gym.agents.rows import Row
 
         mask = [0] * (TOKENS - IMITATED) + [1] * IMITATED
-        return [Row(ids=ids_of(i), mask=mask, logprobs=[0.0] * TOKENS) for i in indices]
+        self._rows = [Row(ids=ids_of(i), mask=mask, logprobs=[0.0] * TOKENS) for i in range(count)]
+
+    def rows(self, indices: Sequence[int]) -> list[Any]:
+        return [self._rows[i] for i in indices]
 
 
 def cardinal(folder: str, steps: int, settings: Sequence[str]) -> list[list[float]]:
@@ -48,6 +51,7 @@ def cardinal(folder: str, steps: int, settings: Sequence[str]) -> list[list[floa
     from cardinal_gym.training.loop import TrainState
     from cardinal_gym.training.supervised import SupervisedStage
 
+    demonstrations = Demonstrations(ROWS * (steps + 1))
     contenders = []
     for setting in settings:
         attention, micro, *compiled = setting.split("-")
@@ -59,9 +63,7 @@ def cardinal(folder: str, steps: int, settings: Sequence[str]) -> list[list[floa
         )  # fmt: skip
         optim = OptimConfig(lr=1e-5, micro_batch_tokens=int(micro))
         budget = BudgetConfig(steps=1_000)
-        stage = SupervisedStage(
-            "sft", Demonstrations(), batch_size=ROWS, budget=budget, optim=optim
-        )
+        stage = SupervisedStage("sft", demonstrations, batch_size=ROWS, budget=budget, optim=optim)
         contenders.append((stage, TrainState.create(policy, optim, budget, Workers("cpu"))))
     seconds: list[list[float]] = [[] for _ in settings]
     for _ in range(steps + 1):
