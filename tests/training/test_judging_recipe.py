@@ -180,9 +180,9 @@ def test_verdicts_of_another_environment_are_refused(
         ({"kind": "grpo", "judge": "base"}, "stages.mine.judge must be .* reward_model: there is"),
         ({"kind": "sft", "judge": "base"}, "stages.mine.judge must be left out where kind is sft"),
         ({"kind": "evaluate", "judges": ["hed"]}, "stages.mine.judges must be .* self; got hed"),
-        ({"kind": "dpo", "dpo": {"beta": 0}}, "stages.mine.beta must be positive; got 0"),
+        ({"kind": "dpo", "dpo": {"beta": 0}}, "stages.mine.dpo.beta must be positive; got 0"),
         ({"kind": "reward_model", "reward_model": {"kind": "rm"}}, "kind must be one of head, jud"),
-        ({"kind": "verdicts", "verdicts": {"held_out": 1}}, "stages.mine.held_out must be below 1"),
+        ({"kind": "verdicts", "verdicts": {"held_out": 1}}, "stages.mine.verdicts.held_out must be"),
     ],
 )  # fmt: skip
 def test_a_wrong_stage_is_told_in_one_line(
