@@ -160,8 +160,8 @@ def _asked(figure: Figure, rows: Sequence[Row], size: str, styles: Styles) -> No
     names = list(dict.fromkeys(row["policy"] for row in rows))
     asked = sorted({row["asked"] for row in rows})
     left.plot(asked, asked, color=light("muted"), lw=1, zorder=0)
-    left.annotate("as asked", (asked[-1], asked[-1]), (-4, -14), textcoords="offset points",
-                  ha="right", va="top", color=light("muted"))  # fmt: skip
+    left.annotate("as asked", (asked[-1], asked[-1]), (-8, 4), textcoords="offset points",
+                  ha="right", va="bottom", color=light("muted"))  # fmt: skip
     for name in names:
         style = styles[name]
         mine = sorted((row for row in rows if row["policy"] == name), key=lambda row: row["asked"])
