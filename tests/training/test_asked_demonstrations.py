@@ -88,9 +88,7 @@ def test_some_demonstrations_are_asked_and_the_same_at_every_pass() -> None:
         tiny_policy(), ENV, **EPISODES, count=24, requests=requests(share=0.5)
     )
     none = OracleDemonstrations(tiny_policy(), ENV, **EPISODES, count=24)
-    passes = [
-        {tuple(row.ids) for row in some.rows(range(start, start + 24))} for start in (0, 24)
-    ]
+    passes = [{tuple(row.ids) for row in some.rows(range(start, start + 24))} for start in (0, 24)]
     assert passes[0] == passes[1]
     plain = {tuple(row.ids) for row in none.rows(range(24))}
     assert 6 <= len(passes[0] & plain) <= 18

@@ -182,7 +182,7 @@ def test_verdicts_of_another_environment_are_refused(
         ({"kind": "evaluate", "judges": ["hed"]}, "stages.mine.judges must be .* self; got hed"),
         ({"kind": "dpo", "dpo": {"beta": 0}}, "stages.mine.dpo.beta must be positive; got 0"),
         ({"kind": "reward_model", "reward_model": {"kind": "rm"}}, "kind must be one of head, jud"),
-        ({"kind": "verdicts", "verdicts": {"held_out": 1}}, "stages.mine.verdicts.held_out must be"),
+        ({"kind": "verdicts", "verdicts": {"held_out": 1}}, "stages.mine.verdicts.held_out must"),
     ],
 )  # fmt: skip
 def test_a_wrong_stage_is_told_in_one_line(
