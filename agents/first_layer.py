@@ -1,7 +1,7 @@
-"""The first layer's queries, keys and values, once for every distinct id.
+"""The first layer's norm, queries, keys and values, once for every distinct id.
 
 What enters the first layer is an id's embedding, wherever it stands: positions come in later, when
-queries and keys are rotated. So these products need a row for each id that occurs, not for each
+queries and keys are rotated. So norm and products need a row for each id that occurs, not for each
 place, and gradients of all its places are added up before they are multiplied. In a model of four
 layers, a batch of a small vocabulary saves a twentieth of its products; of many layers little.
 """
@@ -88,29 +88,37 @@ def _is_worthwhile(model: Any) -> bool:
 
 
 def _hooks(layer: Any, occurrences: Occurrences) -> list[RemovableHandle]:
-    attention = getattr(layer, "self_attn", None)
-    projections = [getattr(attention, name, None) for name in PROJECTIONS]
-    if None in projections:
+    attention, norm = getattr(layer, "self_attn", None), getattr(layer, "input_layernorm", None)
+    projections = [getattr(attention, name) for name in PROJECTIONS if hasattr(attention, name)]
+    # Without a second norm the first one's states may feed more than the attention.
+    is_known = norm is not None and hasattr(layer, "post_attention_layernorm")
+    if not is_known or len(projections) < len(PROJECTIONS):
         return []
 
     def pick(_: nn.Module, given: tuple[torch.Tensor]) -> tuple[torch.Tensor] | None:
         if occurrences.place is None:
             return None
-        occurrences.picked = given[0].flatten(0, 1).index_select(0, occurrences.place)
-        return (occurrences.picked,)
+        return (given[0].flatten(0, 1).index_select(0, occurrences.place),)
 
-    def again(_: nn.Module, given: tuple[torch.Tensor]) -> tuple[torch.Tensor] | None:
+    def keep(_: nn.Module, given: tuple[torch.Tensor], found: torch.Tensor) -> Any:
+        """What goes on tells the attention its shape; no place of it is read."""
+        if occurrences.place is None:
+            return None
+        occurrences.picked = found
+        return found[0].expand(*occurrences.number.shape, -1)
+
+    def take(_: nn.Module, given: tuple[torch.Tensor]) -> tuple[torch.Tensor] | None:
         return None if occurrences.place is None else (occurrences.picked,)
 
     def spread(_: nn.Module, given: tuple[torch.Tensor], found: torch.Tensor) -> Any:
-        """To all places, [B, T, D]; an embedding's gradient is a sum over them."""
+        """To all places, [B, T, D]; an embedding adds up their gradients, in fp32 alone well."""
         if occurrences.place is None:
             return None
-        return nn.functional.embedding(occurrences.number, found)
+        return nn.functional.embedding(occurrences.number, found.float()).to(found.dtype)
 
-    handles = []
-    for projection, before in zip(projections, (pick, again, again), strict=True):
-        assert projection is not None
-        handles.append(projection.register_forward_pre_hook(before))
+    assert norm is not None  # as is_known says
+    handles = [norm.register_forward_pre_hook(pick), norm.register_forward_hook(keep)]
+    for projection in projections:
+        handles.append(projection.register_forward_pre_hook(take))
         handles.append(projection.register_forward_hook(spread))
     return handles
