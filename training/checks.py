@@ -37,6 +37,7 @@ STAGES = {  # that a command trains after the base
     "grpo": ("warmup", "grpo"),
     "compare": ("warmup", "sft", "grpo"),
 }
+HIGH_LEARNING_RATE = 2e-5  # for all weights of a model that somebody else has trained
 NUM_PROMPTS = 8  # encoded to see how much room they leave
 
 
@@ -71,6 +72,7 @@ def check_run(config: ExperimentConfig, command: str) -> DealtTasks:
     warn_of_familiar_cells(dataclasses.asdict(config))
     if command == "eval":
         warn_of_compact_prompt(config)
+    warn_of_learning_rates(config, stages)
     return dealt
 
 
@@ -82,6 +84,24 @@ def warn_of_compact_prompt(config: ExperimentConfig) -> None:
             "an answer's format. Unless %s was trained on them, use env.prompt=study and room for "
             "its answers (evaluate.max_new_tokens=512), or no experiment but env=general_points",
             config.policy.model or config.policy.path,
+        )
+
+
+def warn_of_learning_rates(config: ExperimentConfig, stages: Collection[str]) -> None:
+    """One line in the log for a whole model from elsewhere that learns as fast as a tiny policy."""
+    if config.policy.lora.rank or not _is_from_elsewhere(config.policy):
+        return
+    rates = {"sft": config.sft.optim.lr, "grpo": config.grpo.optim.lr}
+    high = [
+        f"{name}.optim.lr={lr:g}"
+        for name, lr in rates.items()
+        if name in stages and lr > HIGH_LEARNING_RATE
+    ]
+    if high:
+        _logger.warning(
+            "%s suits the tiny policies built here; papers train whole models at 1e-6 (GRPO) to "
+            "1e-5 (SFT): set them, or train an adapter (policy.lora.rank=16)",
+            ", ".join(high),
         )
 
 

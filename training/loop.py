@@ -27,6 +27,7 @@ from .config import BudgetConfig, OptimConfig, Schedule
 from .deepspeed_zero import Zero
 from .distributed import Workers
 from .distributed_config import STAGES, DistributedConfig
+from .exact_adamw import ExactAdamW
 from .metrics import Ledger, MetricsLog
 from .progress import ProgressReporter
 from .rng import seed_rng
@@ -63,7 +64,7 @@ class TrainState:
     """What changes during training, all of it in the checkpoint."""
 
     policy: Policy
-    optimizer: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer | ExactAdamW
     optim: OptimConfig
     budget: BudgetConfig
     workers: Workers
@@ -93,14 +94,8 @@ class TrainState:
             raise ValueError("budget must give steps or tflops; got neither")
         if parameters is None:
             parameters = [p for p in policy.model.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(
-            parameters,
-            lr=optim.lr,
-            betas=(optim.betas[0], optim.betas[1]),
-            weight_decay=optim.weight_decay,
-            fused=True,
-        )
         ledger = Ledger(num_parameters=policy.num_parameters)
+        optimizer = adamw(parameters, optim)
         return cls(policy, optimizer, optim, budget, workers, ledger, parameters=list(parameters))
 
     def hand_over(self, stage: Stage, distributed: DistributedConfig) -> None:
@@ -196,6 +191,21 @@ class TrainState:
                 loss=loss,
                 learning_rate=learning_rate,
             )
+
+
+def adamw(
+    parameters: Sequence[torch.nn.Parameter], optim: OptimConfig
+) -> torch.optim.Optimizer | ExactAdamW:
+    """AdamW over `parameters`; of 16 bits it steps copies of 32."""
+    is_exact = all(parameter.dtype is torch.float32 for parameter in parameters)
+    kind = torch.optim.AdamW if is_exact else ExactAdamW
+    return kind(
+        parameters,
+        lr=optim.lr,
+        betas=(optim.betas[0], optim.betas[1]),
+        weight_decay=optim.weight_decay,
+        fused=True,
+    )
 
 
 def trained_parameters(policy: Policy, stage: Stage) -> list[torch.nn.Parameter]:

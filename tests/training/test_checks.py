@@ -6,7 +6,12 @@ from pathlib import Path
 
 import pytest
 from cardinal_gym.training import compare, run
-from cardinal_gym.training.checks import check_run, check_sight, warn_of_compact_prompt
+from cardinal_gym.training.checks import (
+    check_run,
+    check_sight,
+    warn_of_compact_prompt,
+    warn_of_learning_rates,
+)
 from cardinal_gym.training.config import ExperimentConfig
 from cardinal_gym.training.distributed_config import DistributedConfig
 from cardinal_gym.training.runs import opened
@@ -37,6 +42,21 @@ def test_a_model_from_elsewhere_that_is_asked_in_tiny_words_is_told_of(
     (tmp_path / "tokenizer.json").write_text(json.dumps({"model": {"type": tokenizer}}))
     warn_of_compact_prompt(small(f"env.prompt={prompt}", f"policy.path={tmp_path}"))
     assert ("env.prompt is compact" in caplog.text) is is_told
+
+
+@pytest.mark.parametrize(
+    ("override", "tokenizer", "is_told"),
+    [
+        ("grpo.optim.lr=1e-4", "BPE", True), ("grpo.optim.lr=1e-6", "BPE", False),
+        ("policy.lora.rank=8", "BPE", False), ("grpo.optim.lr=1e-4", "WordLevel", False),
+    ],
+)  # fmt: skip
+def test_a_whole_model_from_elsewhere_is_told_of_a_tiny_policys_learning_rate(
+    override: str, tokenizer: str, is_told: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "tokenizer.json").write_text(json.dumps({"model": {"type": tokenizer}}))
+    warn_of_learning_rates(small(override, f"policy.path={tmp_path}"), ["grpo"])
+    assert ("grpo.optim.lr=0.0001 suits the tiny policies" in caplog.text) is is_told
 
 
 def test_a_server_that_is_asked_in_tiny_words_is_told_of(caplog: pytest.LogCaptureFixture) -> None:

@@ -84,9 +84,10 @@ PAPERS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("hardware", ["cpu", "multi_node"])  # the second has all that GPUs set
 @pytest.mark.parametrize("name", PAPERS)
-def test_a_preset_has_its_papers_numbers_whatever_the_experiment(name: str) -> None:
-    config = experiment("experiment=gp_l", f"algorithm={name}").grpo
+def test_a_preset_has_its_papers_numbers_whatever_the_experiment(name: str, hardware: str) -> None:
+    config = experiment("experiment=gp_l", f"algorithm={name}", f"hardware={hardware}").grpo
     for key, wanted in PAPERS[name].items():
         value: Any = config
         for part in key.split("."):

@@ -84,7 +84,7 @@ def memory(config: ExperimentConfig, shape: Shape, work: Workload, tower: Tower 
         gathered_rollout=whole if shards > 1 else 0,
         optimizer=_moments(config, shape, moved) + 4 * shape.tensors,
         reference=base // shards if config.grpo.kl_coef > 0 else 0,
-        gradients=moved // (1 if _zero_stage(config) == 1 else _num_parts(config)),
+        gradients=_gradients(config, shape, moved),
         activations=activations(shape, tokens, checkpointing=config.policy.gradient_checkpointing),
         vision=_pictures(config, shape, work, tower, rows),
         logits=min(masked * shape.vocab, MAX_LOGITS) * 4 * LOGIT_COPIES_TRAINING,
@@ -127,10 +127,18 @@ def _num_parts(config: ExperimentConfig) -> int:
     return config.plan.num_devices if splits(config) else 1
 
 
-def _moments(config: ExperimentConfig, shape: Shape, moved: int) -> int:
-    """Bytes of what AdamW keeps: two moments; by DeepSpeed in fp32, and the weights in fp32."""
+def _gradients(config: ExperimentConfig, shape: Shape, moved: int) -> int:
+    """Bytes, while the optimizer steps: in fp32 then, but for DeepSpeed's."""
     if _zero_stage(config) is None:
-        return 2 * moved // _num_parts(config)
+        moved = 4 * shape.trained
+    return moved // (1 if _zero_stage(config) == 1 else _num_parts(config))
+
+
+def _moments(config: ExperimentConfig, shape: Shape, moved: int) -> int:
+    """Bytes of what AdamW keeps: two moments in fp32, and the weights if they have 16 bits."""
+    if _zero_stage(config) is None:
+        copies = 0 if moved == 4 * shape.trained else 1
+        return (2 + copies) * 4 * shape.trained // _num_parts(config)
     on_device = config.distributed.offload is Offload.none
     return 3 * 4 * shape.trained // _num_parts(config) if on_device else 0
 

@@ -125,8 +125,8 @@ def _verdict(found: Estimate) -> list[str]:
     said = f"{peak:,.1f} GiB at most, of {limit:,.1f} that can be filled"
     if found.fits:
         return [f"It fits: {said}."]
-    lines = [f"It does not fit: {said}. Turn down, one after the other:"]
     made = suggestions(found)
+    lines = [f"It does not fit: {said}." + (" Turn down, one after the other:" if made else "")]
     width = max((len(each.settings) for each in made), default=0)
     lines += [f"  {each.settings:<{width}}  {each.peak / GIB:,.1f} GiB" for each in made]
     if not made or made[-1].peak > found.limit:
