@@ -73,7 +73,7 @@ class DistributedConfig:
         itself one of several, or has nothing to split a policy over."""
         instead = (
             "train each arm by accelerate launch --num_machines N ... -m cardinal_gym.training.sft "
-            "and .grpo on every node, or by submitit (-m hydra/launcher=submitit_slurm)"
+            "and .grpo on every node"
         )
         if self.num_nodes > 1:
             raise ValueError(
@@ -112,3 +112,16 @@ class DistributedConfig:
                 f"{command} must be started once, for it starts processes itself; got "
                 f"{os.environ['WORLD_SIZE']} processes: {instead}"
             )
+
+
+def refuse_second_tasks() -> None:
+    """ValueError in a further task of a SLURM job that nobody has told of the others.
+
+    Such tasks would take themselves for whole runs, and write to one folder.
+    """
+    task = os.environ.get("SLURM_PROCID", "0")
+    if int(task) > 0 and "RANK" not in os.environ:
+        raise ValueError(
+            f"a SLURM job must start one task (ntasks_per_node=1, nodes=1); this is number {task}: "
+            "for several processes let that one task, on each node, call accelerate launch"
+        )

@@ -39,6 +39,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from .distributed_config import refuse_second_tasks
 from .failures import USAGE, exit_status, words
 from .key_hints import did_you_mean
 from .override_errors import CONF, CONFIG_ERRORS, explain, one_line, to_config
@@ -159,6 +160,7 @@ def _run(
     if multirun:
         _name_after_overrides(cfg)
     try:
+        refuse_second_tasks()
         config = to_config(cfg)
         root = None if folder is None else folder(config)
         with nullcontext() if root is None else _in_folder(root, config.resume, multirun):

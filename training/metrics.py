@@ -66,7 +66,7 @@ METRICS: dict[str, str] = {
     "groups/total": "groups sampled",
     "episodes": "episodes finished so far",
     "episodes/mean_turns": "mean number of answers of an episode",
-    "episodes/truncated": "share of episodes that ended at the turn limit",
+    "episodes/truncated": "share of episodes that the game did not end: no turn or no context left",
     "episodes/context_limit": "share of episodes that ended because the context was full",
     "episodes/mean_tokens": "mean number of tokens sampled in an episode",
     "episodes/mean_tokens_right": "the same over solved episodes; absent where there is none",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..agents.types import Episode, Status
+from ..agents.types import Episode, FinishReason, Status
 from .credit import ByTurn, Credited
 from .distributed import Workers
 from .loop import Metrics
@@ -35,7 +35,8 @@ def describe_rollout(
     total = workers.sum(_rollout_sums(episodes, credits))
     count = max(total.pop("n"), 1.0)
     silent = total.pop("groups/zero_variance")
-    lengths = _mean_lengths(total)
+    cut = total.pop("answers/cut") / max(total.pop("answers"), 1.0)
+    lengths = {**_mean_lengths(total), "completions/length_limit": cut}
     means = {name: value / count for name, value in sorted(total.items())}
     counts = {"groups/zero_variance": silent, "groups/total": float(num_groups)}
     return {**means, **lengths, **counts}
@@ -87,8 +88,8 @@ def _mean_lengths(total: dict[str, float]) -> Metrics:
 
 
 def _rollout_sums(episodes: Sequence[Episode], credits: Sequence[Credited]) -> dict[str, float]:
-    """Sums over episodes of what is logged as their mean; `n` and `groups/zero_variance` count."""
-    sums: dict[str, float] = {"n": len(episodes)}
+    """Sums over episodes of what is logged as their mean; `n`, answers and silent groups count."""
+    sums: dict[str, float] = {"n": len(episodes), "answers": 0.0, "answers/cut": 0.0}
     signal = {
         episode.group
         for episode, credit in zip(episodes, credits, strict=True)
@@ -103,8 +104,11 @@ def _rollout_sums(episodes: Sequence[Episode], credits: Sequence[Credited]) -> d
             "success/first_turn": float(bool(answers and answers[0].success)),
             "episodes/mean_turns": float(len(answers)),
             "episodes/truncated": float(episode.status is not Status.terminated),
+            "episodes/context_limit": float(episode.status is Status.context_limit),
             "episodes/mean_tokens": float(episode.num_sampled_tokens),
         }
+        finished = [turn.completion.finish_reason for turn in episode.turns]
+        parts |= {"answers": len(finished), "answers/cut": finished.count(FinishReason.length)}
         kind = "right" if episode.success else "wrong"
         parts |= {f"tokens/{kind}": float(episode.num_sampled_tokens), f"n/{kind}": 1.0}
         if last is not None and "tool_calls" in last.details:

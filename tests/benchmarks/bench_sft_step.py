@@ -44,7 +44,9 @@ def test_sft_is_at_least_as_fast_as_trl(tmp_path: Path) -> None:
     theirs = run("trl", tmp_path)["tokens_per_cpu_s"][0]
     plain = rates[PLAIN]
     print(f"TRL {theirs:,.0f}; equal settings {plain / theirs:.2f}x, best {best / theirs:.2f}x")
-    assert best >= 0.95 * theirs  # the noise of two processes, one after the other
+    assert plain >= 0.95 * theirs  # the noise of two processes, one after the other
+    if "sdpa-2560-compiled" in SETTINGS:
+        assert best >= 1.4 * theirs
 
 
 def run(name: str, folder: Path, *settings: str) -> dict[str, Any]:

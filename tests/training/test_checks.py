@@ -13,7 +13,7 @@ from cardinal_gym.training.checks import (
     warn_of_learning_rates,
 )
 from cardinal_gym.training.config import ExperimentConfig
-from cardinal_gym.training.distributed_config import DistributedConfig
+from cardinal_gym.training.distributed_config import DistributedConfig, refuse_second_tasks
 from cardinal_gym.training.runs import opened
 from toys import experiment
 
@@ -221,3 +221,14 @@ def test_who_has_no_weights_takes_no_path(policy: str) -> None:
     said = f"^policy.path must be left out with policy={policy}, which has no weights; got mine$"
     with pytest.raises(ValueError, match=said):
         experiment(f"policy={policy}", "policy.path=mine")
+
+
+def test_a_second_task_of_a_cluster_job_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.setenv("SLURM_PROCID", "0")
+    refuse_second_tasks()
+    monkeypatch.setenv("SLURM_PROCID", "3")
+    with pytest.raises(ValueError, match=r"must start one task .*; this is number 3: for several"):
+        refuse_second_tasks()
+    monkeypatch.setenv("RANK", "3")  # told by a launcher
+    refuse_second_tasks()

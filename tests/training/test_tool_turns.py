@@ -1,5 +1,6 @@
 """Turns that ask a tool are learnt from, counted apart from answers, and shown to be imitated."""
 
+from dataclasses import replace
 from typing import Any
 
 import gymnasium as gym
@@ -10,7 +11,7 @@ from cardinal_gym.agents.config import BuildConfig, PolicyConfig, Vocabulary
 from cardinal_gym.agents.policy import Policy, load_policy
 from cardinal_gym.agents.rollout import rollout
 from cardinal_gym.agents.rows import rows_from_episode
-from cardinal_gym.agents.types import ContextMode, Episode
+from cardinal_gym.agents.types import ContextMode, Episode, FinishReason, Status
 from cardinal_gym.envs.core import Observation, Verdict
 from cardinal_gym.envs.general_points.config import GeneralPointsConfig
 from cardinal_gym.envs.general_points.env import GeneralPointsEnv
@@ -157,6 +158,13 @@ def test_calls_and_answers_are_counted_apart() -> None:
     told = describe_rollout([episode], [silent], 1, Workers("cpu"))
     assert (told["tools/calls"], told["tools/episodes"], told["tools/errors"]) == (calls, 1.0, 0.0)
     assert told["success/first_turn"] == told["episodes/mean_turns"] == 1.0
+    assert told["completions/length_limit"] == told["episodes/context_limit"] == 0.0
+    first, *rest = episode.turns
+    cut = replace(first, completion=replace(first.completion, finish_reason=FinishReason.length))
+    full = replace(episode, turns=(cut, *rest), status=Status.context_limit)
+    told = describe_rollout([episode, full], [silent, silent], 1, Workers("cpu"))
+    assert told["completions/length_limit"] == 1 / (2 * len(episode.turns))
+    assert told["episodes/context_limit"] == told["episodes/truncated"] == 0.5
     plain = describe_rollout([demonstrated(tools={})], [silent], 1, Workers("cpu"))
     assert not [name for name in plain if name.startswith("tools/")]
 
