@@ -14,6 +14,8 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
+from .last_layer import recomputes
+
 WORTHWHILE = 0.5  # distinct ids to all: picking and spreading have costs of their own
 PROJECTIONS = ("q_proj", "k_proj", "v_proj")
 
@@ -81,10 +83,10 @@ def follow_occurrences(model: Any) -> Occurrences:
 
 
 def _is_worthwhile(model: Any) -> bool:
-    """Whether positions come in as rotations, and the first layer is not the last as well."""
+    """Whether positions are rotations, the first layer is not the last, nothing runs twice."""
     decoder = model.get_decoder()
-    recomputes = any(getattr(layer, "gradient_checkpointing", False) for layer in decoder.layers)
-    return len(decoder.layers) > 1 and hasattr(decoder, "rotary_emb") and not recomputes
+    is_rotary = hasattr(decoder, "rotary_emb")
+    return len(decoder.layers) > 1 and is_rotary and not recomputes(model)
 
 
 def _hooks(layer: Any, occurrences: Occurrences) -> list[RemovableHandle]:

@@ -33,7 +33,7 @@ def computed_at(model: Any, wanted: torch.Tensor) -> Iterator[None]:
     are computed a second time in the backward pass, which lies outside, nothing is left out.
     """
     flat = wanted.flatten().nonzero()[:, 0]
-    if _recomputes(model) or len(flat) > WORTHWHILE * wanted.numel():
+    if recomputes(model) or len(flat) > WORTHWHILE * wanted.numel():
         yield
         return
     last = model.get_decoder().layers[-1]
@@ -61,7 +61,8 @@ def follow_places(model: Any) -> Places:
     return places
 
 
-def _recomputes(model: Any) -> bool:
+def recomputes(model: Any) -> bool:
+    """Whether activations are computed a second time in the backward pass."""
     return any(getattr(module, "gradient_checkpointing", False) for module in model.modules())
 
 

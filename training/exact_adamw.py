@@ -13,10 +13,15 @@ import torch
 COPY = "weights"  # in the state of a parameter, beside the moments
 
 
+def is_coarse(parameter: torch.Tensor) -> bool:
+    """Whether it has 16 bits or fewer."""
+    return parameter.element_size() < 4
+
+
 class ExactAdamW:
     """Steps `parameters`, of any dtype, as `torch.optim.AdamW` steps weights in fp32.
 
-    Copies are made at the first step, or read from a checkpoint; a parameter in fp32 is its own.
+    Copies are made at the first step, or read from a checkpoint; 32 bits or more need none.
     settings: those of AdamW. param_groups: one, whose `lr` the next step takes.
     Memory: 12 bytes per parameter for copies and moments, and 4 for gradients while it steps.
     """
@@ -70,9 +75,7 @@ class ExactAdamW:
 
     def _begun(self) -> torch.optim.AdamW:
         if self._inner is None:
-            self._copies = [
-                p if p.dtype is torch.float32 else p.detach().float() for p in self._parameters
-            ]
+            self._copies = [p.detach().float() if is_coarse(p) else p for p in self._parameters]
             self._inner = torch.optim.AdamW(self._copies, **self._settings)
         return self._inner
 

@@ -27,7 +27,7 @@ from .config import BudgetConfig, OptimConfig, Schedule
 from .deepspeed_zero import Zero
 from .distributed import Workers
 from .distributed_config import STAGES, DistributedConfig
-from .exact_adamw import ExactAdamW
+from .exact_adamw import ExactAdamW, is_coarse
 from .metrics import Ledger, MetricsLog
 from .progress import ProgressReporter
 from .rng import seed_rng
@@ -197,8 +197,7 @@ def adamw(
     parameters: Sequence[torch.nn.Parameter], optim: OptimConfig
 ) -> torch.optim.Optimizer | ExactAdamW:
     """AdamW over `parameters`; of 16 bits it steps copies of 32."""
-    is_exact = all(parameter.dtype is torch.float32 for parameter in parameters)
-    kind = torch.optim.AdamW if is_exact else ExactAdamW
+    kind = ExactAdamW if any(map(is_coarse, parameters)) else torch.optim.AdamW
     return kind(
         parameters,
         lr=optim.lr,
