@@ -160,6 +160,8 @@ class PolicyConfig:
         `last_k` drops its oldest turns, and in `concat` the episode ends.
     max_image_tokens: most ids that one picture may take, where the family can shrink pictures;
         None: as the model's image processor is set.
+    max_rows: conversations whose tokens are drawn at once, on each device; others wait until one is
+        over. Fewer take less memory and more time.
     lora: train adapters in the place of the weights.
     freeze_vision: keep the vision tower and its projector as they are; a picture is then seen once.
     gradient_checkpointing: compute activations again in the backward pass: less memory, more time.
@@ -181,6 +183,7 @@ class PolicyConfig:
     max_context: int | None = None
     max_images: int | None = None
     max_image_tokens: int | None = None
+    max_rows: int = 512
     lora: LoraConfig = field(default_factory=LoraConfig)
     freeze_vision: bool = False
     gradient_checkpointing: bool = False
@@ -192,6 +195,7 @@ class PolicyConfig:
         for name in ("context_turns", "max_context", "max_images", "max_image_tokens"):
             limit = getattr(self, name)
             _require(limit is None or limit >= 1, f"policy.{name}", "at least 1 or null", limit)
+        _require(self.max_rows >= 1, "policy.max_rows", "at least 1", self.max_rows)
         if self.compile:
             recomputed, rank = self.gradient_checkpointing, self.lora.rank
             wanted = "false with policy.compile"

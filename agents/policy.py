@@ -68,6 +68,7 @@ class Policy:
         max_context: int | None = None,
         context_turns: int = 3,
         max_images: int | None = None,
+        max_rows: int = 512,
     ) -> None:
         self.model = model
         self.decoder: FixedDecoder | None = None
@@ -75,6 +76,7 @@ class Policy:
         self.processor = processor
         self.context = ContextMode(context)
         self.context_turns, self.max_images = context_turns, max_images
+        self.max_rows = max_rows
         spec = family_of(model.config.model_type)
         self.family = spec.family
         self.vision: VisionFamily | None = None
@@ -199,6 +201,7 @@ def load_policy(config: PolicyConfig) -> Policy:
         max_context=config.max_context,
         context_turns=config.context_turns,
         max_images=config.max_images,
+        max_rows=config.max_rows,
     )
     if config.freeze_vision:
         policy.freeze_vision()

@@ -16,7 +16,7 @@ class PolicyAgent:
     Between the turns of a conversation it keeps what the model has read; `forget` before the
     weights change (`rollout` does at its end).
 
-    max_rows: conversations held at once.
+    max_rows: conversations held at once; None: the policy's own number.
     on_tokens: told how many tokens each decoding step drew, for progress bars and rates.
     """
 
@@ -25,13 +25,13 @@ class PolicyAgent:
         policy: Policy,
         sampling: SamplingConfig,
         *,
-        max_rows: int = 512,
+        max_rows: int | None = None,
         on_tokens: Callable[[int], None] | None = None,
     ) -> None:
         self.policy = policy
         self.sampling = sampling
         self.context = policy.context
-        self.max_rows = max_rows
+        self.max_rows = max_rows or policy.max_rows
         self.on_tokens = on_tokens
         self._engine: Engine[StreamKey] | None = None
         self._asked: dict[StreamKey, tuple[int, ...]] = {}  # what each turn adds to its prompt

@@ -1,5 +1,6 @@
 """Policies are built, saved and loaded alike, and a name that cannot be had is one clear line."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import huggingface_hub
@@ -15,6 +16,7 @@ from cardinal_gym.agents.config import (
 )
 from cardinal_gym.agents.generation import generate
 from cardinal_gym.agents.policy import Policy, load_policy
+from cardinal_gym.agents.policy_agent import PolicyAgent
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 from tinies import tiny
 from toy import observation, picture, streams
@@ -167,3 +169,12 @@ def test_gated_and_missing_hub_models_are_told_apart(
     monkeypatch.setattr(huggingface_hub, "auth_check", refuse)
     with pytest.raises(ValueError, match=message):
         load("someone/some-model")
+
+
+def test_how_many_conversations_are_held_at_once_is_the_policys() -> None:
+    build = BuildConfig(hidden_size=16, num_layers=2, num_heads=2)
+    config = PolicyConfig(name="tiny", build=build, device="cpu", max_rows=3)
+    policy = load_policy(config)
+    assert PolicyAgent(policy, SamplingConfig()).max_rows == policy.max_rows == 3
+    with pytest.raises(ValueError, match=r"policy.max_rows must be at least 1; got 0"):
+        replace(config, max_rows=0)

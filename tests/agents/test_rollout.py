@@ -69,6 +69,25 @@ def test_an_episode_does_not_depend_on_its_neighbours(family: Family) -> None:
     assert sampled_ids(together) == sampled_ids(apart)
 
 
+def test_fewer_rows_at_once_give_the_same_episodes(
+    text_policy: Policy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`policy.max_rows` bounds the cache of every agent of the policy, and changes nothing else."""
+    widths: list[int] = []
+
+    def watch(*args: Any, **kwargs: Any) -> torch.Tensor:
+        widths.append(args[1].shape[0])
+        return hidden_states(*args, **kwargs)
+
+    monkeypatch.setattr("cardinal_gym.agents.running.hidden_states", watch)
+    together = play(text_policy)
+    assert max(widths) == len(SEEDS) > 2
+    widths.clear()
+    monkeypatch.setattr(text_policy, "max_rows", 2)
+    assert sampled_ids(play(text_policy)) == sampled_ids(together)
+    assert max(widths) == 2
+
+
 def test_a_remembered_conversation_samples_what_a_fresh_reading_would(
     text_policy: Policy, monkeypatch: pytest.MonkeyPatch
 ) -> None:

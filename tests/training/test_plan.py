@@ -244,6 +244,28 @@ def test_the_studys_model_fits_a_node_once_what_is_suggested_is_turned_down() ->
     assert "It fits" in as_text(again)
 
 
+@pytest.mark.parametrize("adapters", [0, 16])
+def test_a_rollout_that_is_too_large_decodes_fewer_conversations_at_once(adapters: int) -> None:
+    long = (
+        "policy=qwen3_vl_8b",
+        "hardware=one_80gb",
+        "env.modality=image",
+        "policy.max_context=16384",
+        "grpo.max_new_tokens=2048",
+        f"policy.lora.rank={adapters}",
+    )
+    found = estimate(planned(*long))
+    assert found.memory.rollout > found.memory.update
+    settings = [each.settings for each in suggestions(found)]
+    assert settings[0].startswith("policy.max_rows=")
+    assert "policy.gradient_checkpointing=true" in settings
+    again = estimate(planned(*long, *settings))
+    assert again.fits
+    assert again.time.decode_s > found.time.decode_s  # what it costs
+    twice = estimate(planned(*long, *settings, f"policy.max_rows={2 * again.work.max_rows}"))
+    assert not twice.fits
+
+
 def test_pictures_cost_memory_and_time() -> None:
     text, image = (
         estimate(planned("policy=qwen2_5_vl_3b", "hardware=1xh100", f"env={env}"))

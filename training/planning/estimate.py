@@ -3,19 +3,21 @@
 Every suggestion is planned in turn, so that it says what it would save.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ...agents.config import Dtype, LoraConfig
 from ..config import ExperimentConfig
 from ..distributed_config import DistributedConfig, Sharding
-from .memory import GIB, RESERVED, Memory, memory, splits
+from .memory import GIB, RESERVED, Memory, memory, rows_decoded, splits
 from .roofline import StepTime, step_time
 from .shape import Shape, shape_of
 from .workload import Tower, Workload, workload
 
 LORA_RANK = 16  # of the suggestion
+FEWEST_ROWS = 16  # to suggest
+WORTH_IT = 0.99  # of the peak: what saves less is not suggested
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +47,10 @@ class Estimate:
 
     def under(self, config: ExperimentConfig) -> "Estimate":
         """The same tasks under settings that leave prompts and answers as they are."""
-        same = config.policy == self.config.policy
+        same = replace(config.policy, max_rows=self.work.max_rows) == self.config.policy
         shape = self.shape if same else shape_of(config.policy)
-        return Estimate.of(config, shape, self.work, self.tower)
+        work = replace(self.work, max_rows=config.policy.max_rows)
+        return Estimate.of(config, shape, work, self.tower)
 
     @property
     def limit(self) -> int:
@@ -105,18 +108,43 @@ def estimate(config: ExperimentConfig) -> Estimate:
 
 def suggestions(found: Estimate) -> list[Suggestion]:
     """Settings that one after the other make it fit, as far as they do; none if it fits."""
-    made: list[Suggestion] = []
-    least = found.memory.peak
-    config = found.config
+    made: list[tuple[str, Change]] = []
+    now = _with_fewer_rows(found)
     for settings, change in _changes(found):
-        if least <= found.limit:
+        if now.fits:
             break
-        changed = change(config)
-        peak = found.under(changed).memory.peak
-        if peak < 0.99 * least:
-            config, least = changed, peak
-            made.append(Suggestion(settings, peak))
-    return made
+        changed = now.under(change(now.config))
+        if changed.memory.peak < WORTH_IT * now.memory.peak:
+            now = _with_fewer_rows(changed)
+            made.append((settings, change))
+    last = now.under(_policy(now.config, max_rows=found.work.max_rows))
+    rows = _with_fewer_rows(last).work.max_rows  # what was made later may leave room for more
+    if rows != found.work.max_rows:
+        place = 0 if found.memory.rollout > found.memory.update else len(made)
+        made.insert(place, (f"policy.max_rows={rows}", lambda c: _policy(c, max_rows=rows)))
+    return [Suggestion(settings, each.memory.peak) for settings, each in _in_turn(found, made)]
+
+
+def _with_fewer_rows(found: Estimate) -> Estimate:
+    """Half as many conversations at once, and half again, until a rollout is not what is too much.
+
+    It costs time alone; fewer than `FEWEST_ROWS` are no use, as a step then only reads weights.
+    """
+    fewer, enough = found, max(found.limit, found.memory.update)
+    rows = rows_decoded(found.work, found.config.plan.num_devices)
+    while fewer.memory.rollout > enough and rows >= 2 * FEWEST_ROWS:
+        rows //= 2
+        fewer = found.under(_policy(found.config, max_rows=rows))
+    return fewer if fewer.memory.peak < WORTH_IT * found.memory.peak else found
+
+
+def _in_turn(
+    found: Estimate, made: Iterable[tuple[str, "Change"]]
+) -> Iterator[tuple[str, Estimate]]:
+    """Each change, and the estimate with it and all before."""
+    for settings, change in made:
+        found = found.under(change(found.config))
+        yield settings, found
 
 
 Change = Callable[[ExperimentConfig], ExperimentConfig]

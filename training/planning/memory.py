@@ -16,7 +16,6 @@ from .shape import Shape
 from .workload import Tower, Workload
 
 GIB = 2**30
-ROWS_AT_ONCE = 512  # of the engine
 LOGIT_COPIES_TRAINING = 5  # float32: logits, scaled, banned, and two gradients
 LOGIT_BYTES_DRAWING = 32  # per logit: two copies in float32, three steps of the CDF in float64
 RESERVED = 0.06  # of a device: its context, the allocator's fragments
@@ -168,7 +167,7 @@ def block_bytes(shape: Shape) -> int:
 
 def rows_decoded(work: Workload, devices: int) -> int:
     """Conversations in one device's cache at once."""
-    return min(ROWS_AT_ONCE, -(-work.episodes // devices))
+    return min(work.max_rows, -(-work.episodes // devices))
 
 
 def kv_cache(

@@ -29,7 +29,7 @@ class Workload:
     groups x members episodes of `turns` turns. prompt: tokens of the first prompt, pictures
     included. update: that each later turn adds. answer: sampled per turn. row_per_turn: every turn
     is a training row of its own; otherwise the episode is one. images: distinct pictures of an
-    episode. limit: of a row.
+    episode. limit: of a row. max_rows: conversations in one device's cache at once.
     """
 
     groups: int
@@ -41,6 +41,7 @@ class Workload:
     row_per_turn: bool
     images: int
     limit: int
+    max_rows: int = 512
 
     @property
     def episodes(self) -> int:
@@ -100,6 +101,7 @@ def workload(config: ExperimentConfig, shape: Shape) -> tuple[Workload, Tower | 
         row_per_turn=context is not ContextMode.concat,
         images=(turns if changes else 1) if pictures else 0,
         limit=config.policy.max_context or shape.config.get_text_config().max_position_embeddings,
+        max_rows=config.policy.max_rows,
     )
     if work.prompt + work.answer > work.limit:
         raise ValueError(
