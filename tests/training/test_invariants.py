@@ -1,17 +1,20 @@
 """Every invariant holds, and the check of each fails when a bug that breaks it is planted."""
 
 import invariants as of_losses
+import picture_invariants as of_pictures
 import pytest
 import row_invariants as of_rows
 import run_invariants as of_runs
 from invariants import INVARIANTS, Check
+from picture_invariants import PICTURE_INVARIANTS
 from planted_bugs import BUGS, Bug
+from planted_picture_bugs import PICTURE_BUGS
 from planted_run_bugs import RUN_BUGS
 from row_invariants import ROW_INVARIANTS
 from run_invariants import RUN_INVARIANTS
 
-CHECKS = (*INVARIANTS, *ROW_INVARIANTS, *RUN_INVARIANTS)
-PLANTED = (*BUGS, *RUN_BUGS)
+CHECKS = (*INVARIANTS, *ROW_INVARIANTS, *PICTURE_INVARIANTS, *RUN_INVARIANTS)
+PLANTED = (*BUGS, *RUN_BUGS, *PICTURE_BUGS)
 
 # What must hold of any trainer of this kind, and what is checked of it.
 SHEET: dict[str, tuple[Check, ...]] = {
@@ -24,6 +27,9 @@ SHEET: dict[str, tuple[Check, ...]] = {
     "2 the sampler's log-probabilities are the trainer's": (
         of_rows.the_sampler_reports_what_the_trainer_scores,
         of_rows.scores_are_those_of_the_whole_model,
+        of_pictures.the_sampler_sees_what_the_trainer_sees,
+        of_pictures.another_picture_changes_what_is_sampled_and_trained,
+        of_pictures.pictures_score_as_in_the_whole_model,
     ),
     "3 on-policy, every surrogate and aggregation has REINFORCE's gradient": (
         of_losses.on_policy_every_surrogate_is_reinforce,
@@ -52,11 +58,20 @@ SHEET: dict[str, tuple[Check, ...]] = {
         of_losses.a_groups_rewards_concern_nobody_else,
         of_rows.company_order_and_padding_do_not_change_scores,
     ),
-    "9 nor do padding and company": (of_rows.company_order_and_padding_do_not_change_scores,),
-    "10 rows are the ids that were sampled, cut where turns begin": (
-        of_rows.rows_hold_the_very_ids_that_were_sampled,
+    "9 nor do padding, company, empty slots for pictures and pictures that come later": (
+        of_rows.company_order_and_padding_do_not_change_scores,
+        of_pictures.text_does_not_see_pictures_that_come_later,
+        of_pictures.room_for_more_pictures_changes_nothing,
+        of_pictures.sharing_prompts_changes_no_scores,
     ),
-    "11 nothing is left of an earlier batch": (of_rows.nothing_is_left_of_an_earlier_batch,),
+    "10 rows are the ids that were sampled, cut where turns begin, with their pictures": (
+        of_rows.rows_hold_the_very_ids_that_were_sampled,
+        of_pictures.pictures_match_placeholders_at_every_cut,
+    ),
+    "11 nothing is left of an earlier batch, nor of earlier weights": (
+        of_rows.nothing_is_left_of_an_earlier_batch,
+        of_pictures.what_a_frozen_tower_saw_ends_with_its_weights,
+    ),
     "12 members, steps and processes draw differently; seeds know no world size": (
         of_losses.members_and_steps_draw_differently,
         of_runs.two_processes_play_the_episodes_of_one,

@@ -159,12 +159,13 @@ def tiny_policy(
     *,
     seed: int = 0,
     spread: float = 1.0,
+    tile_size: int = 28,
 ) -> Policy:
     """Two layers of width 32. `spread` multiplies the weight matrices: far from uniform answers."""
     torch.set_num_threads(1)
     build = BuildConfig(
         family=family, hidden_size=32, num_layers=2, num_heads=2, vision_hidden_size=16,
-        vision_layers=1, tile_size=28, seed=seed, max_position=256,
+        vision_layers=1, tile_size=tile_size, seed=seed, max_position=256,
     )  # fmt: skip
     policy = load_policy(PolicyConfig(name="tiny", build=build, device="cpu", context=context))
     return spread_out(policy, spread)
