@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
+from .blocks import known_blocks
 from .last_layer import recomputes
 
 WORTHWHILE = 0.5  # distinct ids to all: picking and spreading have costs of their own
@@ -50,16 +51,16 @@ def computed_once(model: Any, ids: torch.Tensor) -> Iterator[None]:
 
     Equal ids must stand for equal embeddings: where pictures are, let every place have a number of
     its own. For calls with these ids alone. Where activations are computed a second time in the
-    backward pass, which lies outside, nothing is saved.
+    backward pass, which lies outside, or blocks are not known (see `blocks`), nothing is saved.
     """
-    layers = model.get_decoder().layers
     if not _is_worthwhile(model):
         yield
         return
-    occurrences, handles = getattr(layers[0], "occurrences", None), []
+    first = known_blocks(model)[0]
+    occurrences, handles = getattr(first, "occurrences", None), []
     if occurrences is None:
         occurrences = Occurrences()
-        handles = _hooks(layers[0], occurrences)
+        handles = _hooks(first, occurrences)
     occurrences.read(ids)
     try:
         yield
@@ -76,7 +77,7 @@ def follow_occurrences(model: Any) -> Occurrences:
     """
     occurrences = Occurrences()
     if _is_worthwhile(model):
-        first = model.get_decoder().layers[0]
+        first: Any = known_blocks(model)[0]
         first.occurrences = occurrences
         _hooks(first, occurrences)
     return occurrences
@@ -84,17 +85,13 @@ def follow_occurrences(model: Any) -> Occurrences:
 
 def _is_worthwhile(model: Any) -> bool:
     """Whether positions are rotations, the first layer is not the last, nothing runs twice."""
-    decoder = model.get_decoder()
-    is_rotary = hasattr(decoder, "rotary_emb")
-    return len(decoder.layers) > 1 and is_rotary and not recomputes(model)
+    is_rotary = hasattr(model.get_decoder(), "rotary_emb")
+    return len(known_blocks(model)) > 1 and is_rotary and not recomputes(model)
 
 
 def _hooks(layer: Any, occurrences: Occurrences) -> list[RemovableHandle]:
-    attention, norm = getattr(layer, "self_attn", None), getattr(layer, "input_layernorm", None)
-    projections = [getattr(attention, name) for name in PROJECTIONS if hasattr(attention, name)]
-    # Without a second norm the first one's states may feed more than the attention.
-    is_known = norm is not None and hasattr(layer, "post_attention_layernorm")
-    if not is_known or len(projections) < len(PROJECTIONS):
+    attention, norm = getattr(layer, "self_attn", None), layer.input_layernorm
+    if attention is None:  # it looks at pictures: its keys and values are not of ids
         return []
 
     def pick(_: nn.Module, given: tuple[torch.Tensor]) -> tuple[torch.Tensor] | None:
@@ -118,9 +115,8 @@ def _hooks(layer: Any, occurrences: Occurrences) -> list[RemovableHandle]:
             return None
         return nn.functional.embedding(occurrences.number, found.float()).to(found.dtype)
 
-    assert norm is not None  # as is_known says
     handles = [norm.register_forward_pre_hook(pick), norm.register_forward_hook(keep)]
-    for projection in projections:
+    for projection in (getattr(attention, name) for name in PROJECTIONS):
         handles.append(projection.register_forward_pre_hook(take))
         handles.append(projection.register_forward_hook(spread))
     return handles

@@ -14,6 +14,8 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
+from .blocks import known_blocks
+
 WORTHWHILE = 0.9  # share of ids: picking and spreading have costs of their own
 
 
@@ -30,14 +32,14 @@ def computed_at(model: Any, wanted: torch.Tensor) -> Iterator[None]:
     """Within it the last layer of `model` computes only what the wanted states need.
 
     wanted: bool, of the shape [B, T] of the ids that the model is called with. Where activations
-    are computed a second time in the backward pass, which lies outside, nothing is left out.
+    are computed a second time in the backward pass, which lies outside, or blocks are not known
+    (see `blocks`), nothing is left out.
     """
-    flat = wanted.flatten().nonzero()[:, 0]
-    if recomputes(model) or len(flat) > WORTHWHILE * wanted.numel():
+    flat, known = wanted.flatten().nonzero()[:, 0], known_blocks(model)
+    if not known or recomputes(model) or len(flat) > WORTHWHILE * wanted.numel():
         yield
         return
-    last = model.get_decoder().layers[-1]
-    places, handles = getattr(last, "wanted_places", None), []
+    places, handles = getattr(known[-1], "wanted_places", None), []
     if places is None:
         places = Places()
         handles = _hooks(model, places)
@@ -53,11 +55,13 @@ def computed_at(model: Any, wanted: torch.Tensor) -> Iterator[None]:
 def follow_places(model: Any) -> Places:
     """Have the last layer of `model` look up itself what is wanted: it may be compiled then.
 
-    Returns where it does.
+    Returns where it does; nothing is looked up there in a model whose blocks are not known.
     """
-    last = model.get_decoder().layers[-1]
-    last.wanted_places = places = Places()
-    _hooks(model, places)
+    places = Places()
+    if known := known_blocks(model):
+        last: Any = known[-1]
+        last.wanted_places = places
+        _hooks(model, places)
     return places
 
 
@@ -70,7 +74,7 @@ def _hooks(model: Any, places: Places) -> list[RemovableHandle]:
     """What treats every id by itself, but for keys and values, reads only the places."""
     decoder = model.get_decoder()
     layer = decoder.layers[-1]
-    attention = getattr(layer, "self_attn", None) or getattr(layer, "cross_attn", None)
+    attention = getattr(layer, "self_attn", None) or layer.cross_attn
 
     def pick(_: nn.Module, given: tuple[torch.Tensor]) -> tuple[torch.Tensor] | None:
         if places.wanted is None:
@@ -87,14 +91,13 @@ def _hooks(model: Any, places: Places) -> list[RemovableHandle]:
 
     # From where picked to where spread again.
     spans = [
-        (getattr(attention, "q_proj", None), getattr(attention, "q_proj", None)),
-        (getattr(attention, "o_proj", None), getattr(attention, "o_proj", None)),
-        (getattr(layer, "post_attention_layernorm", None), getattr(layer, "mlp", None)),
-        (getattr(decoder, "norm", None), getattr(decoder, "norm", None)),
+        (attention.q_proj, attention.q_proj),
+        (attention.o_proj, attention.o_proj),
+        (layer.post_attention_layernorm, layer.mlp),
+        (decoder.norm, decoder.norm),
     ]
     handles = []
     for first, last in spans:
-        if first is not None and last is not None:
-            handles.append(first.register_forward_pre_hook(pick))
-            handles.append(last.register_forward_hook(spread))
+        handles.append(first.register_forward_pre_hook(pick))
+        handles.append(last.register_forward_hook(spread))
     return handles

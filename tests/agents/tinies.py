@@ -1,7 +1,8 @@
 """Tiny policies for the agents' tests: quick, and with every part that the real ones have."""
 
 import torch
-from cardinal_gym.agents.config import BuildConfig, Family, PolicyConfig
+from cardinal_gym.agents.adapters import add_lora
+from cardinal_gym.agents.config import BuildConfig, Family, LoraConfig, PolicyConfig
 from cardinal_gym.agents.families import FAMILIES
 from cardinal_gym.agents.policy import Policy, load_policy
 from cardinal_gym.agents.types import ContextMode
@@ -21,4 +22,15 @@ def tiny(family: Family, context: ContextMode = ContextMode.concat, seed: int = 
         for parameter in policy.model.parameters():
             if parameter.ndim > 1:
                 parameter.mul_(4.0)
+    return policy
+
+
+def adapted(policy: Policy) -> Policy:
+    """The policy with adapters that do something already, and nothing else that is trained."""
+    add_lora(policy.model, LoraConfig(rank=2, alpha=4))
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for name, parameter in policy.model.named_parameters():
+            if "lora_B" in name:
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
     return policy
