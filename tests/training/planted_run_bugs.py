@@ -1,4 +1,4 @@
-"""Mistakes in sampling, rows, scoring, sharing and resuming that checks must catch.
+"""Mistakes in sampling, rows, scoring and sharing that checks must catch.
 
 They are in `row_invariants.py` and `run_invariants.py`. As in `planted_bugs.py`, each bug names the
 invariant that it breaks and what stands in for what.
@@ -23,20 +23,16 @@ from cardinal_gym.training import (
     grpo_rollout,
     grpo_rows,
     policy_gradient,
-    saving,
     surrogates,
 )
 from cardinal_gym.training.advantages import Credit
-from cardinal_gym.training.metrics import Ledger
 from planted_bugs import Bug
 
 HIDDEN, DRAW, STATES = running.hidden_states, running.draw, scoring.batch_states
 PLACES, BATCH = prefill.PromptStore.places, qwen_vl.QwenVision.batch
 ROW, ROWS = rows._row, grpo_rows.rows_from_episode
 GROUP, PPO_LOSS, CREDITED = advantages.group_advantages, surrogates.ppo, policy_gradient.credited
-TASK_SEED, UNPACK, SHARE = (
-    grpo_rollout.task_seed, policy_gradient.unpack_rollout, distributed.Workers.share,
-)  # fmt: skip
+TASK_SEED, SHARE = grpo_rollout.task_seed, distributed.Workers.share
 
 
 def _in_train_mode(model: Any) -> None:
@@ -81,12 +77,6 @@ def _without_baseline(returns: Any, groups: Any, kind: Any, **options: Any) -> A
 
 def _by_trajectory(episodes: Any, pays: Any, config: Any, **more: Any) -> Any:
     return CREDITED(episodes, pays, replace(config, credit=Credit.trajectory), **more)
-
-
-def _done_again(saved: Any, workers: Any) -> Any:
-    rollout = UNPACK(saved, workers)
-    rollout.num_done = 0
-    return rollout
 
 
 RUN_BUGS: tuple[Bug, ...] = (
@@ -169,24 +159,5 @@ RUN_BUGS: tuple[Bug, ...] = (
         "tasks are drawn from a common stream",
         of_runs.two_processes_play_the_episodes_of_one, grpo_rollout, "task_seed",
         functools.partial(lambda drawn, run_seed, stage, group: next(drawn), count()),
-    ),
-    Bug(
-        "the optimizer begins anew",
-        of_runs.a_resumed_run_is_the_uninterrupted_one, saving, "split_moments",
-        lambda saved, parameters: {**saved, "state": {}},
-    ),
-    Bug(
-        "random states are not restored",
-        of_runs.a_resumed_run_is_the_uninterrupted_one, saving, "restore_rng", lambda state: None,
-    ),
-    Bug(
-        "what was spent is forgotten",
-        of_runs.a_resumed_run_is_the_uninterrupted_one, saving.Ledger, "from_dict",
-        classmethod(lambda cls, counts, cpu_s: Ledger(num_parameters=counts["num_parameters"])),
-    ),
-    Bug(
-        "a resumed step makes all its updates again",
-        of_runs.a_resumed_step_makes_the_updates_that_are_left, policy_gradient, "unpack_rollout",
-        _done_again,
     ),
 )  # fmt: skip

@@ -1,13 +1,11 @@
-"""Invariants of whole runs: updates that learn, processes that share them, and resuming.
+"""Invariants of whole runs: updates that learn, and processes that share them.
 
-See `row_invariants.py` and `invariants.py` for the others; `planted_run_bugs.py` has the mistakes.
+See `invariants.py`, `row_invariants.py`, `picture_invariants.py` and `resume_invariants.py` for the
+others; `planted_run_bugs.py` has the mistakes.
 """
 
-import random
-import tempfile
 import threading
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -20,7 +18,7 @@ from cardinal_gym.agents.rows import Row, collate, row_from_answer
 from cardinal_gym.training import advantages
 from cardinal_gym.training.advantages import AdvantageKind, Credit
 from cardinal_gym.training.config import BudgetConfig
-from cardinal_gym.training.loop import TrainState, train
+from cardinal_gym.training.loop import TrainState
 from cardinal_gym.training.supervised import SupervisedStage
 from invariants import Check
 from row_invariants import rows_of
@@ -29,13 +27,10 @@ from toys import (
     bandit,
     grpo_config,
     grpo_stage,
-    guess,
-    noisy_returns,
     optim,
     recorded,
     run_steps,
     tiny_policy,
-    weights,
 )
 from two_processes import OneOf
 
@@ -146,81 +141,10 @@ def two_processes_play_the_episodes_of_one(monkeypatch: pytest.MonkeyPatch) -> N
     assert sorted(by_size[2]) == sorted(by_size[1])
 
 
-class Wandering:
-    """A stage whose gradients are random numbers of all three kinds."""
-
-    name, head = "wander", None
-
-    def __init__(self, steps: int) -> None:
-        self.budget, self.optim = BudgetConfig(steps=steps), optim(1e-2)
-
-    def update(self, state: TrainState) -> dict[str, float]:
-        factor = random.random() + np.random.random() + state.step  # noqa: NPY002
-        for parameter in state.parameters:
-            parameter.grad = factor * torch.randn_like(parameter)
-        state.ledger.add(train_tokens=1)
-        return {"loss": factor, **state.apply_gradients()}
-
-
-def a_resumed_run_is_the_uninterrupted_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    def run(folder: Path, steps: int) -> tuple[torch.Tensor, dict[str, int]]:
-        stage = Wandering(steps)
-        policy = tiny_policy()
-        state = TrainState.create(policy, stage.optim, stage.budget, OneOf(0, 1))
-        train(stage, state, folder, checkpoint_every=1, keep_checkpoints=1)
-        return weights(policy), state.ledger.asdict()
-
-    with tempfile.TemporaryDirectory() as name:
-        whole, parts = Path(name) / "whole", Path(name) / "parts"
-        wanted = run(whole, 4)
-        run(parts, 2)
-        found = run(parts, 4)
-        assert torch.equal(found[0], wanted[0])
-        assert found[1] == wanted[1]
-        assert (parts / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
-
-
-def a_resumed_step_makes_the_updates_that_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    noisy_returns(monkeypatch)
-    small = grpo_config(groups_per_step=1, group_size=3, epochs=2)
-
-    def run(folder: Path, stop: bool = False) -> torch.Tensor:
-        policy = tiny_policy(spread=3.0)
-        stage, state = grpo_stage(policy, guess, small)
-        with pytest.MonkeyPatch.context() as patch:
-            if stop:
-                patch.setattr(TrainState, "apply_gradients", _stopping_after(1))
-            train(
-                stage, state, folder,
-                checkpoint_every=1, keep_checkpoints=2, checkpoint_updates=1,
-            )  # fmt: skip
-        return weights(policy)
-
-    with tempfile.TemporaryDirectory() as name:
-        wanted = run(Path(name) / "whole")
-        with pytest.raises(KeyboardInterrupt):
-            run(Path(name) / "parts", stop=True)
-        assert torch.equal(run(Path(name) / "parts"), wanted)
-
-
-def _stopping_after(count: int) -> Callable[..., dict[str, float]]:
-    """`apply_gradients` that is interrupted when it is called once more than `count` times."""
-    apply, calls = TrainState.apply_gradients, iter(range(count))
-
-    def stopping(state: TrainState, *args: Any) -> dict[str, float]:
-        if next(calls, None) is None:
-            raise KeyboardInterrupt
-        return apply(state, *args)
-
-    return stopping
-
-
 RUN_INVARIANTS: tuple[Check, ...] = (
     an_update_makes_likelier_what_was_paid,
     only_credit_by_turn_sees_a_reward_that_comes_early,
     a_shift_of_all_rewards_changes_nothing,
     shares_of_two_processes_add_up_to_the_gradient_of_one,
     two_processes_play_the_episodes_of_one,
-    a_resumed_run_is_the_uninterrupted_one,
-    a_resumed_step_makes_the_updates_that_are_left,
 )

@@ -3,18 +3,23 @@
 import invariants as of_losses
 import picture_invariants as of_pictures
 import pytest
+import resume_invariants as of_resuming
 import row_invariants as of_rows
 import run_invariants as of_runs
 from invariants import INVARIANTS, Check
 from picture_invariants import PICTURE_INVARIANTS
 from planted_bugs import BUGS, Bug
 from planted_picture_bugs import PICTURE_BUGS
+from planted_resume_bugs import RESUME_BUGS
 from planted_run_bugs import RUN_BUGS
+from resume_invariants import RESUME_INVARIANTS
 from row_invariants import ROW_INVARIANTS
 from run_invariants import RUN_INVARIANTS
 
-CHECKS = (*INVARIANTS, *ROW_INVARIANTS, *PICTURE_INVARIANTS, *RUN_INVARIANTS)
-PLANTED = (*BUGS, *RUN_BUGS, *PICTURE_BUGS)
+CHECKS = (
+    *INVARIANTS, *ROW_INVARIANTS, *PICTURE_INVARIANTS, *RUN_INVARIANTS, *RESUME_INVARIANTS
+)  # fmt: skip
+PLANTED = (*BUGS, *RUN_BUGS, *PICTURE_BUGS, *RESUME_BUGS)
 
 # What must hold of any trainer of this kind, and what is checked of it.
 SHEET: dict[str, tuple[Check, ...]] = {
@@ -77,8 +82,9 @@ SHEET: dict[str, tuple[Check, ...]] = {
         of_runs.two_processes_play_the_episodes_of_one,
     ),
     "13 a resumed run is the uninterrupted one, also between updates": (
-        of_runs.a_resumed_run_is_the_uninterrupted_one,
-        of_runs.a_resumed_step_makes_the_updates_that_are_left,
+        of_resuming.a_resumed_run_is_the_uninterrupted_one,
+        of_resuming.a_resumed_run_of_rollouts_is_the_uninterrupted_one,
+        of_resuming.a_resumed_step_makes_the_updates_that_are_left,
     ),
     "14 what is paid becomes likelier; credit finds the turn": (
         of_runs.an_update_makes_likelier_what_was_paid,
