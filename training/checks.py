@@ -38,6 +38,7 @@ STAGES = {  # that a command trains after the base
     "compare": ("warmup", "sft", "grpo"),
 }
 HIGH_LEARNING_RATE = 2e-5  # for all weights of a model that somebody else has trained
+LOW_LEARNING_RATE = 1e-5  # for a policy built here
 NUM_PROMPTS = 8  # encoded to see how much room they leave
 
 
@@ -88,8 +89,20 @@ def warn_of_compact_prompt(config: ExperimentConfig) -> None:
 
 
 def warn_of_learning_rates(config: ExperimentConfig, stages: Collection[str]) -> None:
-    """One line in the log for a whole model from elsewhere that learns as fast as a tiny policy."""
-    if config.policy.lora.rank or not _is_from_elsewhere(config.policy):
+    """One line in the log for a whole model from elsewhere that learns as fast as a tiny policy.
+
+    And for a tiny policy that learns as slowly as one of billions of weights.
+    """
+    if not _is_from_elsewhere(config.policy):
+        if "grpo" in stages and config.grpo.optim.lr < LOW_LEARNING_RATE:
+            _logger.warning(
+                "grpo.optim.lr=%g is for models of billions of weights; a tiny one hardly moves: "
+                "algorithm=loss/NAME has an algorithm's loss alone, and leaves learning rate and "
+                "batch to the experiment",
+                config.grpo.optim.lr,
+            )
+        return
+    if config.policy.lora.rank:
         return
     rates = {"sft": config.sft.optim.lr, "grpo": config.grpo.optim.lr}
     high = [

@@ -102,6 +102,7 @@ class Zero:
             self.parameters,
             lr=optim.lr,
             betas=(optim.betas[0], optim.betas[1]),
+            eps=optim.eps,
             weight_decay=optim.weight_decay,
             fused=True,
         )

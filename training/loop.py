@@ -202,6 +202,7 @@ def adamw(
         parameters,
         lr=optim.lr,
         betas=(optim.betas[0], optim.betas[1]),
+        eps=optim.eps,
         weight_decay=optim.weight_decay,
         fused=True,
     )

@@ -24,13 +24,16 @@ class OptimConfig:
     final_lr_fraction: float = 0.1  # of lr, where a schedule ends
     weight_decay: float = 0.0
     betas: list[float] = field(default_factory=lambda: [0.9, 0.98])
+    eps: float = 1e-8
     max_grad_norm: float = 1.0
     micro_batch_tokens: int = 1024  # padded, per forward pass; small suits a CPU cache, large a GPU
     share_prompts: bool = False  # read it once for all rows that begin with it; same gradients
     max_bad_updates: int = 5  # non-finite updates in a row before the run stops
 
     def __post_init__(self) -> None:
-        require_positive(self, "lr", "max_grad_norm", "micro_batch_tokens", "max_bad_updates")
+        require_positive(
+            self, "lr", "eps", "max_grad_norm", "micro_batch_tokens", "max_bad_updates"
+        )
         require_at_least_zero(self, "warmup_steps", "weight_decay")
         if not 0 <= self.final_lr_fraction <= 1:
             raise ValueError(

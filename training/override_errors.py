@@ -6,10 +6,11 @@ decides what is an error: it only says it.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from importlib.resources import files
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -21,6 +22,9 @@ from omegaconf.errors import (
 )
 
 from .key_hints import did_you_mean, likely_keys
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable  # of Python 3.11
 
 CONF = "cardinal_gym.conf"
 PRESET_GROUPS = {"env.rule": "rules", "env.visual": "visuals"}  # sections that a group fills
@@ -102,14 +106,19 @@ def one_line(text: str) -> str:
 def groups() -> dict[str, list[str]]:
     """The choices of every group that comes with the package."""
     return {
-        folder.name: sorted(
-            entry.name.removesuffix(".yaml")
-            for entry in folder.iterdir()
-            if entry.name.endswith(".yaml")
-        )
+        folder.name: sorted(_choices(folder))
         for folder in files(CONF).iterdir()
         if folder.is_dir() and folder.name not in ("hydra", "__pycache__")
     }
+
+
+def _choices(folder: "Traversable") -> Iterator[str]:
+    """Names in a group, those of a folder inside it behind a slash."""
+    for entry in folder.iterdir():
+        if entry.name.endswith(".yaml"):
+            yield entry.name.removesuffix(".yaml")
+        elif entry.is_dir() and entry.name != "__pycache__":
+            yield from (f"{entry.name}/{choice}" for choice in _choices(entry))
 
 
 def _malformed(override: str) -> str:
@@ -126,12 +135,21 @@ def _unknown_choice(error: MissingConfigException) -> str:
     name = error.missing_cfg_file or ""
     group, _, choice = name.rpartition("/")
     options = [option for option in error.options or () if option != "__init__"]
+    own = name.partition("/")[0]
+    if own in groups():  # with the folders inside it
+        group, choice, options = own, name.removeprefix(f"{own}/"), groups()[own]
     if not group:
         return f"{name or 'the configuration'} must be a configuration file; got none of that name"
     return (
         f"{group} must be one of {', '.join(options) or 'nothing (the group is empty)'}; "
-        f"got {choice}{did_you_mean(choice, options)}"
+        f"got {choice}{_meant(choice, options)}"
     )
+
+
+def _meant(choice: str, options: list[str]) -> str:
+    """A hint at the choice of the same name in a folder of the group, or one spelt alike."""
+    same = [option for option in options if option.endswith(f"/{choice}")]
+    return f" (did you mean {same[0]}?)" if same else did_you_mean(choice, options)
 
 
 def _unknown_key(error: OmegaConfBaseException) -> str:

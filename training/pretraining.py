@@ -24,7 +24,7 @@ from ..envs.settings import Modality
 from ..envs.street_nav.config import StreetNavConfig
 from .broad_cards import BroadTasks
 from .broad_streets import BroadWalks
-from .config import BudgetConfig, ExperimentConfig, PretrainConfig
+from .config import BudgetConfig, ExperimentConfig, OptimConfig, PretrainConfig
 from .distributed import Workers
 from .files import atomic_write_json, plain
 from .loop import TrainState, train
@@ -178,6 +178,8 @@ def _recipe(config: ExperimentConfig, seed: int) -> dict[str, Any]:
     pretrain = dataclasses.asdict(config.pretrain)
     if not config.pretrain.formats:
         pretrain.pop("formats")
+    if config.pretrain.optim.eps == OptimConfig().eps:  # and of before it could be set
+        pretrain["optim"].pop("eps")
     return plain(
         {
             "version": CACHE_VERSION,

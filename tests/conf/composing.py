@@ -11,7 +11,9 @@ PRIMARIES = sorted(
     path.stem for path in CONF.glob("*.yaml") if path.stem not in ("common", "launch")
 )
 GROUPS = {
-    folder.name: sorted(path.stem for path in folder.glob("*.yaml"))
+    folder.name: sorted(
+        path.relative_to(folder).with_suffix("").as_posix() for path in folder.glob("**/*.yaml")
+    )
     for folder in sorted(CONF.iterdir())
     if folder.is_dir() and folder.name not in ("hydra", "__pycache__")
 }

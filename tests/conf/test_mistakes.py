@@ -101,7 +101,8 @@ def test_a_misspelt_key_in_a_file_is_refused_with_the_file_named(
     (conf / name).write_text(f"{text}\nmisspelt_key: 1\n")
     if len(name.parts) > 1:
         primary = "run" if name.parts[0] == "recipe" else "compare"
-        overrides = [f"{name.parts[0]}={name.stem}"]
+        choice = Path(*name.parts[1:]).with_suffix("").as_posix()
+        overrides = [f"{name.parts[0]}={choice}"]
     else:
         primary, overrides = (name.stem if name.stem not in ("common", "launch") else "grpo"), []
     message = refusal(primary, *overrides, conf=conf)

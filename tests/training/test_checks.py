@@ -59,6 +59,14 @@ def test_a_whole_model_from_elsewhere_is_told_of_a_tiny_policys_learning_rate(
     assert ("grpo.optim.lr=0.0001 suits the tiny policies" in caplog.text) is is_told
 
 
+@pytest.mark.parametrize(("algorithm", "is_told"), [("dapo", True), ("loss/dapo", False)])
+def test_a_tiny_policy_is_told_of_a_large_models_learning_rate(
+    algorithm: str, is_told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_of_learning_rates(experiment("experiment=gp_l", f"algorithm={algorithm}"), ["grpo"])
+    assert ("algorithm=loss/NAME has an algorithm's loss alone" in caplog.text) is is_told
+
+
 def test_a_server_that_is_asked_in_tiny_words_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
     server = ("policy=api", "policy.base_url=http://localhost:1/v1", "policy.model=large")
     warn_of_compact_prompt(experiment("env=gp_text", *server))

@@ -61,49 +61,93 @@ def test_without_a_group_to_compare_with_one_episode_per_task_is_enough() -> Non
 
 
 ADDING = {"gigpo", "ppo_sft_vs_rl", "vagen"}  # rewards up, over turns
-PAPERS: dict[str, dict[str, Any]] = {
-    "deepseek_grpo": {"kl_coef": 0.04, "group_size": 64, "optim.lr": 1e-6, "clip_high": 0.2},
-    "r1_zero": {"kl_coef": 0.001, "group_size": 16, "clip_high": 10.0, "reference_every": 400},
-    "dr_grpo_const": {"advantage": "dr_grpo", "aggregation": "const", "kl_coef": 0.0},
+LOSSES: dict[str, dict[str, Any]] = {  # at any scale
+    "grpo": {
+        "advantage": "grpo", "aggregation": "seq_mean", "clip_low": 0.2, "clip_high": 0.2,
+        "kl_coef": 0.04, "kl_kind": "k3",
+    },
+    "r1_zero": {"advantage": "grpo", "kl_coef": 0.001, "clip_high": 10.0, "reference_every": 400},
+    "dr_grpo": {"advantage": "dr_grpo", "aggregation": "const", "clip_high": 0.2, "kl_coef": 0.0},
     "dapo": {"clip_low": 0.2, "clip_high": 0.28, "length.overlong_fraction": 0.2},
     "gspo": {"surrogate": "gspo", "clip_low": 3e-4, "clip_high": 4e-4, "minibatches": 4},
     "cispo": {"surrogate": "cispo", "ratio_cap": 5.0, "aggregation": "token_mean"},
-    "sapo": {"surrogate": "sapo", "gate_temperatures": [1.0, 1.05]},
-    "lite_ppo": {"advantage": "batch_std", "aggregation": "token_mean"},
-    "reinforce_plus_plus": {"kl_in": "reward", "group_size": 1},
-    "reinforce_plus_plus_baseline": {"kl_kind": "k2", "kl_in": "loss"},
-    "gigpo": {"credit": "gigpo", "anchor_weight": 1.0, "discount": 0.95},
-    "vagen": {"advantage": "gae", "credit": "bilevel", "discount": 0.95},
+    "sapo": {"surrogate": "sapo", "gate_temperatures": [1.0, 1.05], "minibatches": 4},
+    "lite_ppo": {"advantage": "batch_std", "aggregation": "token_mean", "clip_high": 0.2},
+    "reinforce_plus_plus": {"kl_in": "reward", "kl_coef": 0.01},
+    "reinforce_plus_plus_baseline": {"kl_kind": "k2", "kl_in": "loss", "kl_coef": 1e-5},
+    "gigpo": {"credit": "gigpo", "anchor_weight": 1.0, "discount": 0.95, "kl_coef": 0.01},
+    "vagen": {
+        "advantage": "gae", "credit": "bilevel", "discount": 0.95, "gae_lambda": 1.0,
+        "kl_in": "reward", "critic.clip": 0.5,
+    },
     "ppo_sft_vs_rl": {
         "ratio_unit": "turn", "discount": 0.9, "gae_lambda": 0.95, "clip_low": 0.1, "epochs": 4,
-        "critic.loss_coef": 0.5, "critic.clip": 0.1, "optim.lr": 1e-6, "optim.max_grad_norm": 0.01,
+        "critic.loss_coef": 0.5, "critic.clip": 0.1,
     },
-    "grpo": {"kl_coef": 0.04, "kl_kind": "k3", "aggregation": "seq_mean", "clip_high": 0.2},
-    "rloo": {"advantage": "rloo", "kl_in": "reward", "kl_coef": 0.03, "group_size": 4},
-    "dr_grpo": {"advantage": "dr_grpo", "aggregation": "token_mean", "clip_high": 0.28},
+    "rloo": {"advantage": "rloo", "kl_in": "reward", "kl_coef": 0.03, "minibatches": 1},
 }  # fmt: skip
+SCALE = (  # learning rate, group size, groups of a rollout, updates of one pass
+    "optim.lr", "group_size", "groups_per_step", "minibatches", "optim.warmup_steps",
+)  # fmt: skip
+PAPERS = {
+    "deepseek_grpo": (1e-6, 64, 16, 1, 0), "r1_zero": (3e-6, 16, 512, 16, 0),
+    "dr_grpo": (1e-6, 8, 128, 8, 0), "dapo": (1e-6, 16, 512, 16, 20), "gspo": (1e-6, 16, 256, 4, 0),
+    "cispo": (5e-7, 16, 48, 16, 100), "sapo": (1e-6, 16, 256, 4, 0), "gigpo": (1e-6, 8, 16, 2, 0),
+    "lite_ppo": (1e-6, 8, 128, 1, 50), "reinforce_plus_plus": (5e-7, 1, 256, 2, 0),
+    "reinforce_plus_plus_baseline": (5e-7, 8, 128, 1, 0), "vagen": (1e-6, 1, 128, 4, 0),
+    "ppo_sft_vs_rl": (1e-6, 1, 2048, 2, 0), "rloo": (1e-6, 4, 64, 1, 18),
+}  # fmt: skip
+ELSEWHERE = {"deepseek_grpo": "grpo"}  # whose loss goes by another name
+IN_UPDATES = {"r1_zero": "reference_every"}  # what a paper counts in updates, rollouts here
+ALGORITHMS = Path(__file__).parents[2] / "conf" / "algorithm"
+
+
+def value_of(config: Any, key: str) -> Any:
+    for part in key.split("."):
+        config = getattr(config, part)
+    return config
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_has_its_papers_numbers_and_leaves_the_scale_to_the_experiment(name: str) -> None:
+    plain, chosen = (
+        experiment("experiment=gp_l", *more).grpo for more in ((), (f"algorithm=loss/{name}",))
+    )
+    for key, wanted in LOSSES[name].items():
+        assert value_of(chosen, key) == wanted, key
+    for key in ("optim", "group_size", "groups_per_step", "max_new_tokens", "temperature"):
+        assert value_of(chosen, key) == value_of(plain, key), key
 
 
 @pytest.mark.parametrize("hardware", ["cpu", "multi_node"])  # the second has all that GPUs set
 @pytest.mark.parametrize("name", PAPERS)
 def test_a_preset_has_its_papers_numbers_whatever_the_experiment(name: str, hardware: str) -> None:
     config = experiment("experiment=gp_l", f"algorithm={name}", f"hardware={hardware}").grpo
-    for key, wanted in PAPERS[name].items():
-        value: Any = config
-        for part in key.split("."):
-            value = getattr(value, part)
-        assert value == wanted, key
+    assert tuple(value_of(config, key) for key in SCALE) == PAPERS[name]
+    for key, wanted in LOSSES[ELSEWHERE.get(name, name)].items():
+        if key not in SCALE and key != IN_UPDATES.get(name):
+            assert value_of(config, key) == wanted, key
+    is_falling = name == "ppo_sft_vs_rl"
+    assert config.optim.schedule.value == ("cosine" if is_falling else "constant")  # not gp_l's
     assert config.budget.tflops == 5.0  # the experiment's: no preset has a budget
+    assert config.max_new_tokens == experiment("experiment=gp_l").grpo.max_new_tokens  # the task's
+
+
+def test_400_updates_of_r1_zero_are_25_rollouts() -> None:
+    config = experiment("algorithm=r1_zero").grpo
+    assert config.reference_every == LOSSES["r1_zero"]["reference_every"] / config.minibatches
 
 
 def test_every_preset_is_listed_here_and_names_its_source() -> None:
-    folder = Path(__file__).parents[2] / "conf" / "algorithm"
-    files = {path.stem: path.read_text() for path in folder.glob("*.yaml")}
-    assert set(files) == set(PAPERS)
-    assert all("arXiv 2" in text for text in files.values())
+    papers = {path.stem: path.read_text() for path in ALGORITHMS.glob("*.yaml")}
+    losses = {path.stem: path.read_text() for path in ALGORITHMS.glob("loss/*.yaml")}
+    assert set(papers) == {*PAPERS, "default"}
+    assert set(losses) == set(LOSSES)
+    assert all("arXiv 2" in text for text in (*papers.values(), *losses.values()))
 
 
-def test_the_default_is_the_preset_dr_grpo() -> None:
+def test_nothing_chosen_is_the_default() -> None:
+    assert experiment().grpo == experiment("algorithm=default").grpo
     assert experiment().grpo == GrpoConfig() == ExperimentConfig().grpo
 
 

@@ -266,8 +266,18 @@ def _algorithm(stage: str, name: str) -> dict[str, Any]:
             f"stages.{stage}.algorithm must be one of {', '.join(known)}; "
             f"got {name}{did_you_mean(name, known)}"
         )
+    return _preset(name)
+
+
+def _preset(name: str) -> dict[str, Any]:
+    """What a file of the group sets, over the one that it begins with."""
     text = (files(CONF) / "algorithm" / f"{name}.yaml").read_text(encoding="utf-8")
-    return dict(yaml.safe_load(text))
+    own: dict[str, Any] = yaml.safe_load(text)
+    first = [base for base in own.pop("defaults", []) if base != "_self_"]
+    found: dict[str, Any] = {}
+    for base in first:
+        found = _merged(found, _preset(base))
+    return _merged(found, own)
 
 
 def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
