@@ -6,25 +6,30 @@ import pytest
 import resume_invariants as of_resuming
 import row_invariants as of_rows
 import run_invariants as of_runs
+import update_invariants as of_updates
 from invariants import INVARIANTS, Check
 from picture_invariants import PICTURE_INVARIANTS
 from planted_bugs import BUGS, Bug
 from planted_picture_bugs import PICTURE_BUGS
 from planted_resume_bugs import RESUME_BUGS
 from planted_run_bugs import RUN_BUGS
+from planted_update_bugs import UPDATE_BUGS
 from resume_invariants import RESUME_INVARIANTS
 from row_invariants import ROW_INVARIANTS
 from run_invariants import RUN_INVARIANTS
+from update_invariants import UPDATE_INVARIANTS
 
 CHECKS = (
-    *INVARIANTS, *ROW_INVARIANTS, *PICTURE_INVARIANTS, *RUN_INVARIANTS, *RESUME_INVARIANTS
+    *INVARIANTS, *UPDATE_INVARIANTS, *ROW_INVARIANTS, *PICTURE_INVARIANTS, *RUN_INVARIANTS,
+    *RESUME_INVARIANTS,
 )  # fmt: skip
-PLANTED = (*BUGS, *RUN_BUGS, *PICTURE_BUGS, *RESUME_BUGS)
+PLANTED = (*BUGS, *UPDATE_BUGS, *RUN_BUGS, *PICTURE_BUGS, *RESUME_BUGS)
 
 # What must hold of any trainer of this kind, and what is checked of it.
 SHEET: dict[str, tuple[Check, ...]] = {
     "1 the ratio is 1 at the first update; no dropout; one temperature for all": (
         of_losses.the_ratio_is_one_at_the_first_update,
+        of_updates.one_temperature_for_sampler_present_old_and_reference,
         of_losses.later_updates_compare_with_the_rollouts_probabilities,
         of_losses.the_clipped_surrogate_never_promises_more_than_the_plain_one,
         of_rows.scores_are_not_random,
@@ -42,6 +47,7 @@ SHEET: dict[str, tuple[Check, ...]] = {
     ),
     "4 the penalty is 0 at the start; its gradient is the KL's": (
         of_losses.the_penalty_is_zero_at_the_start_and_has_the_kls_gradient,
+        of_updates.a_penalty_in_the_reward_falls_on_its_token_and_those_before,
     ),
     "5 gradients depend on no micro-batch and no number of processes": (
         of_losses.gradients_do_not_depend_on_the_micro_batch,
@@ -77,8 +83,9 @@ SHEET: dict[str, tuple[Check, ...]] = {
         of_rows.nothing_is_left_of_an_earlier_batch,
         of_pictures.what_a_frozen_tower_saw_ends_with_its_weights,
     ),
-    "12 members, steps and processes draw differently; seeds know no world size": (
+    "12 members, turns, steps and processes draw differently; seeds know no world size": (
         of_losses.members_and_steps_draw_differently,
+        of_updates.a_row_draws_from_a_stream_of_its_own,
         of_runs.two_processes_play_the_episodes_of_one,
     ),
     "13 a resumed run is the uninterrupted one, also between updates": (
@@ -89,11 +96,14 @@ SHEET: dict[str, tuple[Check, ...]] = {
     "14 what is paid becomes likelier; credit finds the turn": (
         of_runs.an_update_makes_likelier_what_was_paid,
         of_runs.only_credit_by_turn_sees_a_reward_that_comes_early,
+        of_updates.a_late_reward_reaches_the_answer_that_earned_it,
         of_losses.an_entropy_bonus_raises_the_entropy,
     ),
-    "15 a constant reward gives no update, a shift changes none": (
+    "15 a constant reward gives no update, a shift (with a deviation, a scale) changes none": (
         of_losses.a_constant_reward_gives_exactly_zero,
+        of_updates.a_constant_reward_moves_no_weights,
         of_runs.a_shift_of_all_rewards_changes_nothing,
+        of_updates.a_scale_of_all_rewards_changes_nothing_where_a_deviation_divides,
     ),
 }
 
