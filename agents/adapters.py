@@ -84,7 +84,8 @@ def load_lora(model: Any, folder: Path, config: LoraConfig) -> None:
             f"policy.lora.rank and alpha must be those of the adapter in {folder}, "
             f"{found[0]} and {found[1]:g}; got {wanted[0]} and {wanted[1]:g}"
         )
-    model.load_adapter(str(folder), is_trainable=True)
+    # Read into bfloat16, as is the base, they would be rounded.
+    model.load_adapter(str(folder), is_trainable=True, dtype_plan={"lora_": torch.float32})
     _train_in_fp32(model)
 
 

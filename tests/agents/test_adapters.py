@@ -1,5 +1,6 @@
 """Adapters, frozen towers and recomputed activations: what is trained changes, and nothing else."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +8,19 @@ import pytest
 import torch
 from cardinal_gym.agents.adapters import add_lora, recompute_activations, targets
 from cardinal_gym.agents.chat import encode_first
-from cardinal_gym.agents.config import BuildConfig, Family, LoraConfig, PolicyConfig, SamplingConfig
+from cardinal_gym.agents.config import (
+    BuildConfig,
+    Dtype,
+    Family,
+    LoraConfig,
+    PolicyConfig,
+    SamplingConfig,
+)
 from cardinal_gym.agents.generation import generate
 from cardinal_gym.agents.policy import Policy, load_policy
 from cardinal_gym.agents.rows import Row, collate
 from cardinal_gym.agents.scoring import token_logprobs
-from tinies import SEEING, tiny
+from tinies import SEEING, adapted, tiny
 from toy import observation, picture, streams
 
 LORA = LoraConfig(rank=2, alpha=4)
@@ -73,6 +81,20 @@ def test_an_adapter_starts_as_its_base_and_is_saved_loaded_and_trained_alone(
 
 def again_trained(policy: Policy) -> list[torch.nn.Parameter]:
     return [p for n, p in policy.model.named_parameters() if "lora" in n]
+
+
+def test_adapters_on_a_base_of_16_bits_are_loaded_with_all_their_32(tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    tiny(Family.text).save(tmp_path / "base")
+    coarse = PolicyConfig(name="l", path=str(tmp_path / "base"), device="cpu", dtype=Dtype.bfloat16)
+    policy = adapted(load_policy(coarse))
+    policy.save(tmp_path / "adapter")
+    again = load_policy(replace(coarse, path=str(tmp_path / "adapter")))
+    assert again.model.dtype is torch.bfloat16
+    for one, other in zip(again_trained(again), again_trained(policy), strict=True):
+        assert one.dtype is torch.float32
+        assert torch.equal(one, other)
+    assert any(not torch.equal(p, p.bfloat16().float()) for p in again_trained(again))
 
 
 def test_a_checkpoint_of_adapters_is_put_back_and_another_policys_is_refused(
