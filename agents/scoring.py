@@ -6,6 +6,7 @@ the vocabulary is large, so that no [B, T, V] tensor ever exists.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from enum import Enum
 from typing import Any, Literal, overload
 
 import torch
@@ -18,6 +19,14 @@ from .policy import Policy
 from .rows import Batch
 
 MAX_LOGITS = 1 << 27  # held at once (512 MB in fp32); more are recomputed in the backward pass
+
+
+class _Extra(Enum):
+    """What is read off the logits beside a log-probability."""
+
+    none = 0
+    entropy = 1
+    hit = 2  # whether no id was likelier
 
 
 @overload
@@ -56,8 +65,17 @@ def token_logprobs(
     """
     banned = () if with_banned else policy.banned_ids
     states = batch_states(policy, batch)
-    scores = _score(policy, batch, states, temperature, with_entropy, banned)
+    extra = _Extra.entropy if with_entropy else _Extra.none
+    scores = _score(policy, batch, states, temperature, extra, banned)
     return (scores[0], scores[1]) if with_entropy else scores[0]
+
+
+def imitation_logprobs(policy: Policy, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """`token_logprobs(with_banned=True)`, and 1 where no id was likelier than the one that stands
+    there, without a gradient. fp32 [B, T] each, 0 where mask is 0.
+    """
+    scores = _score(policy, batch, batch_states(policy, batch), 1.0, _Extra.hit, ())
+    return scores[0], scores[1]
 
 
 def states_logprobs(
@@ -67,7 +85,7 @@ def states_logprobs(
 
     states: [B, T, D]. Returns log-probabilities and entropies, fp32 [B, T] each.
     """
-    scores = _score(policy, batch, states, temperature, True, policy.banned_ids)
+    scores = _score(policy, batch, states, temperature, _Extra.entropy, policy.banned_ids)
     return scores[0], scores[1]
 
 
@@ -138,16 +156,16 @@ def _score(
     batch: Batch,
     states: torch.Tensor,
     temperature: float,
-    with_entropy: bool,
+    extra: _Extra,
     banned: Sequence[int],
 ) -> list[torch.Tensor]:
-    """Grids [B, T]: log-probabilities, and entropies if asked for."""
+    """Grids [B, T]: log-probabilities, and what else is asked for."""
     chosen = batch.mask[:, 1:] > 0  # [B, T - 1]
     flat = states[:, :-1][chosen]  # [n, D]
     targets = batch.input_ids[:, 1:][chosen]
     head = policy.model.get_output_embeddings()
     never = torch.tensor(banned, dtype=torch.long, device=flat.device)
-    scores = _score_flat(head, flat, targets, never, temperature, with_entropy)  # [n] each
+    scores = _score_flat(head, flat, targets, never, temperature, extra)  # [n] each
     return [_scatter(chosen, score) for score in scores]
 
 
@@ -157,14 +175,14 @@ def _score_flat(
     targets: torch.Tensor,
     banned: torch.Tensor,
     temperature: float,
-    with_entropy: bool,
+    extra: _Extra,
 ) -> tuple[torch.Tensor, ...]:
-    """Log-probability (and entropy) for each of n states [n, D]: one or two tensors [n]."""
+    """Log-probability (and the extra) for each of n states [n, D]: one or two tensors [n]."""
     rows = max(1, MAX_LOGITS // head.out_features)
     if len(states) <= rows:
-        return _piece(head, states, targets, banned, temperature, with_entropy)
+        return _piece(head, states, targets, banned, temperature, extra)
     pieces = [
-        checkpoint(_piece, head, s, t, banned, temperature, with_entropy, use_reentrant=False)
+        checkpoint(_piece, head, s, t, banned, temperature, extra, use_reentrant=False)
         for s, t in zip(states.split(rows), targets.split(rows), strict=True)
     ]
     return tuple(torch.cat(scores) for scores in zip(*pieces, strict=True))
@@ -176,15 +194,18 @@ def _piece(
     targets: torch.Tensor,
     banned: torch.Tensor,
     temperature: float,
-    with_entropy: bool,
+    extra: _Extra,
 ) -> tuple[torch.Tensor, ...]:
     logits = head(states).float() / temperature
     if len(banned):  # finite: 0 times infinity would spoil the entropy
         logits = logits.index_fill(-1, banned, torch.finfo(logits.dtype).min)
     total = logits.logsumexp(-1)
-    logprobs = logits.gather(-1, targets[:, None])[:, 0] - total
-    if not with_entropy:
+    chosen = logits.gather(-1, targets[:, None])[:, 0]
+    logprobs = chosen - total
+    if extra is _Extra.none:
         return (logprobs,)
+    if extra is _Extra.hit:
+        return logprobs, (chosen >= logits.detach().amax(-1)).float()
     probabilities = (logits - total[:, None]).exp()
     return logprobs, total - (probabilities * logits).sum(-1)
 

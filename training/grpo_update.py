@@ -4,7 +4,7 @@ With one update per rollout the old log-probabilities are the detached present o
 with several they are fixed before the first, and so are a critic's values.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -56,21 +56,25 @@ class TrainRows:
 
 @dataclass(slots=True)
 class UpdateSums:
-    """Sums over the micro-batches of one process; `ratio_max` is the largest of all."""
+    """Sums over the micro-batches of one process; `largest`: what is a maximum instead."""
 
     sums: dict[str, float] = field(default_factory=dict)
-    ratio_max: float = 1.0
+    largest: dict[str, float] = field(
+        default_factory=lambda: {"ratio/max": 1.0, "sampler_gap/max": 0.0}
+    )
     updates: int = 0
     skipped: float = 0.0
 
     def add(self, found: dict[str, float]) -> None:
-        self.ratio_max = max(self.ratio_max, found.pop("ratio/max"))
         for name, value in found.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
+            if name in self.largest:
+                self.largest[name] = max(self.largest[name], value)
+            else:
+                self.sums[name] = self.sums.get(name, 0.0) + value
 
 
 def count_totals(
-    rows: Sequence[WeightedRow], max_tokens: int, workers: "Workers", **counts: int
+    rows: Sequence[WeightedRow], max_tokens: int, workers: "Workers", **counts: float
 ) -> tuple[Totals, dict[str, float]]:
     """The denominators of an update over all processes, and the sums of further counts."""
     found = workers.sum(
@@ -168,7 +172,7 @@ def train_on(
 
 def update_metrics(sums: UpdateSums, workers: "Workers") -> Metrics:
     """Means over all trained tokens of all processes."""
-    names = ("loss", "clipped", "entropy", "gap", "trained")
+    names = ("loss", "clipped", "ratio", "entropy", "gap", "trained")
     total = workers.sum({**dict.fromkeys(names, 0.0), **sums.sums})
     tokens = max(total["trained"], 1.0)
     metrics = {
@@ -177,7 +181,8 @@ def update_metrics(sums: UpdateSums, workers: "Workers") -> Metrics:
         "clip_fraction": total["clipped"] / tokens,
         "entropy": total["entropy"] / tokens,
         "sampler_gap/mean": total["gap"] / tokens,
-        "ratio/max": max(workers.gather([sums.ratio_max])),
+        "ratio/mean": total["ratio"] / tokens,
+        **greatest(workers.gather([sums.largest])),
     }
     if "kl" in total:
         metrics["kl"] = total["kl"] / tokens
@@ -186,6 +191,11 @@ def update_metrics(sums: UpdateSums, workers: "Workers") -> Metrics:
     if "value_loss" in total:
         metrics["value/loss"] = total["value_loss"] / max(total["targets"], 1.0)
     return metrics
+
+
+def greatest(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Name by name the largest number of all parts, which have the same names."""
+    return {name: max(part[name] for part in parts) for name in parts[0]}
 
 
 def _in_step(

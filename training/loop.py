@@ -28,15 +28,15 @@ from .deepspeed_zero import Zero
 from .distributed import Workers
 from .distributed_config import STAGES, DistributedConfig
 from .exact_adamw import ExactAdamW, is_coarse
-from .metrics import Ledger, MetricsLog
+from .metrics import Ledger
 from .progress import ProgressReporter
 from .rng import seed_rng
 from .saving import resume, save
+from .step_logs import StepLogs
 
 logger = logging.getLogger(__name__)
 
 Metrics = dict[str, float]
-COSTS = ("time/", "memory/")  # metrics that differ between repetitions
 
 
 class TrainingDiverged(ValueError):
@@ -250,7 +250,7 @@ def train(
     """
     seed_rng(seed)  # a checkpoint holds them: two runs of one command must not differ in it
     state.reporter, state.folder = reporter, folder
-    logs = _Logs.open(folder) if state.workers.is_main else None
+    logs = StepLogs.open(folder) if state.workers.is_main else None
     metrics_log = logs.metrics if logs is not None else None
     resume(stage, state, folder, metrics_log, keep=keep_checkpoints)
 
@@ -265,13 +265,16 @@ def train(
     _reach_milestones(state, num_milestones, on_milestone)
     while state.spent < 1.0:
         start_s, start_cpu_s = time.monotonic(), time.process_time()
+        before = state.ledger.num_tokens
         metrics = stage.update(state)
         cpu_s = time.process_time() - start_cpu_s
         state.step += 1
         state.ledger.cpu_s += cpu_s
         if logs is not None:
             values = {**metrics, **state.ledger.as_metrics()}
-            logs.write(state.step, values, wall_s=time.monotonic() - start_s, cpu_s=cpu_s)
+            num_tokens = state.ledger.num_tokens - before
+            wall_s = time.monotonic() - start_s
+            logs.write(state.step, values, wall_s=wall_s, cpu_s=cpu_s, num_tokens=num_tokens)
             if on_metrics is not None:
                 on_metrics(state.step, values)
         if reporter is not None:
@@ -282,24 +285,6 @@ def train(
             save(stage, state, folder, metrics_log, keep=keep_checkpoints)
         _reach_milestones(state, num_milestones, on_milestone)
     return state
-
-
-@dataclass(frozen=True, slots=True)
-class _Logs:
-    """What the main process writes: numbers that a repetition reproduces, and its times."""
-
-    metrics: MetricsLog
-    timings: MetricsLog
-
-    @classmethod
-    def open(cls, folder: Path) -> "_Logs":
-        return cls(MetricsLog(folder / "metrics.jsonl"), MetricsLog(folder / "timings.jsonl"))
-
-    def write(self, step: int, values: Mapping[str, float], *, wall_s: float, cpu_s: float) -> None:
-        costs = {name: value for name, value in values.items() if name.startswith(COSTS)}
-        steady = {name: value for name, value in values.items() if name not in costs}
-        self.metrics.log({"kind": "train", "step": step, **steady})
-        self.timings.log({"step": step, "wall_s": wall_s, "cpu_s": cpu_s, **costs})
 
 
 def _milestones_due(state: TrainState, count: int) -> int:

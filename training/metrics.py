@@ -30,20 +30,18 @@ METRICS: dict[str, str] = {
     "loss": "objective of this update, averaged over all tokens it trains on",
     "lr": "learning rate of this update",
     "grad_norm": "norm of the whole gradient before clipping",
-    "token_accuracy": "share of trained tokens that the policy's most likely token matches",
+    "token_accuracy": "share of imitated tokens than which none was likelier, before the update",
     "reward/mean": "mean episode return",
-    "reward/std": "standard deviation of the episode return over the batch",
-    "reward/accuracy": "mean of the last answer's accuracy term",
-    "reward/format": "mean of the last answer's format term",
-    "reward/recognition": "share of judged answers whose cards equal the hand",
+    "reward/std": "standard deviation of the episode return over all episodes of the step",
     "reward/shaped": "mean episode return after rewards for length, as it is trained on",
     "reward/model": "mean score of last answers by the reward model that pays them",
     "reward/rule": "mean of what the environment would have paid for the same answers",
     "reward/*": "mean of the last answer's reward term of that name",
-    "advantage/*": "statistic of the advantages of trained tokens",
+    "advantage/mean": "mean advantage of the tokens that are trained on",
+    "advantage/std": "standard deviation of the advantages of the tokens that are trained on",
     "success": "share of episodes that ended solved",
     "success/first_turn": "share of episodes solved by the first answer",
-    "recognition": "share of judged answers whose cards equal the hand",
+    "recognition": "share of pictures about which a vision warm-up answers every question rightly",
     "entropy": "mean entropy of the policy at sampled tokens, nats",
     "ratio/mean": "mean of new over old probability at trained tokens",
     "ratio/max": "largest of new over old probability at trained tokens",
@@ -79,20 +77,18 @@ METRICS: dict[str, str] = {
     "tokens/train": "tokens passed through forward and backward so far",
     "tokens/sampled": "tokens sampled so far",
     "tokens/prompt": "prompt tokens read while sampling so far",
-    "tokens/trained": "the same as tokens/train",
-    "tokens/*": "tokens of that kind so far",
     "flops": "6 N tokens/train + 2 N tokens/sampled so far, N parameters (the study's formula), "
     "and 2 N for each token that a reward model read or wrote",
     "env_steps": "environment steps so far",
     "updates": "optimizer steps so far",
     "updates/skipped": "1 if this update was skipped because its gradient was not finite",
-    "epoch": "passes over the training data so far",
-    "eval/*": "value of the metric named last, on the evaluation suite named before it",
+    "epoch": "passes over a file of demonstrations, or over the pairs of DPO, so far",
+    "eval/*": "rate of a metric on a cell, or what is named after these (trackers only)",
     "cpu_s": "CPU seconds of this process, all threads, in this step (timings only)",
     "wall_s": "seconds that this step took (timings only)",
     "time/*": "seconds that this part of the step took (timings only)",
     "memory/peak_mib": "most MiB in use so far, of the accelerator or the process (timings only)",
-    "tokens_per_s": "sampled and trained tokens per second of the step (timings only)",
+    "tokens_per_s": "sampled and trained tokens of the step per second (timings only)",
 }
 
 
@@ -228,6 +224,11 @@ class Ledger:
     updates: int = 0
     judge_flops: int = 0
     cpu_s: float = dataclasses.field(default=0.0, compare=False)
+
+    @property
+    def num_tokens(self) -> int:
+        """Trained and sampled ones."""
+        return self.train_tokens + self.sampled_tokens
 
     def flops(self) -> int:
         """X = 6 N train_tokens + 2 N sampled_tokens: the study's compute, and judges'."""

@@ -52,7 +52,7 @@ class Scored:
 def objective(
     scored: Scored, config: GrpoConfig, totals: Totals
 ) -> tuple[Tensor, dict[str, float]]:
-    """This micro-batch's share of the loss, and sums over its tokens (`ratio/max`: a maximum)."""
+    """This micro-batch's share of the loss, and sums over its tokens (`*/max`: maxima)."""
     logp, mask = scored.logp, scored.mask
     surrogate, bounds = policy_loss(logp, scored.old, scored.advantages, mask, config, scored.turns)
     sums: dict[str, float] = {}
@@ -82,13 +82,19 @@ def objective(
 
 
 def _token_sums(scored: Scored, bounds: dict[str, Tensor]) -> dict[str, float]:
+    """Sums over sampled tokens, and the largest ratio and gap."""
     mask = scored.mask
     surprise = -scored.logp if scored.entropy is None else scored.entropy
     with torch.no_grad():
-        return {
-            "clipped": float(bounds["clip_fraction"]),
-            "ratio/max": float(bounds["ratio/max"]),
-            "entropy": float((surprise * mask).sum()),
-            "gap": float(((scored.old - scored.sampler).abs() * mask).sum()),
-            "trained": float(mask.sum()),
+        gap = (scored.old - scored.sampler).abs() * mask
+        found = {
+            "clipped": bounds["clip_fraction"],
+            "ratio": bounds["ratio/mean"],
+            "ratio/max": bounds["ratio/max"],
+            "entropy": (surprise * mask).sum(),
+            "gap": gap.sum(),
+            "sampler_gap/max": gap.max(),
+            "trained": mask.sum(),
         }
+        numbers = torch.stack([each.float() for each in found.values()]).tolist()  # one exchange
+    return dict(zip(found, numbers, strict=True))

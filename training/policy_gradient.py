@@ -44,6 +44,8 @@ from .judging.config import RewardSource
 from .judging.pay import ModelPay, describe_agreement
 from .loop import Metrics, TrainState
 from .rollout_metrics import (
+    advantage_sums,
+    describe_advantages,
     describe_pay,
     describe_penalties,
     describe_rollout,
@@ -120,7 +122,8 @@ class GrpoStage:
             rows = self._number(episodes, state)
             measured = self._measure(rows, state)
         credits, metrics = self._credit(episodes, rows, measured, state)
-        batch = self._batch(episodes, rows, credits, measured, state)
+        batch, counts = self._batch(episodes, rows, credits, measured, state)
+        metrics |= describe_advantages(counts, batch.totals.tokens)
         if self._is_off_policy and not self._measures_all and batch.totals.tokens > 0:
             with costs.part("train"):
                 old = measure(batch.rows, state.policy, self._config, self._models, state.workers)
@@ -186,8 +189,8 @@ class GrpoStage:
         credits: Sequence[Credited],
         measured: Measured,
         state: TrainState,
-    ) -> TrainRows:
-        """Rows with a signal, and the global counts that the loss is divided by."""
+    ) -> tuple[TrainRows, dict[str, float]]:
+        """Rows with a signal and what the loss is divided by; and counts over all processes."""
         kept = rows_with_signal(episodes, rows, credits)
         totals, counts = count_totals(
             kept,
@@ -195,12 +198,13 @@ class GrpoStage:
             state.workers,
             trained=sum(row.num_tokens for row in kept),
             **played(episodes),
+            **advantage_sums(credits),
         )
         state.ledger.add(
             train_tokens=int(counts["trained"]) * self._config.epochs,
             **{name: int(counts[name]) for name in played(())},
         )
-        return TrainRows(rows=kept, totals=totals, measured=measured)
+        return TrainRows(rows=kept, totals=totals, measured=measured), counts
 
     def _train(self, rollout: Rollout, state: TrainState) -> Metrics:
         """All updates of one rollout that have not been made."""

@@ -88,6 +88,7 @@ class PreferenceStage:
         )
         state.ledger.add(train_tokens=int(counts["tokens"]), episodes=int(counts["rows"]))
         told = {"loss": counts["loss"], "dpo/margin": counts["margin"]}
+        told["epoch"] = (first + self._batch_size) / len(self._pairs)
         return {**told, "dpo/accuracy": counts["right"], **metrics}
 
     def _margins(self, policy: Policy, places: Sequence[int]) -> Tensor:

@@ -3,7 +3,7 @@
 Every name is defined in `metrics.py` and in this folder's README.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -38,8 +38,23 @@ def describe_rollout(
     cut = total.pop("answers/cut") / max(total.pop("answers"), 1.0)
     lengths = {**_mean_lengths(total), "completions/length_limit": cut}
     means = {name: value / count for name, value in sorted(total.items())}
+    means["reward/std"] = _deviation(episodes, means.get("reward/mean", 0.0), count, workers)
     counts = {"groups/zero_variance": silent, "groups/total": float(num_groups)}
     return {**means, **lengths, **counts}
+
+
+def advantage_sums(credits: Sequence[Credited]) -> dict[str, float]:
+    """Sums over sampled tokens; those that are not trained on have 0 and add nothing."""
+    flat = _flat([credit.advantages for credit in credits])
+    return {"advantages": float(flat.sum()), "squares": float((flat**2).sum())}
+
+
+def describe_advantages(sums: Mapping[str, float], tokens: float) -> Metrics:
+    """Mean and deviation over the trained tokens, from `advantage_sums` of all processes."""
+    count = max(tokens, 1.0)
+    mean = sums["advantages"] / count
+    variance = max(sums["squares"] / count - mean**2, 0.0)
+    return {"advantage/mean": mean, "advantage/std": variance**0.5}
 
 
 def describe_pay(pays: Sequence[Pay], workers: Workers) -> Metrics:
@@ -75,6 +90,13 @@ def describe_values(
     )
     explained = 1.0 - second["e"] / second["t"] if second["t"] > 0 else 0.0
     return {"value/mean": mean, "value/explained_variance": explained}
+
+
+def _deviation(episodes: Sequence[Episode], mean: float, count: float, workers: Workers) -> float:
+    """Of the returns of all processes, with n - 1; in a second pass, for squares would cancel."""
+    returns = np.array([episode.episode_return for episode in episodes])
+    squares = workers.sum({"squares": float(((returns - mean) ** 2).sum())})["squares"]
+    return float(np.sqrt(squares / max(count - 1.0, 1.0)))
 
 
 def _mean_lengths(total: dict[str, float]) -> Metrics:

@@ -8,13 +8,14 @@ order, micro-batch size and number of processes do not change what is learnt fro
 Source: *SFT Memorizes, RL Generalizes* (arXiv 2501.17161), section 4 (SFT on expert answers).
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from typing import Protocol
 
+import torch
 from torch import nn
 
 from ..agents.rows import Row, collate
-from ..agents.scoring import token_logprobs
+from ..agents.scoring import imitation_logprobs
 from .batch import WeightedRow, column, micro_batches
 from .config import Aggregation, BudgetConfig, OptimConfig
 from .loop import Metrics, TrainState
@@ -23,7 +24,10 @@ from .sharding import computing, even
 
 
 class Demonstrations(Protocol):
-    """An endless stream of demonstrations, addressed by index; each is one row or several."""
+    """An endless stream of demonstrations, addressed by index; each is one row or several.
+
+    One with a length passes over so many, again and again.
+    """
 
     def rows(self, indices: Sequence[int]) -> list[Row]: ...
 
@@ -67,23 +71,32 @@ class SupervisedStage:
         )
         longest = max(state.workers.gather([max((row.num_sampled for row in rows), default=0)]))
         totals = Totals(tokens=counts["sampled"], rows=counts["rows"], max_tokens=longest)
-        loss = 0.0
+        loss, hits = 0.0, 0.0
         parts = list(micro_batches(rows, self.optim.micro_batch_tokens))
         for batch, counts_too in even(parts, state.workers, state.policy.model):
-            loss += self._backward(state, batch, totals, share=float(counts_too))
+            more = self._backward(state, batch, totals, share=float(counts_too))
+            loss, hits = loss + more[0], hits + more[1]
         metrics = state.apply_gradients(loss, rows)
         state.ledger.add(train_tokens=int(counts["tokens"]), episodes=int(counts["rows"]))
-        return {"loss": state.workers.sum({"loss": loss})["loss"], **metrics}
+        sums = state.workers.sum({"loss": loss, "hits": hits})
+        told = {"loss": sums["loss"], "token_accuracy": sums["hits"] / max(totals.tokens, 1.0)}
+        if isinstance(self._demonstrations, Sized):
+            told["epoch"] = (first + self._batch_size) / len(self._demonstrations)
+        return {**told, **metrics}
 
     def _backward(
         self, state: TrainState, rows: Sequence[WeightedRow], totals: Totals, share: float
-    ) -> float:
-        """share: 1, or 0 for rows that only keep the processes in step."""
+    ) -> tuple[float, float]:
+        """The loss, and how many tokens were the likeliest.
+
+        share: 1, or 0 for rows that only keep the processes in step.
+        """
         batch = collate(state.policy, [row.row for row in rows])
-        logp = computing(
-            state.policy, lambda: token_logprobs(state.policy, batch, with_banned=True)
-        )  # [B, T]
+        logp, hits = computing(
+            state.policy, lambda: imitation_logprobs(state.policy, batch)
+        )  # [B, T] each
         weight = column([row.weight for row in rows], logp.device)[:, 0]
         loss = share * aggregate(-logp, batch.mask, weight, self._aggregation, totals)
         state.backward(loss)
-        return float(loss.detach())
+        seen, right = torch.stack([loss.detach(), share * hits.sum()]).tolist()
+        return seen, right

@@ -28,7 +28,7 @@ def policy_loss(
     """The surrogate per token, to be minimised.  All inputs and the result are [B, T].
 
     turns: the turn that each token belongs to, from 0; needed by `ratio_unit=turn`.
-    Metrics are sums over sampled tokens (`clip_fraction`) or maxima (`ratio/max`).
+    Metrics are sums over sampled tokens (`clip_fraction`, `ratio/mean`) or maxima (`ratio/max`).
     """
     if config.surrogate is Surrogate.cispo:
         return cispo(logp, old_logp, advantages, mask, config.ratio_cap)
@@ -118,5 +118,6 @@ def _metrics(ratio: Tensor, bound: Tensor, mask: Tensor) -> dict[str, Tensor]:
     with torch.no_grad():
         return {
             "clip_fraction": (bound & (mask > 0)).float().sum(),
+            "ratio/mean": torch.where(mask > 0, ratio, torch.zeros_like(ratio)).sum(),
             "ratio/max": torch.where(mask > 0, ratio, torch.ones_like(ratio)).max(),
         }

@@ -11,7 +11,7 @@ from typing import Any
 
 from .batch import WeightedRow
 from .distributed import Workers
-from .grpo_update import Measured, TrainRows, UpdateSums
+from .grpo_update import Measured, TrainRows, UpdateSums, greatest
 from .losses import Totals
 from .packed_rows import pack_numbers, pack_rows, unpack_numbers, unpack_rows
 
@@ -35,7 +35,7 @@ def pack_rollout(rollout: Rollout, workers: Workers) -> dict[str, Any]:
         "rows": pack_rows(batch.rows),
         "fixed": {name: pack_numbers(getattr(batch.measured, name)) for name in _FIXED},
         "sums": {name: float(value) for name, value in sums.sums.items()},
-        "ratio_max": float(sums.ratio_max),
+        "largest": {name: float(value) for name, value in sums.largest.items()},
     }
     return {
         "parts": workers.gather([mine]),
@@ -52,15 +52,15 @@ def unpack_rollout(saved: Mapping[str, Any], workers: Workers) -> Rollout:
     parts = saved["parts"]
     if len(parts) == workers.size:
         mine = parts[workers.rank]
-        rows, sums, ratio_max = unpack_rows(mine["rows"]), mine["sums"], mine["ratio_max"]
+        rows, sums, largest = unpack_rows(mine["rows"]), mine["sums"], dict(mine["largest"])
     else:
         every = [row for part in parts for row in unpack_rows(part["rows"])]
         rows, sums = workers.share(every), _total(parts) if workers.is_main else {}
-        ratio_max = max(part["ratio_max"] for part in parts)
+        largest = greatest([part["largest"] for part in parts])
     batch = TrainRows(rows=rows, totals=Totals(**saved["totals"]), measured=_measured(parts, rows))
     done = UpdateSums(
         sums=dict(sums),
-        ratio_max=ratio_max,
+        largest=largest,
         updates=saved["num_updates"],
         skipped=saved["num_skipped"],
     )

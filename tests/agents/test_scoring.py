@@ -7,7 +7,7 @@ from cardinal_gym.agents.config import SamplingConfig
 from cardinal_gym.agents.generation import generate
 from cardinal_gym.agents.policy import Policy
 from cardinal_gym.agents.rows import Row, collate
-from cardinal_gym.agents.scoring import token_logprobs
+from cardinal_gym.agents.scoring import imitation_logprobs, token_logprobs
 from toy import observation, picture, streams
 
 TEXTS = ("target 24 cards 5 J", "rule J = 10 target 24 cards 5 J 3 A", "target 7", "cards A A 2 9")
@@ -134,6 +134,22 @@ def test_scores_are_those_of_the_softmax_at_the_temperature(
     torch.testing.assert_close(logp[0, 1:], wanted, atol=1e-5, rtol=1e-5)
     spread = -(reference.exp() * reference).sum(-1)[:-1]
     torch.testing.assert_close(entropy[0, 1:], spread, atol=1e-5, rtol=1e-5)
+
+
+def test_imitation_tells_which_ids_were_the_likeliest(text_policy: Policy) -> None:
+    """Beside log-probabilities over all ids, in one piece or in several."""
+    ids = [2, 20, 31, 44, 50, 61]
+    with torch.no_grad():
+        logits = text_policy.model(input_ids=torch.tensor([ids])).logits[0]
+    ids[-1] = int(logits[-2].argmax())  # one that the policy would have said itself
+    batch = collate(text_policy, [Row(ids=ids, mask=[0, 1, 1, 0, 1, 1], logprobs=[0.0] * 6)])
+    for most in (1 << 27, 300):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("cardinal_gym.agents.scoring.MAX_LOGITS", most)
+            logp, hits = imitation_logprobs(text_policy, batch)
+        torch.testing.assert_close(logp, token_logprobs(text_policy, batch, with_banned=True))
+        assert hits.tolist() == [[0.0, 0.0, 0.0, 0.0, 0.0, 1.0]]
+        assert (logp.requires_grad, hits.requires_grad) == (True, False)
 
 
 def test_a_large_vocabulary_is_scored_in_pieces_with_the_same_gradient(

@@ -12,8 +12,9 @@ from cardinal_gym.training.checkpoint import latest_checkpoint
 from cardinal_gym.training.config import CriticConfig
 from cardinal_gym.training.critic import token_values, value_head_of
 from cardinal_gym.training.grpo_config import RatioUnit
-from cardinal_gym.training.loop import COSTS, train
+from cardinal_gym.training.loop import train
 from cardinal_gym.training.metrics import read_jsonl
+from cardinal_gym.training.step_logs import COSTS
 from toys import (
     assert_close,
     bandit,

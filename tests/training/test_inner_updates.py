@@ -172,7 +172,7 @@ def test_too_many_bad_updates_stop_the_run(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def _no_metrics() -> dict[str, torch.Tensor]:
-    return {"clip_fraction": torch.zeros(()), "ratio/max": torch.ones(())}
+    return dict.fromkeys(("clip_fraction", "ratio/mean", "ratio/max"), torch.ones(()))
 
 
 def test_a_budget_must_have_an_end() -> None:

@@ -145,7 +145,7 @@ def test_another_number_of_processes_shares_the_rows_out_anew() -> None:
     batch = TrainRows(
         rows=every, totals=Totals(tokens=9.0, rows=3.0, max_tokens=4), measured=Measured(old=old)
     )
-    sums = UpdateSums(sums={"loss": 3.0}, ratio_max=2.0, updates=2, skipped=1.0)
+    sums = UpdateSums(sums={"loss": 3.0}, largest={"ratio/max": 2.0}, updates=2, skipped=1.0)
     saved = pack_rollout(Rollout(batch, {"success": 0.5}, sums, 2), Workers("cpu"))
     shares = [unpack_rollout(saved, OneOf(rank, 2)) for rank in range(2)]
     assert [[row.index for row in each.batch.rows] for each in shares] == [[7], [8, 9]]
@@ -153,6 +153,7 @@ def test_another_number_of_processes_shares_the_rows_out_anew() -> None:
     assert torch.equal(shares[1].batch.measured.old[9], old[9])
     assert [each.sums.sums for each in shares] == [{"loss": 3.0}, {}]
     for each in shares:
-        assert (each.sums.updates, each.sums.skipped, each.sums.ratio_max) == (2, 1.0, 2.0)
+        assert (each.sums.updates, each.sums.skipped) == (2, 1.0)
+        assert each.sums.largest == {"ratio/max": 2.0}
         assert (each.num_done, each.metrics) == (2, {"success": 0.5})
         assert each.batch.totals == batch.totals
