@@ -16,7 +16,7 @@ from typing import Any
 from ..envs.core import Observation
 from .messages import new_image
 from .policy import Policy
-from .tokens import MARKER, text_content
+from .tokens import MARKER, render, text_content
 from .types import ContextMode, Turn
 from .vision import Images
 
@@ -42,7 +42,7 @@ def encode_first(policy: Policy, observation: Observation) -> Prompt:
     """
     images = _images(policy, observation)
     messages = [_user(policy, observation.text, bool(images))]
-    ids = _encode(policy, _render(policy, messages, answer_next=True), images)
+    ids = _encode(policy, render(policy.tokenizer, messages, answer_next=True), images)
     return Prompt(ids=ids, images=images, new_ids=ids)
 
 
@@ -155,7 +155,7 @@ def _suffix(
         {"role": "assistant", "content": text_content(MARKER, policy.text_as_parts)},
         _user(policy, update, bool(images)),
     ]
-    rendered = _render(policy, messages, answer_next=True)
+    rendered = render(policy.tokenizer, messages, answer_next=True)
     _, found, after = rendered.partition(MARKER)
     if not found:
         raise ValueError("the policy's chat template must render assistant messages verbatim")
@@ -172,14 +172,6 @@ def _user(policy: Policy, text: str, with_image: bool) -> dict[str, Any]:
     if not with_image:
         return {"role": "user", "content": text_content(text, policy.text_as_parts)}
     return {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": text}]}
-
-
-def _render(policy: Policy, messages: list[dict[str, Any]], *, answer_next: bool) -> str:
-    rendered = policy.tokenizer.apply_chat_template(
-        messages, add_generation_prompt=answer_next, tokenize=False
-    )
-    assert isinstance(rendered, str)
-    return rendered
 
 
 def _encode(policy: Policy, text: str, images: Images = ()) -> tuple[int, ...]:

@@ -6,11 +6,33 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 MARKER = "ANSWERMARK"  # a plain word: templates strip whitespace around contents
+TODAY = "26 Jul 2024"  # what Llama 3's templates take where they cannot ask for the date
 
 
 def text_content(text: str, as_parts: bool) -> Any:
     """A message's content that is text alone, in the form that the template reads."""
     return [{"type": "text", "text": text}] if as_parts else text
+
+
+def render(
+    tokenizer: PreTrainedTokenizerBase,
+    messages: Sequence[dict[str, Any]],
+    *,
+    answer_next: bool = False,
+) -> str:
+    """The chat template's text of a conversation, on every day the same.
+
+    answer_next: ends where an answer is to be given. Templates that tell the date (Llama 3) are
+    given `TODAY`: else a run that goes on tomorrow would read other prompts than it was trained on.
+    """
+    return str(
+        tokenizer.apply_chat_template(
+            list(messages),
+            add_generation_prompt=answer_next,
+            tokenize=False,
+            date_string=TODAY,
+        )
+    )
 
 
 def reads_parts_only(tokenizer: PreTrainedTokenizerBase) -> bool:
@@ -68,4 +90,4 @@ def _render(tokenizer: PreTrainedTokenizerBase, *, as_parts: bool) -> str:
         {"role": "user", "content": text_content("question", as_parts)},
         {"role": "assistant", "content": text_content(MARKER, as_parts)},
     ]
-    return str(tokenizer.apply_chat_template(messages, tokenize=False))
+    return render(tokenizer, messages)
