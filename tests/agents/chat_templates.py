@@ -3,7 +3,9 @@
 The real templates belong to their models and are not kept here. These were written anew, for users
 and assistants alone: no tools, no system messages of one's own, and of Llama's system message the
 date only. On conversations of one and two turns, with pictures and thoughts or without, they gave
-what the published ones give (compared once, by hand). The special tokens have their true ids. What each does that a plain template does not:
+what the published ones give (compared once, by hand). The special tokens have their true ids.
+
+What each does that a plain template does not:
 
 * Qwen3 drops the thoughts of every answer but the last, and gives the last empty ones if it had
   none: no prompt of a later turn begins with the one before.
