@@ -10,7 +10,7 @@ from typing import Any
 
 import picture_invariants as of_pictures
 import torch
-from cardinal_gym.agents import chat, packing, rows, scoring, seating, vision
+from cardinal_gym.agents import chat, packing, rows, running, scoring, seating, vision
 from cardinal_gym.agents.chat import Prompt
 from cardinal_gym.agents.families import mllama, qwen_vl
 from cardinal_gym.agents.families.embedded import EmbeddedVision
@@ -19,9 +19,9 @@ from cardinal_gym.agents.last_layer import computed_at
 from planted_bugs import Bug
 
 MLLAMA, QWEN = mllama.MllamaVision, qwen_vl.QwenVision
-SEEN, NEXT = MLLAMA._cross_attention_mask, MLLAMA.next_inputs
+SEEN, NEXT, DRAW = MLLAMA._cross_attention_mask, MLLAMA.next_inputs, running.draw
 ENCODE_ONCE, RECENT = vision.VisionFamily.encode_once, chat._encode_recent
-INPUTS, BLOCKS, PACKED_KEY = EmbeddedVision.inputs, packing._blocks, packing._prompt_key
+INPUTS, BLOCKS = EmbeddedVision.inputs, packing._blocks
 
 
 def _every_picture(self: Any, images: Any, ids: Any, attention_mask: Any) -> Any:
@@ -121,6 +121,11 @@ PICTURE_BUGS: tuple[Bug, ...] = (
         lambda prompt: (prompt.ids, ()),
     ),
     Bug(
+        "ids that stand for pictures may be sampled",
+        of_pictures.the_sampler_sees_what_the_trainer_sees, running, "draw",
+        lambda logits, uniform, banned, sampling: DRAW(logits, uniform, banned[:0], sampling),
+    ),
+    Bug(
         "no picture reaches the model",
         of_pictures.another_picture_changes_what_is_sampled_and_trained, vision.VisionFamily,
         "encode_once", _blind,
@@ -162,8 +167,8 @@ PICTURE_BUGS: tuple[Bug, ...] = (
     ),
     Bug(
         "rows of equal texts are trained on one picture",
-        of_pictures.sharing_prompts_changes_no_scores, packing, "_prompt_key",
-        lambda policy, row: PACKED_KEY(policy, replace(row, images=row.images[:0])),
+        of_pictures.sharing_prompts_changes_no_scores, packing, "fingerprint",
+        lambda image: b"",
     ),
     Bug(
         "an answer goes on at the place in the sequence, not at its prompt's end",

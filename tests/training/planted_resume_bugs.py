@@ -10,7 +10,7 @@ from typing import Any
 
 import resume_invariants as of_resuming
 from cardinal_gym.agents import rollout
-from cardinal_gym.training import grpo_rollout, loop, policy_gradient, saving
+from cardinal_gym.training import grpo_rollout, loop, policy_gradient, saving, supervised
 from cardinal_gym.training.grpo_update import Measured
 from cardinal_gym.training.metrics import Ledger, MetricsLog
 from cardinal_gym.training.rng import capture_rng
@@ -19,6 +19,7 @@ from planted_bugs import Bug
 UNPACK, RESTORE = policy_gradient.unpack_rollout, saving.restore_rng
 KEPT, PUT_BACK = policy_gradient._kept_in_checkpoints, saving._put_back
 RATE, PLAY = loop.TrainState.learning_rate, grpo_rollout.GroupSampler.play
+IMITATE = supervised.SupervisedStage.update
 
 
 def _all_but(kind: str, state: Any) -> None:
@@ -103,6 +104,11 @@ RESUME_BUGS: tuple[Bug, ...] = (
         of_resuming.a_resumed_run_of_rollouts_is_the_uninterrupted_one, grpo_rollout.GroupSampler,
         "play",
         lambda sampler, state: PLAY(sampler, replace(state, step=_count_here(sampler.agent))),
+    ),
+    Bug(
+        "demonstrations are counted from the start of the process",
+        of_resuming.a_resumed_run_takes_up_its_data_where_it_was, supervised.SupervisedStage,
+        "update", lambda stage, state: IMITATE(stage, replace(state, step=_count_here(stage))),
     ),
     Bug(
         "environments draw tasks from streams of their own",

@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
+import numpy as np
 import row_invariants as of_rows
 import run_invariants as of_runs
 import torch
@@ -22,17 +23,21 @@ from cardinal_gym.training import (
     distributed,
     grpo_rollout,
     grpo_rows,
+    grpo_update,
     policy_gradient,
     surrogates,
 )
 from cardinal_gym.training.advantages import Credit
+from cardinal_gym.training.grpo_update import TrainRows
 from planted_bugs import Bug
+from two_processes import OneOf
 
 HIDDEN, DRAW, STATES = running.hidden_states, running.draw, scoring.batch_states
 PLACES, BATCH = prefill.PromptStore.places, qwen_vl.QwenVision.batch
 ROW, ROWS = rows._row, grpo_rows.rows_from_episode
 GROUP, PPO_LOSS, CREDITED = advantages.group_advantages, surrogates.ppo, policy_gradient.credited
-TASK_SEED, SHARE = grpo_rollout.task_seed, distributed.Workers.share
+TASK_SEED, PLAY = grpo_rollout.task_seed, grpo_rollout.GroupSampler.play
+SHARE = distributed.Workers.share
 
 
 def _in_train_mode(model: Any) -> None:
@@ -73,6 +78,22 @@ def _without_ends(turns: Any, images: Any) -> Any:
 def _without_baseline(returns: Any, groups: Any, kind: Any, **options: Any) -> Any:
     found = GROUP(returns, groups, kind, **options)
     return replace(found, values=found.values + returns)
+
+
+def _shuffled_alone(batch: Any, config: Any, state: Any, **keys: Any) -> Any:
+    """Every process cuts its own rows by itself; the counts are of all."""
+    order = np.random.default_rng(state.step).permutation(len(batch.rows))
+    parts = []
+    for chosen in np.array_split(order, config.minibatches):
+        rows = [batch.rows[i] for i in chosen]
+        totals, _ = grpo_update.count_totals(rows, batch.totals.max_tokens, state.workers)
+        parts.append(TrainRows(rows=rows, totals=totals, measured=batch.measured))
+    return parts
+
+
+def _members_dealt_out(sampler: Any, state: Any) -> Any:
+    episodes = PLAY(sampler, replace(state, workers=OneOf(0, 1)))
+    return state.workers.share(episodes)
 
 
 def _by_trajectory(episodes: Any, pays: Any, config: Any, **more: Any) -> Any:
@@ -149,6 +170,16 @@ RUN_BUGS: tuple[Bug, ...] = (
         "every process divides by its own count",
         of_runs.shares_of_two_processes_add_up_to_the_gradient_of_one, distributed.Workers, "sum",
         lambda self, values: dict(values),
+    ),
+    Bug(
+        "every process shuffles its own rows",
+        of_runs.two_processes_make_the_updates_of_one, policy_gradient, "minibatches",
+        _shuffled_alone,
+    ),
+    Bug(
+        "processes share out episodes, and part groups",
+        of_runs.two_processes_make_the_updates_of_one, grpo_rollout.GroupSampler, "play",
+        _members_dealt_out,
     ),
     Bug(
         "every process plays the first tasks",

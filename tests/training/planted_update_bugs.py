@@ -3,6 +3,7 @@
 As in `planted_bugs.py`, each names the invariant that it breaks and what stands in for what.
 """
 
+import copy
 import functools
 from dataclasses import replace
 from typing import Any
@@ -37,7 +38,7 @@ WITH_SIGNAL, GROUP, AGGREGATE = (
     policy_gradient.rows_with_signal, advantages.group_advantages, losses.aggregate
 )  # fmt: skip
 POOLED, FINED, SAPO = credit.pooled_std, shaping.fined, surrogates.sapo
-SUM = distributed._sum_in_place
+SUM, AGENT = distributed._sum_in_place, policy_gradient.PolicyAgent
 
 
 def _at_one(score: Any, policy: Any, batch: Any, config: Any) -> Any:
@@ -118,6 +119,11 @@ UPDATE_BUGS: tuple[Bug, ...] = (
         lambda policy, batch, temperature, with_entropy=False: LOGPROBS(
             policy, batch, 1.0 if with_entropy else temperature, with_entropy=with_entropy
         ),
+    ),
+    Bug(
+        "the sampler is never given new weights",
+        of_updates.what_is_sampled_after_an_update_is_of_the_new_weights, policy_gradient,
+        "PolicyAgent", lambda policy, sampling: AGENT(copy.deepcopy(policy), sampling),
     ),
     *(
         Bug(

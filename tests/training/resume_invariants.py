@@ -4,8 +4,9 @@
 """
 
 import random
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from cardinal_gym.agents.policy import Policy
+from cardinal_gym.agents.rows import Row, row_from_answer
 from cardinal_gym.training.advantages import AdvantageKind, Credit
+from cardinal_gym.training.checkpoint import list_checkpoints
 from cardinal_gym.training.config import BudgetConfig, Schedule
-from cardinal_gym.training.grpo_rollout import GroupSampler
 from cardinal_gym.training.loop import TrainState, train
+from cardinal_gym.training.supervised import SupervisedStage
 from invariants import Check
 from toys import (
     bandit,
@@ -84,6 +88,29 @@ def a_resumed_run_is_the_uninterrupted_one(monkeypatch: pytest.MonkeyPatch) -> N
         assert (parts / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
 
 
+def a_resumed_run_takes_up_its_data_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Imitation asks for every demonstration once and in order."""
+
+    class Sentences:
+        def __init__(self, policy: Policy) -> None:
+            self.policy = policy
+            self.asked: list[int] = []
+
+        def rows(self, indices: Sequence[int]) -> list[Row]:
+            self.asked += indices
+            return [row_from_answer(self.policy, range(10, 14), "5 " * (1 + i)) for i in indices]
+
+    shown = []
+    with tempfile.TemporaryDirectory() as name:
+        for steps in (2, 3):
+            policy, budget = tiny_policy(), BudgetConfig(steps=steps)
+            shown.append(Sentences(policy))
+            stage = SupervisedStage("sft", shown[-1], batch_size=2, budget=budget, optim=optim())
+            state = TrainState.create(policy, stage.optim, budget, OneOf(0, 1))
+            train(stage, state, Path(name), checkpoint_every=2, keep_checkpoints=1)
+    assert [each.asked for each in shown] == [[0, 1, 2, 3], [4, 5]]
+
+
 def a_resumed_run_of_rollouts_is_the_uninterrupted_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a critic, a reference that has moved and a learning rate that rises and falls."""
     noisy_returns(monkeypatch)
@@ -93,20 +120,18 @@ def a_resumed_run_of_rollouts_is_the_uninterrupted_one(monkeypatch: pytest.Monke
         optim=optim(warmup_steps=2, schedule=Schedule.linear),
     )  # fmt: skip
 
-    def run(folder: Path, stop: bool = False) -> list[torch.Tensor]:
+    def run(folder: Path) -> list[torch.Tensor]:
         policy, reference = tiny_policy(spread=3.0), tiny_policy(spread=3.0)
         stage, state = grpo_stage(policy, bandit, config, reference=reference)
-        with stopping(GroupSampler, "play", 3 if stop else None):
-            train(stage, state, folder, checkpoint_every=3, keep_checkpoints=1)
+        train(stage, state, folder, checkpoint_every=3, keep_checkpoints=2)
         assert stage.head is not None
         return [weights(policy), weights(reference), *stage.head.parameters()]
 
     with tempfile.TemporaryDirectory() as name:
-        whole, parts = Path(name) / "whole", Path(name) / "parts"
-        wanted = run(whole)
-        with pytest.raises(KeyboardInterrupt):
-            run(parts, stop=True)
-        assert all(map(torch.equal, run(parts), wanted))
+        wanted = run(Path(name))
+        *_, last = list_checkpoints(Path(name) / "checkpoints")
+        shutil.rmtree(last.path)  # as if the last of four steps had not been made
+        assert all(map(torch.equal, run(Path(name)), wanted))
 
 
 def a_resumed_step_makes_the_updates_that_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,6 +157,7 @@ def a_resumed_step_makes_the_updates_that_are_left(monkeypatch: pytest.MonkeyPat
 
 RESUME_INVARIANTS: tuple[Check, ...] = (
     a_resumed_run_is_the_uninterrupted_one,
+    a_resumed_run_takes_up_its_data_where_it_was,
     a_resumed_run_of_rollouts_is_the_uninterrupted_one,
     a_resumed_step_makes_the_updates_that_are_left,
 )

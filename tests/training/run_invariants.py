@@ -5,7 +5,7 @@ others; `planted_run_bugs.py` has the mistakes.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -27,10 +27,13 @@ from toys import (
     bandit,
     grpo_config,
     grpo_stage,
+    guess,
+    noisy_returns,
     optim,
     recorded,
     run_steps,
     tiny_policy,
+    weights,
 )
 from two_processes import OneOf
 
@@ -89,48 +92,87 @@ class Beside(OneOf):
         return every
 
 
+def side_by_side(
+    monkeypatch: pytest.MonkeyPatch, work: Callable[[Policy, OneOf], None]
+) -> list[Policy]:
+    """Do the work of two processes in two threads, then alone; policies that began as one."""
+    here = threading.local()
+
+    def all_reduce(tensor: torch.Tensor, op: Any = None) -> None:
+        both = torch.stack(here.workers.gather([tensor.clone()]))
+        tensor.copy_(both.sum(0) if op is None else both.amax(0))
+
+    def beside(policy: Policy, workers: OneOf) -> None:
+        here.workers = workers
+        try:
+            work(policy, workers)
+        except BaseException:
+            barrier.abort()  # else the other would wait for it
+            raise
+
+    monkeypatch.setattr(distributed.dist, "all_reduce", all_reduce)
+    policies = [tiny_policy(spread=3.0) for _ in range(3)]
+    board: list[Any] = [None, None]
+    barrier = threading.Barrier(2)
+    threads = [
+        threading.Thread(target=beside, args=(policies[rank], Beside(rank, board, barrier)))
+        for rank in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    work(policies[2], OneOf(0, 1))
+    for thread in threads:
+        thread.join()
+    return policies
+
+
 def shares_of_two_processes_add_up_to_the_gradient_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Though one has twice as many tokens as the other."""
     caught: dict[int, torch.Tensor] = {}
-    here = threading.local()
-
-    def all_reduce(tensor: torch.Tensor) -> None:
-        tensor.copy_(sum(here.workers.gather([tensor.clone()])))
 
     def catch(self: TrainState, *_: Any) -> dict[str, float]:
-        here.workers = self.workers
         self.workers.sum_gradients(self.parameters)
         flat = [p.grad.flatten() for p in self.parameters if p.grad is not None]
         caught[self.workers.rank if self.workers.size > 1 else -1] = torch.cat(flat)
         return {}
 
     class Sentences:
+        def __init__(self, policy: Policy) -> None:
+            self.policy = policy
+
         def rows(self, indices: Sequence[int]) -> list[Row]:
             return [
-                row_from_answer(policies[0], range(10, 20), "5 * 3 " * (1 + i)) for i in indices
+                row_from_answer(self.policy, range(10, 20), "5 * 3 " * (1 + i)) for i in indices
             ]
 
     def update(policy: Policy, workers: OneOf) -> None:
         budget = BudgetConfig(steps=1)
-        stage = SupervisedStage("sft", Sentences(), batch_size=3, budget=budget, optim=optim())
+        stage = SupervisedStage(
+            "sft", Sentences(policy), batch_size=3, budget=budget, optim=optim()
+        )
         stage.update(TrainState.create(policy, stage.optim, budget, workers))
 
     monkeypatch.setattr(TrainState, "apply_gradients", catch)
-    monkeypatch.setattr(distributed.dist, "all_reduce", all_reduce)
-    policies = [tiny_policy(spread=3.0) for _ in range(3)]
-    board: list[Any] = [None, None]
-    barrier = threading.Barrier(2)
-    threads = [
-        threading.Thread(target=update, args=(policies[rank], Beside(rank, board, barrier)))
-        for rank in range(2)
-    ]
-    for thread in threads:
-        thread.start()
-    update(policies[2], OneOf(0, 1))
-    for thread in threads:
-        thread.join()
+    side_by_side(monkeypatch, update)
     for rank in range(2):
         torch.testing.assert_close(caught[rank], caught[-1], rtol=1e-4, atol=1e-6)
+
+
+def two_processes_make_the_updates_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several of one rollout, each on a part of its rows."""
+    noisy_returns(monkeypatch)
+    small = grpo_config(groups_per_step=3, group_size=2, minibatches=2, optim=optim(1e-3))
+
+    def update(policy: Policy, workers: OneOf) -> None:
+        stage, state = grpo_stage(policy, guess, small)
+        state.workers = workers
+        run_steps(stage, state, 1)
+
+    before = weights(tiny_policy(spread=3.0))
+    *both, alone = [weights(policy) for policy in side_by_side(monkeypatch, update)]
+    assert not torch.equal(alone, before)
+    for found in both:
+        torch.testing.assert_close(found, alone, rtol=1e-4, atol=1e-5)
 
 
 def two_processes_play_the_episodes_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,4 +197,5 @@ RUN_INVARIANTS: tuple[Check, ...] = (
     a_shift_of_all_rewards_changes_nothing,
     shares_of_two_processes_add_up_to_the_gradient_of_one,
     two_processes_play_the_episodes_of_one,
+    two_processes_make_the_updates_of_one,
 )

@@ -54,6 +54,7 @@ SHEET: dict[str, tuple[Check, ...]] = {
         of_losses.whole_updates_do_not_depend_on_the_micro_batch,
         of_losses.batch_statistics_span_all_processes,
         of_runs.shares_of_two_processes_add_up_to_the_gradient_of_one,
+        of_runs.two_processes_make_the_updates_of_one,
     ),
     "6 what the environment adds leaves returns and values of actions alone": (
         of_losses.environment_tokens_leave_the_advantages_of_actions_alone,
@@ -81,6 +82,7 @@ SHEET: dict[str, tuple[Check, ...]] = {
     ),
     "11 nothing is left of an earlier batch, nor of earlier weights": (
         of_rows.nothing_is_left_of_an_earlier_batch,
+        of_updates.what_is_sampled_after_an_update_is_of_the_new_weights,
         of_pictures.what_a_frozen_tower_saw_ends_with_its_weights,
     ),
     "12 members, turns, steps and processes draw differently; seeds know no world size": (
@@ -90,6 +92,7 @@ SHEET: dict[str, tuple[Check, ...]] = {
     ),
     "13 a resumed run is the uninterrupted one, also between updates": (
         of_resuming.a_resumed_run_is_the_uninterrupted_one,
+        of_resuming.a_resumed_run_takes_up_its_data_where_it_was,
         of_resuming.a_resumed_run_of_rollouts_is_the_uninterrupted_one,
         of_resuming.a_resumed_step_makes_the_updates_that_are_left,
     ),

@@ -67,6 +67,15 @@ def one_temperature_for_sampler_present_old_and_reference(monkeypatch: pytest.Mo
             )
 
 
+def what_is_sampled_after_an_update_is_of_the_new_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In environments that were played before, from prompts that were read before."""
+    noisy_returns(monkeypatch)
+    small = grpo_config(groups_per_step=2, group_size=2, optim=optim(0.1))
+    first, second = run_steps(*grpo_stage(tiny_policy(spread=3.0), guess, small), 2)
+    assert first["grad_norm"] > 0
+    assert second["sampler_gap/max"] < 1e-4
+
+
 def a_row_draws_from_a_stream_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of its run, step, group, member and turn alone, wherever it stands."""
     key = StreamKey(seed=1, step=2, group=3, member=4, turn=5)
@@ -152,6 +161,7 @@ def a_penalty_in_the_reward_falls_on_its_token_and_those_before(
 
 UPDATE_INVARIANTS: tuple[Check, ...] = (
     one_temperature_for_sampler_present_old_and_reference,
+    what_is_sampled_after_an_update_is_of_the_new_weights,
     a_row_draws_from_a_stream_of_its_own,
     a_late_reward_reaches_the_answer_that_earned_it,
     a_constant_reward_moves_no_weights,
