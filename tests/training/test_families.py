@@ -1,6 +1,7 @@
 """Every family, end to end: imitation, GRPO over turns with pictures, evaluation, save, load."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from cardinal_gym.agents.chat import encode_first
-from cardinal_gym.agents.config import Family, LoraConfig, PolicyConfig, SamplingConfig
+from cardinal_gym.agents.config import Dtype, Family, LoraConfig, PolicyConfig, SamplingConfig
 from cardinal_gym.agents.policy import Policy, load_policy
 from cardinal_gym.agents.policy_agent import PolicyAgent
 from cardinal_gym.agents.rollout import rollout
@@ -23,6 +24,7 @@ from cardinal_gym.training.loop import TrainState, train
 from cardinal_gym.training.supervised import SupervisedStage
 from toys import ToyEnv, grpo_config, grpo_stage, optim, run_steps, tiny_policy
 
+slow = pytest.mark.slow
 TURNS = 3
 CONTEXT = {Family.mllama: ContextMode.single_turn}  # the others see the whole conversation
 
@@ -114,6 +116,43 @@ def test_a_family_learns_by_imitation_and_by_grpo_and_is_the_same_after_save_and
     assert torch.equal(scores(again, rows), plain)
 
 
+@slow
+@pytest.mark.parametrize("family", list(Family))
+def test_a_family_learns_in_16_bits_and_is_the_same_after_save_and_load(
+    family: Family, tmp_path: Path
+) -> None:
+    """Whatever is made in float32, pixels, masks and positions, meets weights that are not."""
+    context = CONTEXT.get(family, ContextMode.concat)
+    tiny_policy(family, spread=3.0).save(tmp_path / "base")
+    config = PolicyConfig(
+        name="coarse", path=str(tmp_path / "base"), device="cpu", dtype=Dtype.bfloat16,
+        context=context,
+    )  # fmt: skip
+    policy = load_policy(config)
+    sft = SupervisedStage(
+        "sft", Answers(policy), batch_size=4, budget=BudgetConfig(steps=2), optim=optim(1e-2)
+    )
+    state = TrainState.create(policy, sft.optim, sft.budget, Workers("cpu"))
+    losses = [metrics["loss"] for metrics in run_steps(sft, state, 3)]
+    assert losses[-1] < losses[0]
+
+    def make_env() -> ShowEnv:
+        return ShowEnv(with_image=policy.vision is not None)
+
+    few = grpo_config(groups_per_step=2, group_size=3, max_new_tokens=4, temperature=1.5)
+    metrics = run_steps(*grpo_stage(policy, make_env, few), 1)[0]
+    assert metrics["grad_norm"] > 0
+    assert metrics["sampler_gap/mean"] < 0.05
+    assert all(p.dtype is torch.bfloat16 for p in policy.model.parameters())
+
+    agent = PolicyAgent(policy, SamplingConfig(greedy=True, max_new_tokens=4))
+    episodes = rollout(make_env, agent, seeds=[5, 6])
+    rows = [row for episode in episodes for row in rows_from_episode(episode, policy)]
+    policy.save(tmp_path / "trained")
+    again = load_policy(replace(config, path=str(tmp_path / "trained")))
+    assert torch.equal(scores(again, rows), scores(policy, rows))
+
+
 @pytest.mark.parametrize("family", [family for family in Family if family not in ("text", "qwen3")])
 def test_slots_for_more_pictures_and_rows_without_any_change_nothing(family: Family) -> None:
     policy = tiny_policy(family, ContextMode.concat, spread=3.0)
@@ -132,14 +171,18 @@ class OneTurn(ShowEnv):
     max_turns = 1
 
 
+@pytest.mark.parametrize("dtype", [Dtype.float32, pytest.param(Dtype.bfloat16, marks=slow)])
+@pytest.mark.parametrize(
+    "family", [pytest.param(f, marks=() if f is Family.qwen3_vl else slow) for f in Family]
+)
 def test_adapters_with_a_frozen_tower_are_trained_checkpointed_and_resumed(
-    tmp_path: Path,
+    family: Family, dtype: Dtype, tmp_path: Path
 ) -> None:
     pytest.importorskip("peft")
-    tiny_policy(Family.qwen3_vl, spread=3.0).save(tmp_path / "base")
+    tiny_policy(family, spread=3.0).save(tmp_path / "base")
     config = PolicyConfig(
         name="small", path=str(tmp_path / "base"), device="cpu", lora=LoraConfig(rank=2),
-        freeze_vision=True, gradient_checkpointing=True,
+        freeze_vision=True, gradient_checkpointing=True, dtype=dtype,
     )  # fmt: skip
 
     def run(policy: Policy) -> TrainState:
