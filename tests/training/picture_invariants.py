@@ -5,6 +5,7 @@ the checks here must catch.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -150,6 +151,31 @@ def pictures_match_placeholders_at_every_cut(monkeypatch: pytest.MonkeyPatch) ->
         assert _walk(policy, 10_000) == 2
 
 
+def a_conversation_grows_and_shows_a_picture_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every prompt goes on from the ids before it; only what is new to see has placeholders."""
+    for family in KINDS:
+        policy = seeing_policy(family)
+        assert policy.vision is not None
+        turns: list[Turn] = []
+        ids: tuple[int, ...] = ()
+        images: tuple[np.ndarray, ...] = ()
+        for k in range(4):
+            seen = shown(f"target {k}", picture(k // 2, *SIZES[k // 2]))  # each for two turns
+            prompt = chat.encode_next(policy, turns, seen)
+            assert prompt.ids == (*ids, *prompt.new_ids)
+            images = prompt.images
+            held = prompt.ids.count(policy.vision.image_token_id)
+            assert held == policy.vision.num_placeholders(images)
+            assert len(images) == 1 + k // 2
+            turn = _answered(policy, prompt, k)
+            turns.append(replace(turn, observation=seen, prompt_ids=prompt.new_ids))
+            ids = (*prompt.ids, *turn.completion.token_ids)
+        (row,) = rows_from_episode(_episode(policy, turns), policy)
+        assert row.ids == list(ids)
+        assert len(row.images) == len(images)
+        assert all(map(np.array_equal, row.images, images))
+
+
 def _walk(policy: Policy, room: int) -> int:
     """Play turns of unequal pictures within `room` ids; how many turns the last prompt holds."""
     assert policy.vision is not None
@@ -165,17 +191,20 @@ def _walk(policy: Policy, room: int) -> int:
         assert all(map(np.array_equal, prompt.images, last))
         turns.append(_answered(policy, prompt, k))
         prompts.append(prompt)
-    episode = Episode(
-        group=0, member=0, seed=0, task_id="", split="", rule="", visual="",
-        context=policy.context, turns=tuple(turns), status=Status.turn_limit, success=False,
-        episode_return=0.0,
-    )  # fmt: skip
-    rows = rows_from_episode(episode, policy)
+    rows = rows_from_episode(_episode(policy, turns), policy)
     for row, turn, prompt in zip(rows, turns, prompts, strict=True):
         assert row.ids == [*prompt.ids, *turn.completion.token_ids]
         assert len(row.images) == len(prompt.images)
         assert all(map(np.array_equal, row.images, prompt.images))
     return len(prompts[-1].images)
+
+
+def _episode(policy: Policy, turns: Sequence[Turn]) -> Episode:
+    return Episode(
+        group=0, member=0, seed=0, task_id="", split="", rule="", visual="",
+        context=policy.context, turns=tuple(turns), status=Status.turn_limit, success=False,
+        episode_return=0.0,
+    )  # fmt: skip
 
 
 def _image(k: int) -> np.ndarray:
@@ -231,6 +260,7 @@ PICTURE_INVARIANTS: tuple[Check, ...] = (
     the_sampler_sees_what_the_trainer_sees,
     another_picture_changes_what_is_sampled_and_trained,
     pictures_match_placeholders_at_every_cut,
+    a_conversation_grows_and_shows_a_picture_once,
     sharing_prompts_changes_no_scores,
     what_a_frozen_tower_saw_ends_with_its_weights,
 )

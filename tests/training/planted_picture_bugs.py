@@ -161,6 +161,16 @@ PICTURE_BUGS: tuple[Bug, ...] = (
         lambda policy, prompt, most: len(prompt.ids) <= most,
     ),
     Bug(
+        "a row has a picture for every turn, though it is shown once",
+        of_pictures.a_conversation_grows_and_shows_a_picture_once, rows, "shown_images",
+        lambda policy, seen: tuple(each.image for each in seen),
+    ),
+    Bug(
+        "a picture that is drawn again is shown again",
+        of_pictures.a_conversation_grows_and_shows_a_picture_once, chat, "new_image",
+        lambda before, after: None if after.image is before.image else after.image,
+    ),
+    Bug(
         "answers in one sequence see one another",
         of_pictures.sharing_prompts_changes_no_scores, packing, "_blocks",
         lambda segment, dtype: BLOCKS(segment.clamp(max=1), dtype),

@@ -13,11 +13,11 @@ import numpy as np
 import row_invariants as of_rows
 import run_invariants as of_runs
 import torch
-from cardinal_gym.agents import adapters, engine, prefill, rows, running, scoring
+from cardinal_gym.agents import adapters, engine, policy_agent, prefill, rows, running, scoring
 from cardinal_gym.agents.chat import decode_answer, encode_answer
 from cardinal_gym.agents.families import qwen_vl
 from cardinal_gym.agents.policy import Policy
-from cardinal_gym.agents.types import Episode
+from cardinal_gym.agents.types import Episode, Turn
 from cardinal_gym.training import (
     advantages,
     distributed,
@@ -34,7 +34,7 @@ from two_processes import OneOf
 
 HIDDEN, DRAW, STATES = running.hidden_states, running.draw, scoring.batch_states
 PLACES, BATCH = prefill.PromptStore.places, qwen_vl.QwenVision.batch
-ROW, ROWS = rows._row, grpo_rows.rows_from_episode
+ROW, ROWS, NEXT = rows._row, grpo_rows.rows_from_episode, policy_agent.encode_next
 GROUP, PPO_LOSS, CREDITED = advantages.group_advantages, surrogates.ppo, policy_gradient.credited
 TASK_SEED, PLAY = grpo_rollout.task_seed, grpo_rollout.GroupSampler.play
 SHARE = distributed.Workers.share
@@ -59,14 +59,20 @@ def _padding_seen(policy: Any, batch: Any, cache: Any = None) -> Any:
     return STATES(policy, replace(batch, padded_left=False, vision={}), cache)
 
 
+def _spoken(turn: Turn, policy: Policy) -> Turn:
+    """The turn with its answer decoded and encoded again."""
+    ids = tuple(encode_answer(policy, decode_answer(policy, turn.completion.token_ids)))
+    done = replace(turn.completion, token_ids=ids, logprobs=(0.0,) * len(ids))
+    return replace(turn, completion=done)
+
+
 def _encoded_again(episode: Episode, policy: Policy) -> Any:
-    turns = []
-    for turn in episode.turns:
-        text = decode_answer(policy, turn.completion.token_ids)
-        ids = tuple(encode_answer(policy, text))
-        done = replace(turn.completion, token_ids=ids, logprobs=(0.0,) * len(ids))
-        turns.append(replace(turn, completion=done))
-    return ROWS(replace(episode, turns=tuple(turns)), policy)
+    turns = tuple(_spoken(turn, policy) for turn in episode.turns)
+    return ROWS(replace(episode, turns=turns), policy)
+
+
+def _rendered_again(policy: Policy, history: Any, observation: Any, room: int) -> Any:
+    return NEXT(policy, [_spoken(turn, policy) for turn in history], observation, room)
 
 
 def _without_ends(turns: Any, images: Any) -> Any:
@@ -117,6 +123,11 @@ RUN_BUGS: tuple[Bug, ...] = (
         "rows continue one another's prompts",
         of_rows.the_sampler_reports_what_the_trainer_scores, prefill.PromptStore, "places",
         lambda self, keys: [(place + 1) % len(self.known) for place in PLACES(self, keys)],
+    ),
+    Bug(
+        "a conversation is rendered again from its texts",
+        of_rows.the_sampler_reports_what_the_trainer_scores, policy_agent, "encode_next",
+        _rendered_again,
     ),
     Bug(
         "a token is scored by the state after it",

@@ -79,6 +79,7 @@ SHEET: dict[str, tuple[Check, ...]] = {
     "10 rows are the ids that were sampled, cut where turns begin, with their pictures": (
         of_rows.rows_hold_the_very_ids_that_were_sampled,
         of_pictures.pictures_match_placeholders_at_every_cut,
+        of_pictures.a_conversation_grows_and_shows_a_picture_once,
     ),
     "11 nothing is left of an earlier batch, nor of earlier weights": (
         of_rows.nothing_is_left_of_an_earlier_batch,
