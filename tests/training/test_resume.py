@@ -252,8 +252,10 @@ def test_ctrl_c_ends_in_one_line_and_leaves_a_run_that_goes_on(
     """A terminal signals every process of the command; a supervisor only the first."""
     command = cardinal("compare", f"policy.path={base}", "grpo.budget.steps=60")
     process = subprocess.Popen(
-        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        # Tests that a shell runs in its background are deaf to it, and so would be their children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     log = tmp_path / RUN / "seed_0" / "grpo" / "metrics.jsonl"
     deadline = time.monotonic() + 200
     while not (log.exists() and len(read_jsonl(log)) > 4) and time.monotonic() < deadline:
