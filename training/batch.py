@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..agents.packing import prompt_length
 from ..agents.rows import Row
 
 
@@ -47,17 +46,11 @@ class WeightedRow:
         return int(sum(self.is_target))
 
 
-def micro_batches(
-    rows: Sequence[WeightedRow], max_tokens: int, *, share_prompts: bool = False
-) -> Iterator[list[WeightedRow]]:
+def micro_batches(rows: Sequence[WeightedRow], max_tokens: int) -> Iterator[list[WeightedRow]]:
     """Rows of like length together, at most `max_tokens` padded tokens (but at least one row) each.
 
     The order is by length, then by index: the same for any order of the rows given.
-    share_prompts: rows of one prompt come together instead, and their prompt counts once.
     """
-    if share_prompts:
-        yield from _by_prompt(rows, max_tokens)
-        return
     batch: list[WeightedRow] = []
     longest = 0
     for row in sorted(rows, key=lambda row: (row.num_tokens, row.index)):
@@ -68,32 +61,6 @@ def micro_batches(
         batch.append(row)
     if batch:
         yield batch
-
-
-def _by_prompt(rows: Sequence[WeightedRow], max_tokens: int) -> Iterator[list[WeightedRow]]:
-    """Groups of like size together; one that is too large is cut."""
-    groups: dict[tuple[int, ...], list[WeightedRow]] = {}
-    for row in sorted(rows, key=lambda row: row.index):
-        groups.setdefault(tuple(row.row.ids[: prompt_length(row.row.mask)]), []).append(row)
-    batch: list[WeightedRow] = []
-    count, widest = 0, 0  # groups in the batch, and the longest of them with its prompt once
-    for prompt, members in sorted(groups.items(), key=lambda group: _place(*group)):
-        width, count = len(prompt), count + 1
-        for row in members:
-            more = row.num_tokens - len(prompt)
-            if batch and count * max(widest, width + more) > max_tokens:
-                yield batch
-                batch, count, widest, width = [], 1, 0, len(prompt)
-            batch.append(row)
-            width += more
-            widest = max(widest, width)
-    if batch:
-        yield batch
-
-
-def _place(prompt: tuple[int, ...], members: Sequence[WeightedRow]) -> tuple[int, int]:
-    """A group's place in the order: by its length with the prompt once, then by index."""
-    return sum(row.num_tokens - len(prompt) for row in members) + len(prompt), members[0].index
 
 
 def padded(values: Sequence[Sequence[float] | Tensor], like: Tensor) -> Tensor:

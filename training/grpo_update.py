@@ -15,7 +15,7 @@ from torch import Tensor
 from ..agents.policy import Policy
 from ..agents.rows import Batch, collate
 from ..agents.scoring import batch_states, states_logprobs, token_logprobs
-from .batch import WeightedRow, column, micro_batches, padded
+from .batch import WeightedRow, column, padded
 from .critic import ValueHead, token_values
 from .grpo_config import GrpoConfig, KLPlace
 from .loop import Metrics, TrainState
@@ -23,6 +23,7 @@ from .losses import Totals
 from .objective import Fit, Scored, objective
 from .optim_config import OptimConfig
 from .sharding import computing, even
+from .shared_prompts import chosen_batches
 
 if TYPE_CHECKING:
     from .distributed import Workers
@@ -108,10 +109,9 @@ def measure(
     """
     found = Measured()
     several = config.epochs * config.minibatches > 1
-    for part, counts in _in_step(rows, config.optim, workers, policy):
-        packed = collate(
-            policy, [row.row for row in part], share_prompts=config.optim.share_prompts
-        )
+    parts, share = _in_step(rows, config.optim, workers, policy)
+    for part, counts in parts:
+        packed = collate(policy, [row.row for row in part], share_prompts=share)
         grids: list[tuple[dict[int, Tensor], Tensor]] = []
         with torch.no_grad():
             if several or models.head is not None:
@@ -154,9 +154,11 @@ def train_on(
 ) -> Metrics:
     """One update: gradients over all micro-batches, one optimizer step."""
     seen = 0.0  # the loss of this process's rows
-    for rows, counts in _in_step(batch.rows, config.optim, state.workers, state.policy):
+    parts, share = _in_step(batch.rows, config.optim, state.workers, state.policy)
+    for rows, counts in parts:
         fixed = batch if counts else replace(batch, measured=_blank(rows))
-        scored = _score(rows, fixed, config, state.policy, models)
+        packed = collate(state.policy, [row.row for row in rows], share_prompts=share)
+        scored = _score(rows, packed, fixed, config, state.policy, models)
         loss, found = objective(scored, config, batch.totals)
         if not counts:
             state.backward(0.0 * loss)
@@ -200,10 +202,10 @@ def greatest(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 def _in_step(
     rows: Sequence[WeightedRow], optim: OptimConfig, workers: "Workers", policy: Policy
-) -> list[tuple[list[WeightedRow], bool]]:
-    """Micro-batches, and whether each counts: see `sharding.even`."""
-    parts = micro_batches(rows, optim.micro_batch_tokens, share_prompts=optim.share_prompts)
-    return even(list(parts), workers, policy.model)
+) -> tuple[list[tuple[list[WeightedRow], bool]], bool]:
+    """Micro-batches, whether each counts (`sharding.even`), and whether prompts are shared."""
+    parts, share = chosen_batches(rows, optim, policy)
+    return even(parts, workers, policy.model), share
 
 
 def _blank(rows: Sequence[WeightedRow]) -> Measured:
@@ -214,13 +216,13 @@ def _blank(rows: Sequence[WeightedRow]) -> Measured:
 
 def _score(
     rows: Sequence[WeightedRow],
+    packed: Batch,
     batch: TrainRows,
     config: GrpoConfig,
     policy: Policy,
     models: Models,
 ) -> Scored:
     """The forward passes of one micro-batch, and its fixed numbers padded to it."""
-    packed = collate(policy, [row.row for row in rows], share_prompts=config.optim.share_prompts)
     logp, entropy, values = _forward(policy, packed, config, models.head)  # [B, T]
     fixed = batch.measured
     reference = None

@@ -17,15 +17,20 @@ from tinies import tiny
 from toy import observation, picture, streams
 
 
-def gradients(policy: Policy, num_rows: int) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    rows = []
+def gradients(
+    policy: Policy, num_rows: int, share: bool = False
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    rows, size = [], 4 if share else 12
     for i in range(num_rows):
-        image = None if policy.vision is None else picture(i)
-        prompt = encode_first(policy, observation("target 24" + " cards" * i, image))
-        ids, mask = [*prompt.ids, *[20, 21] * 12], [0] * len(prompt.ids) + [1] * 24
+        image = None if policy.vision is None else picture(i % 2 if share else i)
+        said = " cards" * (40 if share else i)
+        prompt = encode_first(policy, observation("target 24" + said, image))
+        ids, mask = [*prompt.ids, *[20, 21] * size], [0] * len(prompt.ids) + [1] * 2 * size
         rows.append(Row(ids=ids, mask=mask, logprobs=[0.0] * len(ids), images=prompt.images))
     policy.model.zero_grad()
-    logp = token_logprobs(policy, collate(policy, rows))
+    batch = collate(policy, rows, share_prompts=share)
+    assert (batch.packed is not None) is share
+    logp = token_logprobs(policy, batch)
     logp.sum().backward()
     found = [p.grad.clone() for p in policy.model.parameters() if p.grad is not None]
     return logp.detach(), found
@@ -44,10 +49,10 @@ def test_compiled_blocks_have_the_same_gradients(family: Family) -> None:
     assert answer == generate(plain, [prompt], streams(1), sampling)[0]
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == before
     graphs = []
-    for num_rows in (2, 3, 5):
+    for num_rows, share in ((2, False), (3, False), (5, False), (6, True), (8, True), (4, False)):
         (found, slopes), (wanted, straight) = (
-            gradients(policy, num_rows),
-            gradients(plain, num_rows),
+            gradients(policy, num_rows, share),
+            gradients(plain, num_rows, share),
         )
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
         for one, other in zip(slopes, straight, strict=True):
@@ -55,6 +60,7 @@ def test_compiled_blocks_have_the_same_gradients(family: Family) -> None:
             torch.testing.assert_close(one, other, rtol=1e-3, atol=2e-4 * scale)
         graphs.append(torch._dynamo.utils.counters["stats"]["unique_graphs"])
     assert before < graphs[0] == graphs[1] == graphs[2]  # one code for batches of all sizes
+    assert graphs[3] == graphs[4] == graphs[5]  # and one for those that share prompts
 
 
 def test_all_blocks_are_compiled_if_asked(tmp_path: Path) -> None:
