@@ -160,6 +160,8 @@ class PolicyConfig:
         `last_k` drops its oldest turns, and in `concat` the episode ends.
     max_image_tokens: most ids that one picture may take, where the family can shrink pictures;
         None: as the model's image processor is set.
+    thinking: whether answers begin with thoughts, of a model whose chat template has the choice
+        (Qwen3's `enable_thinking`); None: as the template has it.
     max_rows: conversations whose tokens are drawn at once, on each device; others wait until one is
         over. Fewer take less memory and more time.
     lora: train adapters in the place of the weights.
@@ -183,6 +185,7 @@ class PolicyConfig:
     max_context: int | None = None
     max_images: int | None = None
     max_image_tokens: int | None = None
+    thinking: bool | None = None
     max_rows: int = 512
     lora: LoraConfig = field(default_factory=LoraConfig)
     freeze_vision: bool = False

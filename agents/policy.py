@@ -33,7 +33,7 @@ from .config import BuildConfig, Dtype, PolicyConfig
 from .families import family_of
 from .hub import check_reachable
 from .implementations import check_attention
-from .tokens import banned_ids, end_ids, reads_parts_only
+from .tokens import banned_ids, choose_thinking, end_ids, reads_parts_only
 from .types import ContextMode
 from .vision import VisionFamily
 
@@ -188,6 +188,8 @@ def load_policy(config: PolicyConfig) -> Policy:
             model = model.to(torch.bfloat16)
     else:
         raise ValueError(f"policy {config.name!r} must have a path or a build; got neither")
+    if config.thinking is not None:
+        choose_thinking(tokenizer, config.thinking)
     model = model.to(device).eval()
     if config.lora.rank and not getattr(model, "_hf_peft_config_loaded", False):
         add_lora(model, config.lora)

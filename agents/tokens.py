@@ -6,6 +6,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 MARKER = "ANSWERMARK"  # a plain word: templates strip whitespace around contents
+THINKING = "enable_thinking"  # in a chat template
 TODAY = "26 Jul 2024"  # what Llama 3's templates take where they cannot ask for the date
 
 
@@ -33,6 +34,23 @@ def render(
             date_string=TODAY,
         )
     )
+
+
+def choose_thinking(tokenizer: PreTrainedTokenizerBase, thinking: bool) -> None:
+    """Have answers begin with thoughts or without, whoever asks, also once the tokenizer is saved.
+
+    Raises ValueError for a chat template without the choice (Qwen3 calls it `enable_thinking`).
+    """
+    template = tokenizer.chat_template
+    if not isinstance(template, str) or THINKING not in template:
+        raise ValueError(
+            "policy.thinking must be null for a policy whose chat template has no choice of "
+            f"thinking ({THINKING}); got {str(thinking).lower()}"
+        )
+    chosen = {value: f"{{%- set {THINKING} = {str(value).lower()} -%}}" for value in (True, False)}
+    for before in chosen.values():
+        template = template.removeprefix(before)
+    tokenizer.chat_template = chosen[thinking] + template
 
 
 def reads_parts_only(tokenizer: PreTrainedTokenizerBase) -> bool:

@@ -151,9 +151,9 @@ def _check_server(policy: PolicyConfig) -> None:
                 f"policy.{name} must be given for a policy behind a server, as in "
                 f"policy.{name}={example}; got none"
             )
-    for name in ("max_context", "max_images", "max_image_tokens"):
+    for name in ("max_context", "max_images", "max_image_tokens", "thinking"):
         if getattr(policy, name) is not None:
             raise ValueError(
                 f"policy.{name} must be null for a policy behind a server, which keeps its own "
-                f"limits; got {getattr(policy, name)}"
+                f"limits and chat template; got {getattr(policy, name)}"
             )

@@ -101,6 +101,8 @@ def digest(value: Any) -> str:
 def _policy_details(policy: PolicyConfig, run: str) -> dict[str, Any]:
     settings = plain(policy)
     shown = {name: settings[name] for name in SHOWN_AS}
+    if policy.thinking is not None:  # policies of before it could be chosen keep their name
+        shown["thinking"] = policy.thinking
     if policy.path is not None:
         return {"files": _files_digest(_folder(policy.path)), **shown}
     if policy.base_url is not None:

@@ -8,7 +8,8 @@ what the published ones give (compared once, by hand). The special tokens have t
 What each does that a plain template does not:
 
 * Qwen3 drops the thoughts of every answer but the last, and gives the last empty ones if it had
-  none: no prompt of a later turn begins with the one before.
+  none: no prompt of a later turn begins with the one before. It lets one choose an answer without
+  thoughts, which then begins behind empty ones.
 * Qwen2.5-VL begins with a system message that nobody wrote.
 * Llama 3.2 begins with today's date, but not if any picture is shown, in whatever turn.
 * SmolVLM opens a conversation and not each turn, loses a content that is a plain string, and puts a
@@ -56,7 +57,10 @@ QWEN3 = Dialect(
         "{{ pieces[0].split('<think>')[-1].strip('\n') if pieces | length > 1 else '' }}"
         "\n</think>\n\n{% endif %}"
         "{{ pieces[-1].lstrip('\n') }}"
-        "{% else %}{{ m.content }}{% endif %}<|im_end|>\n{% endfor %}" + _QWEN_ANSWER
+        "{% else %}{{ m.content }}{% endif %}<|im_end|>\n{% endfor %}"
+        + _QWEN_ANSWER
+        + "{% if add_generation_prompt and enable_thinking is defined and not enable_thinking %}"
+        "<think>\n\n</think>\n\n{% endif %}"
     ),
     special={**QWEN_ENDS, **THOUGHTS},
     image=None,

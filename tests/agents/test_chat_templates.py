@@ -6,12 +6,15 @@ text is single characters.
 """
 
 import re
+from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
 from cardinal_gym.agents.chat import encode_answer, encode_first, encode_next
-from cardinal_gym.agents.policy import Policy
+from cardinal_gym.agents.config import BuildConfig, PolicyConfig
+from cardinal_gym.agents.policy import Policy, load_policy
 from cardinal_gym.agents.tokens import text_content
 from cardinal_gym.agents.types import Completion, Turn
 from cardinal_gym.envs.core import Observation
@@ -141,6 +144,35 @@ def test_thoughts_that_the_template_would_drop_stay() -> None:
         messages, add_generation_prompt=True, tokenize=False
     )
     assert fresh == CONVERSATIONS["qwen3_0_6b"]  # without them
+
+
+def test_answers_are_asked_for_without_thoughts_where_the_template_has_the_choice(
+    tmp_path: Path,
+) -> None:
+    narrow("qwen3_0_6b").save(tmp_path)
+    plain = PolicyConfig(name="tiny", path=str(tmp_path), device="cpu")
+    prompts = {}
+    for thinking in (None, True, False):
+        policy = load_policy(replace(plain, thinking=thinking))
+        first = answered(policy, seen("Sum?"), "12")
+        second = encode_next(policy, [first], seen("Wrong."))
+        assert second.ids[: len(first.prompt_ids)] == first.prompt_ids
+        prompts[thinking] = [text_of("qwen3_0_6b", ids) for ids in (first.prompt_ids, second.ids)]
+    assert prompts[None] == prompts[True]
+    assert prompts[False][0] == prompts[None][0] + "<think>\n\n</think>\n\n"
+    assert prompts[False][1].count("<think>\n\n</think>\n\n") == 2
+    policy.save(tmp_path / "silent")  # the choice goes with the policy, and can be taken back
+    silent = replace(plain, path=str(tmp_path / "silent"))
+    for chosen, wanted in ((None, False), (False, False), (True, True)):
+        loaded = load_policy(replace(silent, thinking=chosen))
+        ids = encode_first(loaded, seen("Sum?")).ids
+        assert text_of("qwen3_0_6b", ids) == prompts[wanted][0]
+
+
+def test_a_choice_of_thinking_that_a_template_does_not_have_is_refused() -> None:
+    tiny = PolicyConfig(name="tiny", build=BuildConfig(), device="cpu", thinking=False)
+    with pytest.raises(ValueError, match=r"policy.thinking must be null .* got false"):
+        load_policy(tiny)
 
 
 def test_a_date_in_the_template_is_the_same_every_day() -> None:
