@@ -21,19 +21,21 @@ def generate(
     streams: Sequence[StreamKey],
     sampling: SamplingConfig,
     *,
-    max_rows: int = 512,
+    max_rows: int | None = None,
     on_tokens: Callable[[int], None] | None = None,
 ) -> list[Completion]:
     """One completion per prompt, in order; row i draws from streams[i] alone.
 
-    max_rows: rows decoded at once; others take the places of those that end.
+    max_rows: rows decoded at once; others take the places of those that end. None: the policy's.
     on_tokens: told how many tokens each step drew.
     The model's train/eval mode is put back. Raises ValueError if prompts and streams differ in
     number or a prompt leaves no room for `max_new_tokens`.
     """
     if len(prompts) != len(streams):
         raise ValueError(f"each prompt must have a stream; got {len(prompts)} and {len(streams)}")
-    engine: Engine[int] = Engine(policy, sampling, num_rows=max_rows, on_tokens=on_tokens)
+    engine: Engine[int] = Engine(
+        policy, sampling, num_rows=max_rows or policy.max_rows, on_tokens=on_tokens
+    )
     # Equal prompts side by side: they are in the cache together and leave it together.
     for i in sorted(range(len(prompts)), key=lambda i: (len(prompts[i].ids), prompts[i].ids)):
         engine.submit(i, prompts[i], streams[i])

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MASKABLE = ("sdpa", "eager")  # kinds of attention that take a mask of any shape
 LINEAR = 6  # times the hidden size: what an id costs outside attention, in pairs of ids
+SharedKey = tuple[tuple[int, ...], tuple[bytes, ...]]  # ids, and fingerprints of the pictures
 WORTHWHILE = 0.85  # of the cost of the rows apart: packing has costs of its own
 
 
@@ -76,8 +77,8 @@ def pack(policy: Policy, rows: Sequence["Row"], length: int) -> Packed | None:
     """
     if not takes_masks(policy):
         return None
-    groups: dict[PromptKey | None, list[int]] = {}
-    keys = [prompt_key(policy, row) for row in rows]
+    groups: dict[SharedKey | None, list[int]] = {}
+    keys = [shared_key(policy, row) for row in rows]
     for i, key in enumerate(keys):
         groups.setdefault(key, []).append(i)
     lengths = [len(row.ids) for row in rows]
@@ -94,13 +95,23 @@ def takes_masks(policy: Policy) -> bool:
     return text._attn_implementation in MASKABLE and not getattr(text, "sliding_window", None)
 
 
+def shared_key(policy: Policy, row: "Row") -> SharedKey | None:
+    """Equal for rows that may share a prompt; None if the row has a picture after it."""
+    count = _prompt_length(row.mask)
+    if not 0 < count < len(row.ids):
+        return None
+    if policy.vision is not None and policy.vision.image_token_id in row.ids[count:]:
+        return None
+    return tuple(row.ids[:count]), tuple(map(fingerprint, row.images))
+
+
 def cost(
-    policy: Policy, lengths: Sequence[int], keys: Sequence["PromptKey | None"] | None = None
+    policy: Policy, lengths: Sequence[int], keys: Sequence[SharedKey | None] | None = None
 ) -> float:
     """What the model has to compute of a batch of rows, in pairs of ids of one layer.
 
-    keys: of their prompts, which are shared where `pack` would; None: they are apart. The ratio of
-    the two was within 15 % of that of CPU times, forward and backward, in each of 48 shapes.
+    keys: of their prompts, which are shared where `pack` would; None: they are apart. Their
+    ratio is near that of CPU times, forward and backward (`bench_sharing.py`).
     """
     apart = _cost_apart(policy, len(lengths), max(lengths))
     if keys is None or not _is_worth_it(policy, lengths, keys, max(lengths)):
@@ -109,7 +120,7 @@ def cost(
 
 
 def _is_worth_it(
-    policy: Policy, lengths: Sequence[int], keys: Sequence["PromptKey | None"], length: int
+    policy: Policy, lengths: Sequence[int], keys: Sequence[SharedKey | None], length: int
 ) -> bool:
     """length: that rows are padded to where they are apart."""
     if None in keys or len(set(keys)) == len(keys):
@@ -118,9 +129,9 @@ def _is_worth_it(
     return together <= WORTHWHILE * _cost_apart(policy, len(lengths), length)
 
 
-def _widths(lengths: Sequence[int], keys: Sequence["PromptKey | None"]) -> list[int]:
+def _widths(lengths: Sequence[int], keys: Sequence[SharedKey | None]) -> list[int]:
     """Ids of each packed sequence: a prompt, and what every row has behind it."""
-    found: dict[PromptKey, int] = {}
+    found: dict[SharedKey, int] = {}
     for length, key in zip(lengths, keys, strict=True):
         if key is not None:
             prompt = len(key[0])
@@ -140,22 +151,9 @@ def _linear(policy: Policy) -> int:
     return LINEAR * int(policy.model.config.get_text_config().hidden_size)
 
 
-def prompt_length(mask: Sequence[int]) -> int:
+def _prompt_length(mask: Sequence[int]) -> int:
     """Ids before the first that was sampled."""
     return mask.index(1) if 1 in mask else len(mask)
-
-
-PromptKey = tuple[tuple[int, ...], tuple[bytes, ...]]  # ids, and prints of the pictures
-
-
-def prompt_key(policy: Policy, row: "Row") -> PromptKey | None:
-    """Equal for rows that may share a prompt; None if the row has a picture after it."""
-    count = prompt_length(row.mask)
-    if not 0 < count < len(row.ids):
-        return None
-    if policy.vision is not None and policy.vision.image_token_id in row.ids[count:]:
-        return None
-    return tuple(row.ids[:count]), tuple(map(fingerprint, row.images))
 
 
 def _lay_out(

@@ -198,7 +198,7 @@ class GrpoConfig:
     kl_in: KLPlace = KLPlace.loss
     reference_every: int | None = None
     critic: CriticConfig = field(default_factory=CriticConfig)
-    optim: OptimConfig = field(default_factory=OptimConfig)
+    optim: OptimConfig = field(default_factory=lambda: OptimConfig(share_prompts=None))
 
     def __post_init__(self) -> None:
         require_positive(self, "groups_per_step", "group_size", "temperature", "max_new_tokens")

@@ -27,7 +27,7 @@ class OptimConfig:
     eps: float = 1e-8
     max_grad_norm: float = 1.0
     micro_batch_tokens: int = 1024  # padded, per forward pass; small suits a CPU cache, large a GPU
-    share_prompts: bool | None = None  # rows that begin alike; null: where it costs less
+    share_prompts: bool | None = False  # GRPO's rows that begin alike; null: where it costs less
     max_bad_updates: int = 5  # non-finite updates in a row before the run stops
 
     def __post_init__(self) -> None:

@@ -137,7 +137,8 @@ def _unknown_choice(error: MissingConfigException) -> str:
     options = [option for option in error.options or () if option != "__init__"]
     own = name.partition("/")[0]
     if own in groups():  # with the folders inside it
-        group, choice, options = own, name.removeprefix(f"{own}/"), groups()[own]
+        group, choice = own, name.removeprefix(f"{own}/")
+        options = sorted({*groups()[own], *options} if "/" not in choice else groups()[own])
     if not group:
         return f"{name or 'the configuration'} must be a configuration file; got none of that name"
     return (
@@ -148,6 +149,8 @@ def _unknown_choice(error: MissingConfigException) -> str:
 
 def _meant(choice: str, options: list[str]) -> str:
     """A hint at the choice of the same name in a folder of the group, or one spelt alike."""
+    if any(option.startswith(f"{choice}/") for option in options):
+        return f" (as in {choice}/NAME)"
     same = [option for option in options if option.endswith(f"/{choice}")]
     return f" (did you mean {same[0]}?)" if same else did_you_mean(choice, options)
 

@@ -35,7 +35,16 @@ __all__ = [
 
 # May differ between a run and its resumption: they change where and how, not what.
 VOLATILE_KEYS = frozenset(
-    {"resume", "output_dir", "trackers", "processes", "distributed", "plan", "evaluate.database"}
+    {
+        "resume",
+        "output_dir",
+        "trackers",
+        "processes",
+        "distributed",
+        "plan",
+        "evaluate.database",
+        "policy.max_rows",
+    }
 ) | {f"policy.api.{name}" for name in MEANS}
 
 

@@ -8,12 +8,14 @@ it decided for each batch by the sum over its micro-batches, with the rule that 
 
 from collections.abc import Iterator, Sequence
 
-from ..agents.packing import PromptKey, cost, prompt_key, takes_masks
+from ..agents.packing import SharedKey, cost, shared_key, takes_masks
 from ..agents.policy import Policy
 from .batch import WeightedRow, micro_batches
 from .optim_config import OptimConfig
 
 WORTHWHILE = 0.95  # of the cost of rows by length, which pads less
+
+Keys = dict[int, SharedKey]  # by a row's index
 
 
 def chosen_batches(
@@ -28,9 +30,11 @@ def chosen_batches(
     apart = list(micro_batches(rows, limit))
     if optim.share_prompts is False or not takes_masks(policy):
         return apart, False
-    keys = {row.index: prompt_key(policy, row.row) for row in rows}
-    together: list[list[WeightedRow]] = []
-    for part in _by_prompt(rows, keys, limit):
+    found = {row.index: shared_key(policy, row.row) for row in rows}
+    keys = {index: key for index, key in found.items() if key is not None}
+    alone = [row for row in rows if row.index not in keys]
+    together = list(micro_batches(alone, limit))
+    for part in _by_prompt([row for row in rows if row.index in keys], keys, limit):
         is_packed = _cost(policy, part, keys) < _cost(policy, part, None)
         together += [part] if is_packed else micro_batches(part, limit)
     least = sum(_cost(policy, part, keys) for part in together)
@@ -40,11 +44,8 @@ def chosen_batches(
     return together, True
 
 
-Keys = dict[int, PromptKey | None]  # by a row's index
-
-
 def _cost(policy: Policy, part: Sequence[WeightedRow], keys: Keys | None) -> float:
-    own = None if keys is None else [keys[row.index] for row in part]
+    own = None if keys is None else [keys.get(row.index) for row in part]
     return cost(policy, [row.num_tokens for row in part], own)
 
 
@@ -52,13 +53,13 @@ def _by_prompt(
     rows: Sequence[WeightedRow], keys: Keys, max_tokens: int
 ) -> Iterator[list[WeightedRow]]:
     """Groups of like size together; one that is too large is cut."""
-    groups: dict[PromptKey | int, list[WeightedRow]] = {}
+    groups: dict[SharedKey, list[WeightedRow]] = {}
     for row in sorted(rows, key=lambda row: row.index):
-        groups.setdefault(keys[row.index] or row.index, []).append(row)
+        groups.setdefault(keys[row.index], []).append(row)
     batch: list[WeightedRow] = []
     count, widest = 0, 0  # groups in the batch, and the longest of them with its prompt once
     for members in sorted(groups.values(), key=lambda members: _place(members, keys)):
-        prompt = _prompt_tokens(members[0], keys)
+        prompt = len(keys[members[0].index][0])
         width, count = prompt, count + 1
         for row in members:
             more = row.num_tokens - prompt
@@ -72,13 +73,7 @@ def _by_prompt(
         yield batch
 
 
-def _prompt_tokens(row: WeightedRow, keys: Keys) -> int:
-    """That the row shares with others; 0 where it shares none."""
-    key = keys[row.index]
-    return 0 if key is None else len(key[0])
-
-
 def _place(members: Sequence[WeightedRow], keys: Keys) -> tuple[int, int]:
     """A group's place in the order: by its length with the prompt once, then by index."""
-    prompt = _prompt_tokens(members[0], keys)
+    prompt = len(keys[members[0].index][0])
     return prompt + sum(row.num_tokens - prompt for row in members), members[0].index

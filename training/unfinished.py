@@ -50,6 +50,11 @@ def pack_rollout(rollout: Rollout, workers: Workers) -> dict[str, Any]:
 def unpack_rollout(saved: Mapping[str, Any], workers: Workers) -> Rollout:
     """This process's part of what was packed."""
     parts = saved["parts"]
+    if any("largest" not in part for part in parts):
+        raise ValueError(
+            "a checkpoint within a step must be of this version; got one of an older one: remove "
+            "it, and the run goes on from the one before"
+        )
     if len(parts) == workers.size:
         mine = parts[workers.rank]
         rows, sums, largest = unpack_rows(mine["rows"]), mine["sums"], dict(mine["largest"])

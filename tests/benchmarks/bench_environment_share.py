@@ -65,7 +65,7 @@ def test_the_environment_takes_little_of_a_step(game: str) -> None:
     build = BuildConfig(family=family, vocabulary=vocabulary, **SIZE)
     policy = load_policy(PolicyConfig(name="bench", build=build, device="cpu", context=context))
     policy.banned_ids = tuple(sorted({*policy.banned_ids, *policy.end_ids}))
-    optim = OptimConfig(lr=1e-5)
+    optim = OptimConfig(lr=1e-5, share_prompts=None)
     config = GrpoConfig(
         budget=BudgetConfig(steps=1_000), optim=optim, groups_per_step=8, group_size=8,
         max_new_tokens=48,

@@ -45,7 +45,7 @@ def cardinal(folder: str, steps: int) -> list[float]:
     policy.banned_ids = tuple(sorted({*policy.banned_ids, *policy.end_ids}))
     empty = encode_first(policy, Observation(text="A", update="A"))
     words = PROMPT_TOKENS - len(empty.ids) + 1
-    optim = OptimConfig(lr=1e-5, micro_batch_tokens=1024)
+    optim = OptimConfig(lr=1e-5, micro_batch_tokens=1024, share_prompts=None)
     config = GrpoConfig(
         budget=BudgetConfig(steps=1_000), optim=optim, groups_per_step=PROMPTS,
         group_size=MEMBERS, max_new_tokens=NEW_TOKENS,

@@ -92,7 +92,7 @@ SCALE = (  # learning rate, group size, groups of a rollout, updates of one pass
 PAPERS = {
     "deepseek_grpo": (1e-6, 64, 16, 1, 0), "r1_zero": (3e-6, 16, 512, 16, 0),
     "dr_grpo": (1e-6, 8, 128, 8, 0), "dapo": (1e-6, 16, 512, 16, 20), "gspo": (1e-6, 16, 256, 4, 0),
-    "cispo": (5e-7, 16, 48, 16, 100), "sapo": (1e-6, 16, 256, 4, 0), "gigpo": (1e-6, 8, 16, 2, 0),
+    "cispo": (5e-7, 16, 768, 16, 6), "sapo": (1e-6, 16, 256, 4, 0), "gigpo": (1e-6, 8, 16, 2, 0),
     "lite_ppo": (1e-6, 8, 128, 1, 50), "reinforce_plus_plus": (5e-7, 1, 256, 2, 0),
     "reinforce_plus_plus_baseline": (5e-7, 8, 128, 1, 0), "vagen": (1e-6, 1, 128, 4, 0),
     "ppo_sft_vs_rl": (1e-6, 1, 2048, 2, 0), "rloo": (1e-6, 4, 64, 1, 18),
@@ -129,6 +129,7 @@ def test_a_preset_has_its_papers_numbers_whatever_the_experiment(name: str, hard
             assert value_of(config, key) == wanted, key
     is_falling = name == "ppo_sft_vs_rl"
     assert config.optim.schedule.value == ("cosine" if is_falling else "constant")  # not gp_l's
+    assert config.optim.betas == ([0.9, 0.95] if name in ("dr_grpo", "cispo") else [0.9, 0.999])
     assert config.budget.tflops == 5.0  # the experiment's: no preset has a budget
     assert config.max_new_tokens == experiment("experiment=gp_l").grpo.max_new_tokens  # the task's
 

@@ -44,3 +44,12 @@ def test_the_kind_of_device_changes_the_place_and_its_name_does_not(
 )
 def test_what_does_not_reach_a_base_leaves_its_place(override: str) -> None:
     assert place(override) == place()
+
+
+def test_settings_that_came_later_leave_a_base_its_place() -> None:
+    """`eps` and `share_prompts` came after many a base had been trained, and change none."""
+    optim = _recipe(experiment(*BASE), 0)["pretrain"]["optim"]
+    assert "eps" not in optim
+    assert optim["share_prompts"] is False
+    other = _recipe(experiment(*BASE, "pretrain.optim.eps=1e-6"), 0)["pretrain"]["optim"]
+    assert other["eps"] == 1e-6

@@ -13,6 +13,7 @@ from ...agents.scoring import MAX_LOGITS
 from ..config import ExperimentConfig
 from ..distributed_config import STAGES, Offload, Sharding
 from .shape import Shape
+from .sharing import Packing, packing
 from .workload import Tower, Workload
 
 GIB = 2**30
@@ -72,10 +73,11 @@ def memory(config: ExperimentConfig, shape: Shape, work: Workload, tower: Tower 
     base = shape.parameters.total * width
     moved = shape.trained * (4 if shape.adapters else width)
     whole = base + shape.adapters * 4
-    rows = max(1, config.grpo.optim.micro_batch_tokens // work.row_tokens)
+    packed = packing(config, shape, work)
+    sequences = max(1, config.grpo.optim.micro_batch_tokens // packed.width)
     devices = config.plan.num_devices
-    rows = min(rows, -(-work.rows // devices))
-    tokens = rows * work.row_tokens
+    rows = min(sequences * packed.rows, -(-work.rows // devices))
+    tokens = int(rows * packed.tokens)
     masked = rows * (work.answer if work.row_per_turn else work.answer * work.turns)
     return Memory(
         weights=whole // shards,
@@ -84,7 +86,8 @@ def memory(config: ExperimentConfig, shape: Shape, work: Workload, tower: Tower 
         optimizer=_moments(config, shape, moved) + 4 * shape.tensors,
         reference=base // shards if config.grpo.kl_coef > 0 else 0,
         gradients=_gradients(config, shape, moved),
-        activations=activations(shape, tokens, checkpointing=config.policy.gradient_checkpointing),
+        activations=activations(shape, tokens, checkpointing=config.policy.gradient_checkpointing)
+        + _laid_out(shape, work, packed, rows),
         vision=_pictures(config, shape, work, tower, rows),
         logits=min(masked * shape.vocab, MAX_LOGITS) * 4 * LOGIT_COPIES_TRAINING,
         static_cache=static_cache(shape, work, devices) if config.policy.compile_decode else 0,
@@ -140,6 +143,14 @@ def _moments(config: ExperimentConfig, shape: Shape, moved: int) -> int:
         return (2 + copies) * 4 * shape.trained // _num_parts(config)
     on_device = config.distributed.offload is Offload.none
     return 3 * 4 * shape.trained // _num_parts(config) if on_device else 0
+
+
+def _laid_out(shape: Shape, work: Workload, packed: Packing, rows: int) -> int:
+    """Bytes that shared prompts take besides: the mask of blocks, and states row by row again."""
+    if packed.rows == 1:
+        return 0
+    masks = -(-rows // packed.rows) * packed.width**2
+    return (masks + rows * work.row_tokens * shape.hidden) * shape.weight_bytes
 
 
 def activations(shape: Shape, tokens: int, *, checkpointing: bool) -> int:

@@ -9,10 +9,10 @@ that are computed again count as operations, so that one number serves with and 
 
 from dataclasses import dataclass
 
-from ...agents.packing import LINEAR, MASKABLE, WORTHWHILE
 from ..config import ExperimentConfig
 from .memory import rows_decoded
 from .shape import Shape
+from .sharing import packing
 from .workload import Tower, Workload
 
 
@@ -132,29 +132,14 @@ def train_flops(config: ExperimentConfig, shape: Shape, work: Workload) -> float
         passes += 1  # the old log-probabilities
     if grpo.kl_coef > 0:
         passes += grpo.epochs
-    tokens = int(work.rows * tokens_read(config, shape, work))
+    packed = packing(config, shape, work)
+    tokens = int(work.rows * packed.tokens)
+    length = work.row_tokens if packed.rows == 1 else 2 * packed.width  # a mask saves no work
     scored = 2 * shape.vocab * shape.hidden * work.sampled_tokens
-    return passes * (forward_flops(shape, tokens, work.row_tokens) + scored)
+    return passes * (forward_flops(shape, tokens, length) + scored)
 
 
 def _tower_flops(config: ExperimentConfig, shape: Shape, seen: float) -> float:
     """Of the tower in training; a frozen one has seen every picture in the rollout."""
     frozen = config.policy.freeze_vision or shape.adapters > 0
     return 0.0 if frozen else 3.0 * seen * config.grpo.epochs
-
-
-def tokens_read(config: ExperimentConfig, shape: Shape, work: Workload) -> float:
-    """Of one training row, where a prompt is shared by as many as a micro-batch holds.
-
-    Decided as in training (`agents/packing.py`), of groups whose rows are all as long as can be.
-    """
-    optim, row = config.grpo.optim, work.row_tokens
-    is_open = config.policy.attn_implementation in MASKABLE and not work.row_per_turn
-    if optim.share_prompts is False or not is_open or not work.own_tokens:
-        return row
-    room = max(optim.micro_batch_tokens, row) - (row - work.own_tokens)
-    together = min(work.members, room // work.own_tokens)
-    shared = work.own_tokens + (row - work.own_tokens) / together
-    linear = LINEAR * shape.hidden
-    is_less = shared * (linear + shared * together) < WORTHWHILE * row * (linear + row / 2)
-    return shared if is_less else row
