@@ -60,7 +60,7 @@ METRICS: dict[str, str] = {
     "value/mean": "mean value of the critic before the update, at the values it fits",
     "value/explained_variance": "1 - variance of (target - value) / variance of the targets",
     "kl": "mean estimate of KL(policy | reference) at trained tokens, nats",
-    "groups/zero_variance": "groups dropped because all their returns are equal",
+    "groups/zero_variance": "groups whose returns are equal, or gated",
     "groups/total": "groups sampled",
     "episodes": "episodes finished so far",
     "episodes/mean_turns": "mean number of answers of an episode",

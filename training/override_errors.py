@@ -13,7 +13,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, get_args
 
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import BooleanNode, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import (
     ConfigAttributeError,
     ConfigKeyError,
@@ -64,6 +64,9 @@ def explain(error: BaseException) -> str:
             f"{strange[1]} is a group of General Points alone (env=general_points); street "
             f"navigation has {STREET_SETTINGS[strange[1]]}=name"
         )
+    if strange is not None and strange[1].partition("/")[0] in groups():
+        group, _, folder = strange[1].partition("/")
+        return f"{strange[1]} is a folder inside the group {group}; write {group}={folder}/name"
     if strange is not None:
         return f"{strange[1]} is not a group of this command; its --help lists those that are"
     return one_line(str(error)) or type(error).__name__
@@ -209,6 +212,8 @@ def _allowed(error: OmegaConfBaseException) -> str | None:
         return "a list, as in [a,b]"
     if isinstance(node, DictConfig):
         return f"a section with {', '.join(map(str, node)) or 'keys and values'}"
+    if isinstance(node, BooleanNode) and node._is_optional():
+        return "true, false or null"
     return NODE_WORDS.get(f"{converted[1]}Node" if converted else type(node).__name__)
 
 

@@ -39,7 +39,7 @@ def test_the_cost_that_decides_is_near_the_time(
         WeightedRow(row=row_of(ids[i // MEMBERS].tolist(), answer), index=i)
         for i in range(GROUPS * MEMBERS)
     ]
-    apart = OptimConfig(share_prompts=False)
+    apart = OptimConfig(share_prompts=False, micro_batch_tokens=2048)  # a group and more
     ways = [
         chosen_batches(rows, replace(apart, share_prompts=way), policy) for way in (True, False)
     ]

@@ -1,5 +1,6 @@
 """Every mistake in an override or a YAML file is refused, in one line that says what is allowed."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -133,3 +134,23 @@ def test_a_group_of_the_other_game_is_not_said_to_be_missing_from_the_command() 
         composed("play", "env=street_nav", "rules=faces_as_ten")
     said = "rules is a group of General Points alone (env=general_points); street navigation has "
     assert explain(caught.value) == f"{said}env.rule=name"
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("algorithm=grpo", r"got grpo \(did you mean loss/grpo\?\)"),
+        ("algorithm=loss", r"got loss \(as in loss/NAME\)"),
+        ("algorithm/loss=rloo", r"algorithm/loss is a folder inside .*; write algorithm=loss/name"),
+        ("grpo.optim.share_prompts=maybe", "must be true, false or null; got 'maybe'"),
+    ],
+)
+def test_a_loss_is_chosen_by_its_folder(override: str, said: str) -> None:
+    assert re.search(said, refusal("grpo", override))
+
+
+def test_a_users_own_choices_are_among_those_that_are_told(tmp_path: Path) -> None:
+    conf = tmp_path / "conf"
+    shutil.copytree(CONF, conf)
+    (conf / "algorithm" / "mine.yaml").write_text("# @package grpo\nclip_low: 0.1\n")
+    assert "got mien (did you mean mine?)" in refusal("grpo", "algorithm=mien", conf=conf)

@@ -114,6 +114,8 @@ def _budget(found: Estimate) -> str:
     if budget.tflops is not None:
         steps = budget.tflops / found.time.tflop
         spent = f"{_rate(budget.tflops)} TFLOP are {_rate(steps)} steps"
+        if steps < 1:
+            return f"the budget, {_rate(budget.tflops)} TFLOP, is over in the first"
     else:
         steps = float(budget.steps or 0)
         spent = f"{steps:,.0f} steps"
