@@ -64,7 +64,7 @@ def explain(error: BaseException) -> str:
             f"{strange[1]} is a group of General Points alone (env=general_points); street "
             f"navigation has {STREET_SETTINGS[strange[1]]}=name"
         )
-    if strange is not None and strange[1].partition("/")[0] in groups():
+    if strange is not None and "/" in strange[1] and strange[1].partition("/")[0] in groups():
         group, _, folder = strange[1].partition("/")
         return f"{strange[1]} is a folder inside the group {group}; write {group}={folder}/name"
     if strange is not None:
